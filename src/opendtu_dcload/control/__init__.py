@@ -1,0 +1,1 @@
+"""Control: what the plant should give, why, and how that becomes limits."""

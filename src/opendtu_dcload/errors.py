@@ -1,0 +1,68 @@
+"""Everything that can go wrong, split by who must act.
+
+ServiceError
+├── ConfigError              the user must edit something; exit code 2
+└── DeviceError              expected in operation; the caller goes on and tries again
+    ├── DeviceConnectionError    no connection, or it broke
+    ├── DeviceTimeoutError       no complete answer in time
+    ├── DeviceAnswerError        an answer that makes no sense (not JSON, wrong types, too large, HTTP 4xx/5xx)
+    ├── DeviceBusyError          the device asks to be left alone for a while (HTTP 429)
+    ├── DeviceAuthError          the password was refused
+    └── DeviceRefusedError       understood and declined (OpenDTU: `type` is not `success`)
+"""
+
+
+class ServiceError(Exception):
+    """Base of all our errors. The text is one sentence: what, where, what to do."""
+
+
+class ConfigError(ServiceError):
+    """The configuration cannot be used."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep one line per problem, each with key, value and what is allowed."""
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class DeviceError(ServiceError):
+    """A device did not do what was asked."""
+
+
+class DeviceConnectionError(DeviceError):
+    """The device cannot be reached."""
+
+
+class DeviceTimeoutError(DeviceError):
+    """The device did not answer completely in time."""
+
+
+class DeviceAnswerError(DeviceError):
+    """The device's answer cannot be used."""
+
+
+class DeviceBusyError(DeviceError):
+    """The device asks for a pause."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        """Keep the pause in s, already bounded by the client."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeviceAuthError(DeviceError):
+    """The device refuses the credentials."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        """Keep how long in s the client will not try again."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeviceRefusedError(DeviceError):
+    """The device understood the request and declined it."""
+
+    def __init__(self, message: str, code: int | None) -> None:
+        """Keep the device's own code, None when it gave none."""
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,158 @@
+"""The values that travel through the program: readings on their way in, a plan on its way out.
+
+Power is in W, import from the grid positive. Every reading carries `at_s`, the monotonic time of the measurement in s;
+its age decides what may be done with it. None means "this device has no such value", never "zero".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseReading:
+    """One phase of the grid meter."""
+
+    power_w: float
+    """Active power, import positive."""
+    voltage_v: float | None = None
+    current_a: float | None = None
+    energy_import_wh: float | None = None
+    energy_export_wh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReading:
+    """One sample of the grid meter."""
+
+    at_s: float
+    """Monotonic time when the answer arrived; Shelly's values are 0 to 1 s older."""
+    power_w: float
+    """Grid power: the chosen channel or the sum of the phases, import positive."""
+    phases: tuple[PhaseReading | None, PhaseReading | None, PhaseReading | None] = (None, None, None)
+    """L1, L2, L3; None = not measured."""
+    energy_import_wh: float | None = None
+    energy_export_wh: float | None = None
+    frequency_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterInfo:
+    """What the meter says of itself; does not change while it runs."""
+
+    mac: str
+    """12 hex digits, lower case, no separators."""
+    model: str
+    generation: int
+    firmware: str
+    name: str
+    """The user's name for the device, empty when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class InverterStatus:
+    """One inverter's measured values, as the DTU last received them."""
+
+    serial: str
+    """12 hex digits, lower case."""
+    name: str
+    answered_at_s: float
+    """Monotonic time of the DTU's answer."""
+    at_s: float
+    """Monotonic time of the measurement: the answer's time less the DTU's `data_age`."""
+    reachable: bool
+    """As the DTU says; true right after its boot, so never enough alone."""
+    producing: bool
+    ac_power_w: float | None = None
+    ac_voltage_v: float | None = None
+    dc_power_w: float | None = None
+    dc_voltage_v: float | None = None
+    """Mean over the inputs that carry current; over all inputs when none does."""
+    dc_current_a: float | None = None
+    """`dc_power_w / dc_voltage_v`."""
+    temperature_c: float | None = None
+    yield_total_wh: float | None = None
+    input_count: int = 1
+
+
+class CommandState(StrEnum):
+    """What the DTU says of the last command, with its own words."""
+
+    OK = "Ok"
+    PENDING = "Pending"
+    FAILURE = "Failure"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStatus:
+    """What the DTU knows of one inverter's limit."""
+
+    serial: str
+    at_s: float
+    limit_pct: float | None
+    """Last acknowledged limit in % of rated; None = the DTU does not know (it reports 0)."""
+    rated_w: float | None
+    """Rated AC power; None = not known yet (it reports 0)."""
+    state: CommandState
+
+
+@dataclass(frozen=True, slots=True)
+class DtuStatus:
+    """The DTU itself."""
+
+    at_s: float
+    """Monotonic time of its last good answer."""
+    firmware: str = ""
+    uptime_s: float | None = None
+    """Going backwards means it rebooted."""
+    is_clock_set: bool = True
+    """False: it polls no inverter, its data mean nothing."""
+
+
+class Reason(StrEnum):
+    """Why the plant is told to give what it gives. Shown on the GX, in the log, in the live line."""
+
+    STARTING = "starting"
+    REGULATING = "regulating"
+    FEED_IN_CAP = "feed-in cap reached"
+    ALL_AT_RATED = "all inverters at their maximum"
+    ALL_AT_MINIMUM = "all inverters at their minimum"
+    HOLD_METER_LATE = "meter late: no increase"
+    METER_STALE_RAMP = "meter stale: ramp to base load"
+    METER_STALE_MINIMUM = "meter stale: minimum"
+    METER_LOST_OFF = "meter lost: off"
+    METER_BLIND = "meter does not see the inverters"
+    METER_REVERSED = "meter sign reversed"
+    DTU_SILENT = "DTU silent"
+    NO_INVERTER = "no inverter can be commanded"
+    CAP_UNREACHABLE = "unreachable inverters may exceed the cap: the others are off"
+    BATTERY_LOW = "battery voltage below the minimum"
+    FOREIGN_LIMITS = "another controller sets limits"
+    READ_ONLY = "read-only: no inverter configured"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class InverterPlan:
+    """What one inverter is told."""
+
+    serial: str
+    limit_w: float
+    """The limit wanted, W AC; 0 when it is to be off."""
+    is_on: bool
+    note: str = ""
+    """Why this inverter differs from the plant's plan (unknown limit, too hot, not reachable); empty when it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One decision for the whole plant, with its reason."""
+
+    at_s: float
+    setpoint_w: float
+    """Sum of the limits wanted, W AC."""
+    cap_w: float
+    reason: Reason
+    inverters: tuple[InverterPlan, ...] = ()

@@ -1,0 +1,316 @@
+"""An OpenDTU on virtual time: its command queue, radio, polling and what it believes of its inverters.
+
+The rules are those of the firmware: a command keeps the radio for its whole receive window, an unanswered one is sent up
+to five times and then again in each poll slot, limits are an echo of what was acknowledged, and after a boot nothing is
+known. HTTP is put around it by `servers`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from opendtu_dcload.model import CommandState
+from opendtu_dcload.sim.house import House, SimInverter
+
+COMMAND_WINDOW_S = 2.0
+STATISTICS_WINDOW_S = 0.5
+ON_AIR_S = 0.15
+"""From going out to being in force or answered."""
+TRANSMISSIONS = 5
+READ_BACK_QUIET_S = 240.0
+"""SystemConfigPara is read only when the last acknowledged limit is older than this ..."""
+READ_BACK_EVERY_S = 120.0
+"""... and the last read older than this."""
+MAX_LIMIT = 2250
+PERSISTENT_TYPES = (2, 3, 256, 257)
+RELATIVE_TYPES = (1, 3, 257)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a controller did to the DTU since the start."""
+
+    limits: int = 0
+    power: int = 0
+    persistent: int = 0
+    raised_or_repeated_while_pending: int = 0
+    lowered_while_pending: int = 0
+
+
+@dataclass(slots=True)
+class Statistics:
+    """The last statistics answer of one inverter."""
+
+    at_s: float
+    ac_power_w: float = 0.0
+    ac_voltage_v: float = 0.0
+    dc_power_w: float = 0.0
+    dc_voltage_v: float = 0.0
+    temperature_c: float = 0.0
+    yield_wh: float = 0.0
+
+
+@dataclass(slots=True)
+class Command:
+    """One message to an inverter."""
+
+    serial: str
+    kind: str
+    """`limit`, `power`, `restart`, `statistics` or `read_back`."""
+    value: float = 0.0
+    limit_type: int = 0
+    sent: int = 0
+
+
+@dataclass(slots=True)
+class Believed:
+    """What the DTU knows of one inverter."""
+
+    limit_pct: float = 0.0
+    rated_w: float = 0.0
+    limit_state: CommandState = CommandState.OK
+    power_state: CommandState = CommandState.OK
+    statistics: Statistics | None = None
+    failed_polls: int = 0
+    limit_acked_at_s: float = -math.inf
+    read_back_at_s: float = -math.inf
+    failed: list[Command] = field(default_factory=list)
+
+
+class SimDtu:
+    """An OpenDTU with the inverters of a house; `advance` moves the house along."""
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        serials: Iterable[str] | None = None,
+        poll_interval_s: float = 5.0,
+        loss: float = 0.02,
+        generation: str = "new",
+        clock_set_after_s: float = 0.0,
+        seed: int = 1,
+    ) -> None:
+        self.house = house
+        self.serials = list(serials if serials is not None else house.inverters)
+        self.poll_interval_s = poll_interval_s
+        self.loss = loss
+        self.generation = generation
+        """`new` (v24.2.12 and later) or `old` livedata shape, types and truncation."""
+        self.clock_set_after_s = clock_set_after_s
+        self.commands_enabled = True
+        """False: limits answer success and nothing is sent."""
+        self.zero_runtime = False
+        self.reachable_threshold = 2
+        self.counters = Counters()
+        self._rng = random.Random(seed)
+        self.boot()
+
+    def boot(self) -> None:
+        """Forget everything, as after power up."""
+        self.booted_at_s = self.house.now_s
+        self.believed = {serial: Believed() for serial in self.serials}
+        self._queue: deque[Command] = deque()
+        self._on_air: Command | None = None
+        self._free_at_s = self.house.now_s
+        self._deliver_at_s = math.inf
+        self._slot = 0
+        self._next_poll_s = self.house.now_s + self.clock_set_after_s
+
+    # What HTTP asks ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_clock_set(self) -> bool:
+        """False right after a boot, until NTP answered; no inverter is polled before."""
+        return self.house.now_s >= self.booted_at_s + self.clock_set_after_s
+
+    def data_age_s(self, serial: str) -> float:
+        """Return the age of an inverter's statistics, counted from the boot when there were none."""
+        statistics = self.believed[serial].statistics
+        return self.house.now_s - (statistics.at_s if statistics else self.booted_at_s)
+
+    def is_reachable(self, serial: str) -> bool:
+        """Tell what the DTU says of an inverter: true after a boot, before any contact."""
+        return self.believed[serial].failed_polls <= self.reachable_threshold
+
+    def accepts_type(self, limit_type: int) -> bool:
+        """Tell whether this firmware knows a limit type; 2/3 are persistent since v25.9.11, 256/257 before."""
+        return limit_type in ((0, 1, 2, 3) if self.generation == "new" else (0, 1, 256, 257))
+
+    def post_limit(self, serial: str, limit_type: int, value: float) -> None:
+        """Queue a limit that HTTP has checked; a waiting one of the same type is replaced."""
+        if self.generation == "old":
+            value = float(int(value))
+        self.counters.limits += 1
+        self.counters.persistent += limit_type in PERSISTENT_TYPES
+        self._count_while_pending(serial, limit_type, value)
+        if not self.commands_enabled:
+            return
+        self.believed[serial].failed = [c for c in self.believed[serial].failed if c.kind != "limit"]
+        waiting = [c for c in self._queue if c.serial == serial and c.kind == "limit" and c.limit_type == limit_type]
+        for command in waiting:
+            self._queue.remove(command)
+        self._queue.append(Command(serial, "limit", int(value * 10) / 10, limit_type))
+        self.believed[serial].limit_state = CommandState.PENDING
+
+    def post_power(self, serial: str, *, on: bool) -> None:
+        """Queue a power command."""
+        self._post_switch(Command(serial, "power", float(on)))
+
+    def post_restart(self, serial: str) -> None:
+        """Queue a restart."""
+        self._post_switch(Command(serial, "restart"))
+
+    def _post_switch(self, command: Command) -> None:
+        self.counters.power += 1
+        if self.commands_enabled:
+            believed = self.believed[command.serial]
+            believed.failed = [c for c in believed.failed if c.kind == "limit"]
+            self._queue.append(command)
+            believed.power_state = CommandState.PENDING
+
+    def _limit_w(self, command: Command) -> float:
+        rated_w = self.house.inverters[command.serial].model.rated_w
+        return min(command.value, 100.0) * rated_w / 100 if command.limit_type in RELATIVE_TYPES else command.value
+
+    def _count_while_pending(self, serial: str, limit_type: int, value: float) -> None:
+        if self.believed[serial].limit_state != CommandState.PENDING:
+            return
+        in_flight = [c for c in [self._on_air, *self._queue] if c and c.serial == serial and c.kind == "limit"]
+        if not in_flight:
+            return
+        if self._limit_w(Command(serial, "limit", value, limit_type)) < self._limit_w(in_flight[-1]):
+            self.counters.lowered_while_pending += 1
+        else:
+            self.counters.raised_or_repeated_while_pending += 1
+
+    # Radio and polling ---------------------------------------------------------------------------------------------
+
+    def advance(self, now_s: float) -> None:
+        """Move radio, polling and the house to `now_s`."""
+        while True:
+            at_s = min(
+                self._deliver_at_s, self._free_at_s if self._on_air or self._queue else math.inf, self._next_poll_s
+            )
+            if at_s > now_s:
+                break
+            self.house.advance(at_s)
+            if at_s >= self._deliver_at_s:
+                self._deliver(at_s)
+            elif at_s >= self._next_poll_s:
+                self._poll(at_s)
+            else:
+                self._radio_free(at_s)
+        self.house.advance(now_s)
+
+    def _poll(self, now_s: float) -> None:
+        self._next_poll_s = now_s + self.poll_interval_s
+        if not self.serials:
+            return
+        serial = self.serials[self._slot % len(self.serials)]
+        self._slot += 1
+        believed = self.believed[serial]
+        for command in believed.failed:
+            command.sent = 0
+            self._queue.append(command)
+            self._set_state(command, CommandState.PENDING)
+        believed.failed = []
+        if not any(c.serial == serial and c.kind == "statistics" for c in self._queue):
+            self._queue.append(Command(serial, "statistics"))
+        is_quiet = (
+            now_s - believed.limit_acked_at_s > READ_BACK_QUIET_S and now_s - self.booted_at_s > READ_BACK_QUIET_S
+        )
+        if is_quiet and now_s - believed.read_back_at_s > READ_BACK_EVERY_S:
+            believed.read_back_at_s = now_s
+            self._queue.append(Command(serial, "read_back"))
+        self._free_at_s = max(self._free_at_s, now_s)
+
+    def _radio_free(self, now_s: float) -> None:
+        if self._on_air is not None:
+            command = self._on_air
+            self._on_air = None
+            if command.sent < 0:
+                self._succeed(command, now_s)
+            elif command.sent >= TRANSMISSIONS:
+                self._fail(command)
+            else:
+                self._queue.appendleft(command)
+        if not self._queue:
+            return
+        command = self._queue.popleft()
+        command.sent += 1
+        self._on_air = command
+        self._free_at_s = now_s + (
+            COMMAND_WINDOW_S if command.kind in ("limit", "power", "restart") else STATISTICS_WINDOW_S
+        )
+        inverter = self.house.inverters[command.serial]
+        if inverter.has_dc and self._rng.random() >= self.loss:
+            self._deliver_at_s = now_s + ON_AIR_S
+
+    def _deliver(self, now_s: float) -> None:
+        self._deliver_at_s = math.inf
+        command = self._on_air
+        if command is None:
+            return
+        command.sent = -1
+        inverter = self.house.inverters[command.serial]
+        if command.kind == "limit":
+            take = inverter.receive_persistent if command.limit_type in PERSISTENT_TYPES else inverter.receive_limit
+            take(now_s, self._limit_w(command))
+        elif command.kind == "power":
+            inverter.receive_power(now_s, on=bool(command.value))
+        elif command.kind == "restart":
+            inverter.restart(now_s)
+        elif command.kind == "statistics":
+            self._read(inverter, now_s)
+        else:
+            self.believed[command.serial].limit_pct = inverter.limit_in_force_pct
+
+    def _read(self, inverter: SimInverter, now_s: float) -> None:
+        believed = self.believed[inverter.model.serial]
+        believed.failed_polls = 0
+        believed.rated_w = inverter.model.rated_w
+        dc_power_w = inverter.output_w / inverter.model.efficiency
+        believed.statistics = Statistics(
+            at_s=now_s,
+            ac_power_w=inverter.output_w,
+            ac_voltage_v=230.0,
+            dc_power_w=dc_power_w,
+            dc_voltage_v=self.house.battery.voltage_v(self.house.dc_power_w),
+            temperature_c=inverter.temperature_c,
+            yield_wh=inverter.energy_wh,
+        )
+
+    def _succeed(self, command: Command, now_s: float) -> None:
+        believed = self.believed[command.serial]
+        if command.kind == "limit":
+            believed.limit_acked_at_s = now_s
+            if command.limit_type in RELATIVE_TYPES:
+                believed.limit_pct = min(command.value, 100.0)
+            elif believed.rated_w > 0:
+                believed.limit_pct = min(100.0, 100 * command.value / believed.rated_w)
+        if not any(c.serial == command.serial and c.kind == command.kind for c in self._queue):
+            self._set_state(command, CommandState.OK)
+
+    def _fail(self, command: Command) -> None:
+        believed = self.believed[command.serial]
+        if command.kind == "statistics":
+            believed.failed_polls += 1
+            if self.zero_runtime and not self.is_reachable(command.serial) and believed.statistics:
+                believed.statistics = Statistics(believed.statistics.at_s, yield_wh=believed.statistics.yield_wh)
+        elif command.kind != "read_back":
+            replaced = any(c.serial == command.serial and c.kind == command.kind for c in self._queue)
+            if not replaced:
+                believed.failed.append(command)
+                self._set_state(command, CommandState.FAILURE)
+
+    def _set_state(self, command: Command, state: CommandState) -> None:
+        believed = self.believed[command.serial]
+        if command.kind == "limit":
+            believed.limit_state = state
+        elif command.kind in ("power", "restart"):
+            believed.power_state = state

@@ -1,0 +1,1 @@
+"""The services on the D-Bus of a Victron GX."""
