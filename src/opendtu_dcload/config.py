@@ -1,6 +1,6 @@
 """The user's settings: TOML in, frozen models out; every mistake in one run, each with key, value and allowed range.
 
-Powers are W, import from the grid positive. A value of None means "not given": what then happens stands at the field.
+Powers are in W, import from the grid positive. None means "not given"; what then happens stands at the field.
 """
 
 import ipaddress
@@ -12,10 +12,296 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from opendtu_dcload import config_words as words
-from opendtu_dcload.config_checks import contradictions
-from opendtu_dcload.config_source import read_password, read_table
+from opendtu_dcload import config_source, config_words
+from opendtu_dcload.config_checks import Part, contradictions
 from opendtu_dcload.errors import ConfigError
 
-FIRST_INVERTER_INSTANCE = 134  # the original's, so that VRM goes on with the same device
-MAX_INVERTERS = 10  # OpenDTU: INV_MAX_COUNT
+FIRST_INVERTER_INSTANCE = 134  # as the original's, so that VRM knows the devices again
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    if not text.isprintable():  # D-Bus strings cannot carry NUL, and a log line must stay one line
+        raise ValueError("contains a control character")
+    return text
+
+
+def _check_user(user: str) -> str:
+    if ":" in _check_text(user):  # RFC 7617: the colon ends the user name
+        raise ValueError("contains a colon")
+    return user
+
+
+def _check_password(password: SecretStr) -> SecretStr:
+    if not password.get_secret_value():
+        raise ValueError("is empty")
+    return password
+
+
+def _check_host(host: str) -> str:
+    if re.search(r"[/\\?#@\s]", _check_text(host)):
+        raise ValueError("is more than an address (no http://, no path, no user, no spaces)")
+    match = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([^:]*))?", host)
+    if match is None:
+        raise ValueError("is no address (an IPv6 address stands in [ ])")
+    name, port = match.groups()
+    if port is not None and not (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= 65535):
+        raise ValueError("has a port that is not from 1 to 65535")
+    if not _is_host_name(name):
+        raise ValueError("is neither a host name nor an IP address")
+    return host
+
+
+def _is_host_name(name: str) -> bool:
+    try:
+        if name.startswith("["):
+            return bool(ipaddress.IPv6Address(name[1:-1]))
+        if re.fullmatch(r"[0-9.]+", name):
+            return bool(ipaddress.IPv4Address(name))
+    except ValueError:
+        return False
+    label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # RFC 1123, and the underscore that home routers allow
+    return len(name) <= 253 and re.fullmatch(rf"{label}(\.{label})*\.?", name) is not None
+
+
+def _check_serial(serial: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{12}", _check_text(serial)):
+        raise ValueError("is no serial number")
+    if not int(serial, 16):  # OpenDTU refuses it with code 5001
+        raise ValueError("is only zeros")
+    return serial.lower()
+
+
+def _check_bus(bus: str) -> str:
+    if bus not in {"auto", "system", "session"} and not _check_text(bus).startswith(("unix:", "tcp:")):
+        raise ValueError("is no D-Bus")
+    return bus
+
+
+def _text_of_number(channel: object) -> object:
+    return str(channel) if type(channel) is int else channel
+
+
+Host = Annotated[str, AfterValidator(_check_host)]
+Label = Annotated[str, AfterValidator(_check_text)]
+
+
+class Section(BaseModel):
+    """One `[section]` of the file."""
+
+    model_config = ConfigDict(
+        strict=True,  # else "25" becomes 25.0 and true becomes 1.0
+        allow_inf_nan=False,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # it may be a password
+    )
+
+
+class LoginSection(Section):
+    """A section with a password, which can be given in one of three ways."""
+
+    user: Annotated[str, AfterValidator(_check_user)] = Field(
+        "admin", description="a user name in quotes, without a colon"
+    )
+    password: Annotated[SecretStr, AfterValidator(_check_password)] | None = Field(
+        None, description="the password in quotes"
+    )
+    """The password, wherever it came from; None = none was given."""
+    password_file: Label | None = Field(None, description="the name of a file with the password, in quotes")
+    """As written; relative to the configuration's folder. Already read into `password`."""
+    password_env: Label | None = Field(None, description="the name of an environment variable, in quotes")
+    """Already read into `password`."""
+
+
+class MeterConfig(LoginSection):
+    """`[meter]`: the Shelly at the grid connection."""
+
+    host: Host = Field(description='the Shelly\'s address in quotes, such as "192.168.1.50"')
+    """Host name or IP address, with `:port` when it is not 80."""
+    channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(_text_of_number)] = None
+    """Where the grid is measured; None = what the device measures as a whole. Meters with two channels need it."""
+    phase: Annotated[int, Field(ge=1, le=3)] = 1
+    """The phase, 1 = L1, that a single channel is shown as."""
+    invert: bool = False
+    """True turns the sign, for a clamp that sits the wrong way round."""
+    poll_interval_s: Annotated[float, Field(ge=0.5, le=10)] = 1.0
+    timeout_s: Annotated[float, Field(ge=0.2, le=10)] = 2.0
+
+
+class OpenDtuConfig(LoginSection):
+    """`[opendtu]`: the DTU. With an inverter listed its password is never None."""
+
+    host: Host = Field(description='OpenDTU\'s address in quotes, such as "192.168.1.51"')
+    """Host name or IP address, with `:port` when it is not 80."""
+    poll_interval_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    """Between two readings of the live data."""
+    timeout_s: Annotated[float, Field(ge=1, le=30)] = 8.0
+
+
+class InverterConfig(Section):
+    """`[[inverter]]`: an inverter that may be commanded."""
+
+    serial: Annotated[str, AfterValidator(_check_serial)] = Field(
+        description='the 12 digits that OpenDTU shows, in quotes, such as "116190001234"'
+    )
+    """12 hex digits, lower case."""
+    name: Label | None = Field(None, description="a name in quotes")
+    """None = the name it has in OpenDTU."""
+    min_power_w: Annotated[float | None, Field(ge=5, le=500)] = None
+    """Lowest limit, W AC; None = from family and rated power."""
+    max_power_w: Annotated[float | None, Field(ge=10, le=2250)] = None  # 2250: OpenDTU's own bound of a limit
+    """Highest limit, W AC; None = rated power."""
+    device_instance: Annotated[int | None, Field(ge=0, le=247)] = None
+    """None = 134 + position; `Config.device_instances` has both cases resolved."""
+
+
+class ControlConfig(Section):
+    """`[control]`: where the plant is steered to, and what happens while the meter is silent."""
+
+    target_w: Annotated[float, Field(ge=-500, le=500)] = 10.0
+    """Grid power to hold, import positive."""
+    max_feed_in_w: Annotated[float, Field(ge=0, le=10000)] = 800.0
+    """Legal cap on the sum of the inverters' AC output."""
+    base_load_w: Annotated[float | None, Field(ge=0, le=5000)] = None
+    """Output to fall to while the meter is silent; None = the sum of the minima."""
+    max_temperature_c: Annotated[float, Field(ge=30, le=90)] = 65.0
+    """A hotter inverter is not raised."""
+    on_stop: Literal["minimum", "off"] = "minimum"
+    """What the inverters are told when the service ends."""
+    meter_hold_s: Annotated[float, Field(ge=2, le=3600)] = 5.0
+    """Age of the meter's value from which nothing is raised."""
+    meter_ramp_s: Annotated[float, Field(ge=2, le=3600)] = 15.0
+    """... from which the output falls to `base_load_w`."""
+    meter_minimum_s: Annotated[float, Field(ge=2, le=3600)] = 60.0
+    """... from which the inverters stay at their minimum."""
+    meter_off_s: Annotated[float, Field(ge=2, le=3600)] = 300.0
+    """... from which they are powered off."""
+
+
+class BatteryConfig(Section):
+    """`[battery]`: the floor that holds whatever else fails."""
+
+    min_voltage_v: Annotated[float | None, Field(ge=8, le=500)] = None
+    """At the inverters' DC inputs. Never None when an inverter is listed."""
+
+
+class DbusConfig(Section):
+    """`[dbus]`: how the GX is shown all of it."""
+
+    enabled: bool = True
+    bus: Annotated[str, AfterValidator(_check_bus)] = Field(
+        "auto", description='"auto", "system", "session" or an address that begins with unix: or tcp:'
+    )
+    meter_role: Literal["acload", "grid"] = "acload"
+    """`grid` changes what ESS does."""
+    meter_device_instance: Annotated[int, Field(ge=0, le=247)] = 59
+    meter_name: Label | None = Field(None, description="a name in quotes")
+    """None = the name it has in the Shelly."""
+
+
+class LogConfig(Section):
+    """`[log]`: what is written to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(Section):
+    """All settings, checked."""
+
+    meter: MeterConfig
+    opendtu: OpenDtuConfig
+    inverters: tuple[InverterConfig, ...] = Field((), alias="inverter")
+    control: ControlConfig = ControlConfig()
+    battery: BatteryConfig = BatteryConfig()
+    dbus: DbusConfig = DbusConfig()
+    log: LogConfig = LogConfig()
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing may be commanded, because no inverter is listed."""
+        return not self.inverters
+
+    @property
+    def device_instances(self) -> tuple[int, ...]:
+        """VRM instances of the inverters in their order, as given or by position."""
+        return tuple(
+            FIRST_INVERTER_INSTANCE + index if inverter.device_instance is None else inverter.device_instance
+            for index, inverter in enumerate(self.inverters)
+        )
+
+
+_TABLES: dict[str, type[Section]] = {
+    "meter": MeterConfig,
+    "opendtu": OpenDtuConfig,
+    "control": ControlConfig,
+    "battery": BatteryConfig,
+    "dbus": DbusConfig,
+    "log": LogConfig,
+}
+SECTIONS: Mapping[str, type[Section]] = _TABLES | {"inverter": InverterConfig}
+"""What may stand in the file; `inverter` as a list of tables."""
+
+
+def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Return the settings in the file at `path`.
+
+    Raises:
+        ConfigError: With one line per mistake in the file, or with one line when it cannot be read at all.
+    """
+    return parse_config(config_source.read_table(path), path.parent, environ)
+
+
+def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mapping[str, str] = os.environ) -> Config:
+    """Return the settings in a parsed TOML document; relative password files are looked for in `folder`.
+
+    Raises:
+        ConfigError: With one line per mistake.
+    """
+    problems = [*config_words.unknown_sections(table, SECTIONS)]
+    sections: dict[str, Section | None] = {}
+    parts: dict[str, Part] = {}
+    for name, model in _TABLES.items():
+        raw = table.get(name, {})
+        if not isinstance(raw, dict):
+            problems.append(config_words.wrong_shape(name, raw))
+            continue
+        if issubclass(model, LoginSection):
+            raw = raw | config_source.read_password(name, raw, folder, environ, problems)
+        sections[name], parts[name] = _check_section(name, model, raw, problems)
+    listed = [
+        _check_section(f"inverter[#{number}]", InverterConfig, raw, problems)
+        for number, raw in enumerate(_listed_inverters(table, problems), start=1)
+    ]
+    problems += contradictions(parts, [part for _, part in listed], FIRST_INVERTER_INSTANCE)
+    if problems:
+        raise ConfigError(problems)
+    return Config.model_validate({**sections, "inverters": tuple(inverter for inverter, _ in listed)})
+
+
+def _listed_inverters(table: Mapping[str, Any], problems: list[str]) -> list[dict[str, Any]]:
+    listed = table.get("inverter", [])
+    if isinstance(listed, list) and all(isinstance(raw, dict) for raw in listed):
+        return listed
+    problems.append(config_words.wrong_shape("inverter", listed))
+    return [listed] if isinstance(listed, dict) else []
+
+
+def _check_section(
+    key: str, model: type[Section], raw: dict[str, Any], problems: list[str]
+) -> tuple[Section | None, Part]:
+    """Return the section, None when it has mistakes, and what is right in it; add the mistakes to `problems`."""
+    fields = model.model_fields
+    try:
+        section = model.model_validate(raw)
+    except ValidationError as error:
+        mistakes = {str(detail["loc"][0]): detail for detail in error.errors(include_url=False)}
+        problems += config_words.mistakes(key, fields, raw, mistakes, SECTIONS)
+        section = None
+        valid = {name: raw[name] for name in fields if name in raw and name not in mistakes}
+    else:
+        valid = {name: getattr(section, name) for name in fields}
+    defaults = {name: field.default for name, field in fields.items() if name not in raw and not field.is_required()}
+    return section, Part(key, fields, raw, defaults | valid)

@@ -2,6 +2,8 @@
 
 ServiceError
 ├── ConfigError              the user must edit something; exit code 2
+├── BusError                 the message bus cannot be used now; tried again for ever
+│   └── NameTakenError           another process owns the service's name
 └── DeviceError              expected in operation; the caller goes on and tries again
     ├── DeviceConnectionError    no connection, or it broke
     ├── DeviceTimeoutError       no complete answer in time
@@ -23,6 +25,14 @@ class ConfigError(ServiceError):
         """Keep one line per problem, each with key, value and what is allowed."""
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class BusError(ServiceError):
+    """The message bus did not do what was asked."""
+
+
+class NameTakenError(BusError):
+    """Another process owns the name; usually a second copy of this program."""
 
 
 class DeviceError(ServiceError):

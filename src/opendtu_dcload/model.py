@@ -143,7 +143,7 @@ class InverterPlan:
     """The limit wanted, W AC; 0 when it is to be off."""
     is_on: bool
     note: str = ""
-    """Why this inverter differs from the plant's plan (unknown limit, too hot, not reachable); empty when it does not."""
+    """Why this inverter differs from the plant's plan, such as an unknown limit; empty when it does not."""
 
 
 @dataclass(frozen=True, slots=True)

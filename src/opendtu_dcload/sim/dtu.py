@@ -1,14 +1,15 @@
 """An OpenDTU on virtual time: its command queue, radio, polling and what it believes of its inverters.
 
-The rules are those of the firmware: a command keeps the radio for its whole receive window, an unanswered one is sent up
-to five times and then again in each poll slot, limits are an echo of what was acknowledged, and after a boot nothing is
-known. HTTP is put around it by `servers`.
+The rules are those of the firmware: a command keeps the radio for its whole receive window, an unanswered one is sent
+up to five times and then again in each poll slot, limits are an echo of what was acknowledged, and after a boot nothing
+is known. HTTP is put around it by `opendtu_server`.
 """
 
 from __future__ import annotations
 
 import math
 import random
+import struct
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,6 +29,16 @@ READ_BACK_EVERY_S = 120.0
 MAX_LIMIT = 2250
 PERSISTENT_TYPES = (2, 3, 256, 257)
 RELATIVE_TYPES = (1, 3, 257)
+
+
+def as_float32(value: float) -> float:
+    """Return the nearest number that the DTU's 32-bit floats can hold."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def tenths(value: float) -> float:
+    """Return a limit as it goes on air and into the echo: whole tenths in an unsigned 16-bit number, truncated."""
+    return (int(as_float32(as_float32(value) * 10)) & 0xFFFF) / 10  # a negative limit becomes a huge one
 
 
 @dataclass(slots=True)
@@ -79,6 +90,8 @@ class Believed:
     limit_acked_at_s: float = -math.inf
     read_back_at_s: float = -math.inf
     failed: list[Command] = field(default_factory=list)
+    transmissions: int = 0
+    answers: int = 0
 
 
 class SimDtu:
@@ -120,8 +133,20 @@ class SimDtu:
         self._deliver_at_s = math.inf
         self._slot = 0
         self._next_poll_s = self.house.now_s + self.clock_set_after_s
+        self._down_at_s = math.inf
+        self._up_at_s = math.inf
+
+    def reboot(self, outage_s: float) -> None:
+        """Go down as after `maintenance/reboot`, 1 s from now, for `outage_s`; then everything is forgotten."""
+        self._down_at_s = self.house.now_s + 1.0
+        self._up_at_s = self._down_at_s + outage_s
 
     # What HTTP asks ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_up(self) -> bool:
+        """False while a reboot lasts: there is nobody to answer."""
+        return self.house.now_s < self._down_at_s
 
     @property
     def is_clock_set(self) -> bool:
@@ -154,7 +179,7 @@ class SimDtu:
         waiting = [c for c in self._queue if c.serial == serial and c.kind == "limit" and c.limit_type == limit_type]
         for command in waiting:
             self._queue.remove(command)
-        self._queue.append(Command(serial, "limit", int(value * 10) / 10, limit_type))
+        self._enqueue(Command(serial, "limit", tenths(value), limit_type))
         self.believed[serial].limit_state = CommandState.PENDING
 
     def post_power(self, serial: str, *, on: bool) -> None:
@@ -170,8 +195,12 @@ class SimDtu:
         if self.commands_enabled:
             believed = self.believed[command.serial]
             believed.failed = [c for c in believed.failed if c.kind == "limit"]
-            self._queue.append(command)
+            self._enqueue(command)
             believed.power_state = CommandState.PENDING
+
+    def _enqueue(self, command: Command) -> None:
+        self._queue.append(command)
+        self._free_at_s = max(self._free_at_s, self.house.now_s)
 
     def _limit_w(self, command: Command) -> float:
         rated_w = self.house.inverters[command.serial].model.rated_w
@@ -192,6 +221,15 @@ class SimDtu:
 
     def advance(self, now_s: float) -> None:
         """Move radio, polling and the house to `now_s`."""
+        if now_s >= self._down_at_s:
+            self._advance(self._down_at_s)
+            self.house.advance(min(now_s, self._up_at_s))
+            if now_s < self._up_at_s:
+                return
+            self.boot()
+        self._advance(now_s)
+
+    def _advance(self, now_s: float) -> None:
         while True:
             at_s = min(
                 self._deliver_at_s, self._free_at_s if self._on_air or self._queue else math.inf, self._next_poll_s
@@ -216,18 +254,17 @@ class SimDtu:
         believed = self.believed[serial]
         for command in believed.failed:
             command.sent = 0
-            self._queue.append(command)
+            self._enqueue(command)
             self._set_state(command, CommandState.PENDING)
         believed.failed = []
         if not any(c.serial == serial and c.kind == "statistics" for c in self._queue):
-            self._queue.append(Command(serial, "statistics"))
+            self._enqueue(Command(serial, "statistics"))
         is_quiet = (
             now_s - believed.limit_acked_at_s > READ_BACK_QUIET_S and now_s - self.booted_at_s > READ_BACK_QUIET_S
         )
         if is_quiet and now_s - believed.read_back_at_s > READ_BACK_EVERY_S:
             believed.read_back_at_s = now_s
-            self._queue.append(Command(serial, "read_back"))
-        self._free_at_s = max(self._free_at_s, now_s)
+            self._enqueue(Command(serial, "read_back"))
 
     def _radio_free(self, now_s: float) -> None:
         if self._on_air is not None:
@@ -243,6 +280,7 @@ class SimDtu:
             return
         command = self._queue.popleft()
         command.sent += 1
+        self.believed[command.serial].transmissions += 1
         self._on_air = command
         self._free_at_s = now_s + (
             COMMAND_WINDOW_S if command.kind in ("limit", "power", "restart") else STATISTICS_WINDOW_S
@@ -257,6 +295,7 @@ class SimDtu:
         if command is None:
             return
         command.sent = -1
+        self.believed[command.serial].answers += 1
         inverter = self.house.inverters[command.serial]
         if command.kind == "limit":
             take = inverter.receive_persistent if command.limit_type in PERSISTENT_TYPES else inverter.receive_limit
@@ -292,7 +331,7 @@ class SimDtu:
             if command.limit_type in RELATIVE_TYPES:
                 believed.limit_pct = min(command.value, 100.0)
             elif believed.rated_w > 0:
-                believed.limit_pct = min(100.0, 100 * command.value / believed.rated_w)
+                believed.limit_pct = min(100.0, tenths(100 * command.value / believed.rated_w))
         if not any(c.serial == command.serial and c.kind == command.kind for c in self._queue):
             self._set_state(command, CommandState.OK)
 

@@ -1,15 +1,15 @@
 """A house on virtual time: a load that was measured, inverters fed by a battery, and the meter at the grid connection.
 
 Nothing here knows HTTP or the clock: `advance(now_s)` moves everything to a time given by the caller, which may be the
-wall clock or a loop that plays a day in seconds. The figures of the inverters are those that users and developers report
-for Hoymiles devices: see the README, "What the simulator models".
+wall clock or a loop that plays a day in seconds. The figures of the inverters are those that users and developers
+report for Hoymiles devices: see the README, "What the simulator models".
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 STEP_S = 0.1
@@ -76,7 +76,7 @@ class SimInverter:
         self.temperature_c = 30.0
         self._rng = rng
         self._effects: list[tuple[float, float]] = []
-        self._connected_at_s = 0.0
+        self._connected_at_s = -math.inf
 
     def receive_limit(self, now_s: float, limit_w: float) -> None:
         """Take a non-persistent limit in W that arrived by radio; it acts after the dead time."""
@@ -102,6 +102,13 @@ class SimInverter:
         self.limit_w = self.model.rated_w * self.model.persistent_pct / 100
         self.output_w = 0.0
         self._connected_at_s = now_s + self.model.power_on_wait_s
+
+    def set_dc(self, now_s: float, *, on: bool) -> None:
+        """Take the battery away or give it back; back, the inverter restarts, switched on."""
+        if on and not self.has_dc:
+            self.restart(now_s)
+            self.is_on = True
+        self.has_dc = on
 
     @property
     def limit_in_force_pct(self) -> float:
@@ -161,6 +168,8 @@ class MeterSample:
 
     at_s: float = 0.0
     power_w: float = 0.0
+    output_w: float = 0.0
+    """What the inverters gave in that second: a meter that does not see them shows `power_w + output_w`."""
 
 
 @dataclass
@@ -176,6 +185,8 @@ class House:
     start_s: float = 0.0
     battery: Battery = field(default_factory=Battery)
     energy: Energy = field(default_factory=Energy)
+    watchers: list[Callable[[MeterSample, float], None]] = field(default_factory=list)
+    """Called with each sample of the meter and the seconds it covers."""
 
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)
@@ -185,6 +196,7 @@ class House:
         self._next_sample_s = self.start_s + rng.random()
         self._grid_ws = 0.0
         self._sampled_ws = 0.0
+        self._sampled_wh = 0.0
         self._room_w = min(self.cap_w, sum(m.rated_w * m.gain for m in self.models))
 
     @property
@@ -217,10 +229,21 @@ class House:
         while self.now_s < now_s - 1e-9:
             self._segment(min(now_s, self._next_sample_s))
             if self.now_s >= self._next_sample_s - 1e-9:
-                elapsed_s = max(self.now_s - self.meter.at_s, STEP_S)
-                self.meter = MeterSample(self.now_s, (self._grid_ws - self._sampled_ws) / elapsed_s)
-                self._sampled_ws = self._grid_ws
+                self._sample()
                 self._next_sample_s += 1.0
+
+    def _sample(self) -> None:
+        elapsed_s = max(self.now_s - self.meter.at_s, 1e-6)
+        energy_wh = sum(i.energy_wh for i in self.inverters.values())
+        self.meter = MeterSample(
+            at_s=self.now_s,
+            power_w=(self._grid_ws - self._sampled_ws) / elapsed_s,
+            output_w=(energy_wh - self._sampled_wh) / WH_PER_WS / elapsed_s,
+        )
+        self._sampled_ws = self._grid_ws
+        self._sampled_wh = energy_wh
+        for watch in self.watchers:
+            watch(self.meter, elapsed_s)
 
     def _segment(self, until_s: float) -> None:
         inverters = list(self.inverters.values())

@@ -1,0 +1,50 @@
+# `make demo` and `make test` set up what they need: the virtual environment, and Debian packages where they may.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/ready
+LOWEST := .venv-lowest
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint test-lowest clean
+
+demo: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m opendtu_dcload demo $(if $(DURATION),--duration $(DURATION))
+
+test: lint
+	@$(call need,dbus-daemon,dbus)
+	@$(call need,dbus-send,dbus)
+	@/usr/bin/python3 -c 'import dbus' 2>/dev/null || { $(call install,python3-dbus); }
+	$(PYTHON) -m pytest
+
+lint: $(READY)
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+
+# The lower bounds in pyproject.toml are true: the tests pass with exactly these versions.
+test-lowest: $(LOWEST)/ready
+	$(LOWEST)/bin/python -m pytest
+
+$(READY): pyproject.toml
+	@python3 -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(LOWEST)/ready: pyproject.toml $(READY)
+	python3 -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' \
+		$$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(LOWEST) build dist src/*.egg-info
+
+need = command -v $(1) >/dev/null || { $(call install,$(2)); }
+
+# Root installs; who may use sudo without a password too; everybody else is told what is missing.
+install = if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $(1); \
+	elif sudo -n true 2>/dev/null; then sudo -n apt-get update -qq && sudo -n apt-get install -y -qq $(1); \
+	else echo "$(1) is missing: sudo apt-get install $(1)" >&2; fi

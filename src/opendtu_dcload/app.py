@@ -1,0 +1,127 @@
+"""Wiring: who is started, in which order, and how everything is left again. The only file that knows everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+
+import aiohttp
+
+from opendtu_dcload import __version__
+from opendtu_dcload.config import Config
+from opendtu_dcload.control.loop import ControlLoop, stale_after_s
+from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
+from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.live import print_live
+from opendtu_dcload.polling import DtuPoller, poll_meter
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.acload import MeterService
+from opendtu_dcload.venus.address import BusAddress, resolve
+from opendtu_dcload.venus.dcload import InverterService
+
+log = logging.getLogger(__name__)
+
+METER_SHOWN_S = 15.0
+"""Older meter values are not shown on the bus."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class _StopError(Exception):
+    """Ends the task group in good order."""
+
+
+async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> None:
+    """Run until SIGTERM, SIGINT or SIGHUP, then leave the inverters as `control.on_stop` says.
+
+    Raises:
+        ConfigError: the configuration does not fit what was found.
+    """
+    bus = resolve(config.dbus.bus) if config.dbus.enabled else None
+    clock = time.monotonic
+    state = State()
+    serials = [inverter.serial for inverter in config.inverters]
+    async with contextlib.AsyncExitStack() as stack:
+        stop = _stop_event(stack)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        dtu = OpenDtu(config.opendtu, session, serials, clock)
+        poller = DtuPoller(dtu, state, serials, config.opendtu.poll_interval_s, clock)
+        loop = ControlLoop(config, state, dtu, poller.posted, clock, dry_run=dry_run)
+        stack.push_async_callback(loop.leave)
+        log.info("opendtu-dcload %s: meter %s, DTU %s", __version__, config.meter.host, config.opendtu.host)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_stop_when(stop), name="stop")
+                meter = ShellyMeter(config.meter, session, clock)
+                tasks.create_task(poll_meter(meter, state, config.meter.poll_interval_s, clock), name="meter")
+                tasks.create_task(poller.run(), name="DTU")
+                tasks.create_task(loop.run(), name="control")
+                if config.is_read_only:
+                    tasks.create_task(_offer_inverters(poller, state), name="offer")
+                if bus is not None:
+                    _start_services(tasks, config, state, bus)
+                if live:
+                    tasks.create_task(print_live(state, clock), name="live")
+        except* _StopError:
+            pass
+
+
+def _stop_event(stack: contextlib.AsyncExitStack) -> asyncio.Event:
+    stop = asyncio.Event()
+    event_loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        event_loop.add_signal_handler(number, stop.set)
+        stack.callback(event_loop.remove_signal_handler, number)
+    return stop
+
+
+async def _stop_when(stop: asyncio.Event) -> None:
+    await stop.wait()
+    raise _StopError
+
+
+def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress) -> None:
+    clock = time.monotonic
+    for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
+        inverter_service = InverterService(
+            inverter.serial,
+            instance,
+            state,
+            bus,
+            __version__,
+            config.opendtu.host,
+            stale_after_s(config),
+            clock,
+            name=inverter.name,
+        )
+        tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
+    meter_service = MeterService(
+        state,
+        config.dbus.meter_role,
+        config.dbus.meter_device_instance,
+        bus,
+        __version__,
+        config.meter.host,
+        METER_SHOWN_S,
+        clock,
+        name=config.dbus.meter_name,
+    )
+    tasks.create_task(meter_service.run(), name="D-Bus meter")
+
+
+def inverter_blocks(known: tuple[KnownInverter, ...]) -> str:
+    """Return the `[[inverter]]` blocks of what the DTU knows, ready to paste."""
+    return "\n".join(f'[[inverter]]\nserial = "{inverter.serial}"  # {inverter.name}' for inverter in known)
+
+
+async def _offer_inverters(poller: DtuPoller, state: State) -> None:
+    with state.listen() as changed:
+        while poller.known is None:
+            await changed.wait()
+            changed.clear()
+    if poller.known:
+        log.info("no inverter is listed, so nothing is set. The DTU knows these:\n%s", inverter_blocks(poller.known))
+    else:
+        log.info("no inverter is listed, so nothing is set, and the DTU knows none either: add them there first")

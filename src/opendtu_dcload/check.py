@@ -1,0 +1,135 @@
+"""`check`: is the configuration right, and do the devices answer? Reads only, changes nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from opendtu_dcload.app import inverter_blocks
+from opendtu_dcload.config import Config
+from opendtu_dcload.control.loop import unit_of
+from opendtu_dcload.devices.opendtu import InverterSettings, LiveData, OpenDtu
+from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.errors import ConfigError, DeviceError
+from opendtu_dcload.model import LimitStatus
+
+NO_RELAY = (
+    "if this program or its computer dies, the inverters keep their last limit: "
+    "a low persistent limit, set once by hand in OpenDTU, is the only protection (this program never sends one)"
+)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found, printed as it comes."""
+
+    problems: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def good(self, text: str) -> None:
+        """Print something that is as it should be."""
+        print(f"ok       {text}", flush=True)
+
+    def bad(self, text: str) -> None:
+        """Print something that the user must change."""
+        self.problems += 1
+        print(f"problem  {text}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Print something worth knowing."""
+        print(f"note     {text}", flush=True)
+
+
+async def check(config: Config) -> int:
+    """Probe meter and DTU and print what was found; return the number of problems."""
+    findings = Findings()
+    async with aiohttp.ClientSession() as session:
+        await _check_meter(ShellyMeter(config.meter, session), findings)
+        serials = [inverter.serial for inverter in config.inverters]
+        await _check_dtu(config, OpenDtu(config.opendtu, session, serials), findings)
+    findings.note(NO_RELAY)
+    return findings.problems
+
+
+async def _check_meter(meter: ShellyMeter, findings: Findings) -> None:
+    try:
+        info = await meter.identify()
+        started_s = time.monotonic()
+        reading = await meter.read()
+    except ConfigError as err:
+        for problem in err.problems:
+            findings.bad(problem)
+    except DeviceError as err:
+        findings.bad(str(err))
+    else:
+        took_ms = (time.monotonic() - started_s) * 1000
+        findings.good(f"meter {info.model} (generation {info.generation}, firmware {info.firmware}, MAC {info.mac})")
+        direction = "import" if reading.power_w >= 0 else "export"
+        findings.good(f"grid {abs(reading.power_w):.0f} W {direction}, answered in {took_ms:.0f} ms")
+
+
+async def _check_dtu(config: Config, dtu: OpenDtu, findings: Findings) -> None:
+    try:
+        status = await dtu.system()
+        findings.good(f"OpenDTU firmware {status.firmware or 'unknown'}, up {(status.uptime_s or 0) / 3600:.1f} h")
+        live = await dtu.live([inverter.serial for inverter in config.inverters])
+        limits = await dtu.limits()
+    except DeviceError as err:
+        findings.bad(str(err))
+        return
+    if not live.is_clock_set:
+        findings.bad("OpenDTU's clock is not set, so it polls no inverter: check its NTP settings")
+    if config.opendtu.password is not None:
+        try:
+            await dtu.check_password()
+            findings.good("OpenDTU accepts the password")
+            _check_settings(config, await dtu.settings(), findings)
+        except DeviceError as err:
+            findings.bad(str(err))
+    _check_inverters(config, live, limits, findings)
+
+
+def _check_settings(config: Config, settings: list[InverterSettings], findings: Findings) -> None:
+    listed = {inverter.serial for inverter in config.inverters}
+    for inverter in settings:
+        if inverter.serial not in listed:
+            continue
+        if inverter.command_enable is False:
+            findings.bad(f"inverter {inverter.serial}: OpenDTU may not send it commands; allow them in its settings")
+        for what, is_allowed in (
+            ("sends it no commands", inverter.command_enable_night),
+            ("does not poll it", inverter.poll_enable_night),
+        ):
+            if is_allowed is False:
+                findings.bad(f"inverter {inverter.serial}: OpenDTU {what} at night; allow it there")
+
+
+def _check_inverters(config: Config, live: LiveData, limits: dict[str, LimitStatus], findings: Findings) -> None:
+    if config.is_read_only:
+        findings.note("no inverter is listed, so nothing will be set. The DTU knows these:")
+        print(inverter_blocks(live.known) or "(none: add them in OpenDTU first)")
+        return
+    for inverter in config.inverters:
+        status, limit = live.inverters.get(inverter.serial), limits.get(inverter.serial)
+        if status is None or limit is None:
+            findings.bad(f"inverter {inverter.serial} is not known to the DTU: add it there or correct the serial")
+            continue
+        unit = unit_of(inverter, limit.rated_w)
+        rated = f"{limit.rated_w:.0f} W rated" if limit.rated_w else "rated power not known yet"
+        now = "unknown" if limit.limit_pct is None else f"{limit.limit_pct:.1f} %"
+        findings.good(
+            f"inverter {inverter.serial} {status.name!r}: {rated}, limit now {now}, "
+            f"will be set from {unit.minimum_w:.0f} to {unit.maximum_w:.0f} W"
+        )
+        if not status.reachable:
+            findings.bad(f"inverter {inverter.serial}: OpenDTU does not reach it by radio")
+        if inverter.min_power_w and unit.minimum_w < inverter.min_power_w:
+            findings.bad(f"inverter {inverter.serial}: min_power_w is above its rated power")
+        if status.dc_voltage_v is not None and config.battery.min_voltage_v is not None and status.dc_voltage_v > 1:
+            text = f"battery {status.dc_voltage_v:.1f} V at inverter {inverter.serial}"
+            if status.dc_voltage_v < config.battery.min_voltage_v:
+                findings.bad(f"{text} is below battery.min_voltage_v = {config.battery.min_voltage_v:g}")
+            else:
+                findings.good(f"{text}, floor {config.battery.min_voltage_v:g} V")

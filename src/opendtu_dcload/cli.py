@@ -1,0 +1,107 @@
+"""The command line: arguments, exit codes, one readable sentence per failure.
+
+Exit codes: 0 all well, 1 something failed, 2 the user must correct the command line or the configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from opendtu_dcload import __version__
+from opendtu_dcload.errors import ConfigError, ServiceError
+
+FAILED = 1
+WRONG_CONFIG = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.start(arguments))
+    except ConfigError as err:
+        for problem in err.problems:
+            print(problem, file=sys.stderr)
+        return WRONG_CONFIG
+    except ServiceError as err:
+        print(err, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="opendtu-dcload",
+        description="Keeps the grid meter at its target by setting battery-fed inverters through OpenDTU.",
+        epilog="Without a command it runs until it is told to stop.",
+    )
+    parser.add_argument("--version", action="version", version=f"opendtu-dcload {__version__}")
+    parser.add_argument("--dry-run", action="store_true", help="decide and publish, but command nothing")
+    parser.add_argument("--live", action="store_true", help="print one line per second on stdout")
+    parser.set_defaults(start=_run)
+    _add_config(parser, Path("config.toml"))
+    commands = parser.add_subparsers(title="commands", metavar="")
+
+    check = commands.add_parser("check", help="check the configuration and ask the devices, change nothing")
+    _add_config(check, argparse.SUPPRESS)
+    check.set_defaults(start=_check)
+
+    demo = commands.add_parser("demo", help="run everything against a simulated house, without any hardware")
+    demo.add_argument("--duration", type=float, metavar="S", help="end after this time in s, with a verdict")
+    demo.set_defaults(start=_demo)
+
+    simulate = commands.add_parser("simulate", help="play a load trace on virtual time and print what was wasted")
+    simulate.add_argument("--trace", default=None, help="a carried trace, or a CSV file t_s,power_w")
+    simulate.add_argument("--seed", type=int, default=1, help="of the plant's random numbers")
+    simulate.set_defaults(start=_simulate)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser, default: Path | str) -> None:
+    parser.add_argument("--config", type=Path, default=default, help="default: config.toml in the working directory")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload import app, config  # noqa: PLC0415  demo and simulate start faster without
+
+    settings = config.load_config(arguments.config)
+    logging.basicConfig(
+        level=settings.log.level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
+    )
+    try:
+        asyncio.run(app.run(settings, dry_run=arguments.dry_run, live=arguments.live))
+    except ExceptionGroup as group:
+        raise _first(group) from group
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload import check, config  # noqa: PLC0415  as above
+
+    settings = config.load_config(arguments.config)
+    print(f"ok       {arguments.config} is valid")
+    return FAILED if asyncio.run(check.check(settings)) else 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.sim.demo import run_demo  # noqa: PLC0415  the simulator is not needed on a GX
+
+    return run_demo(arguments.duration)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.sim.report import print_simulation  # noqa: PLC0415  as above
+
+    return print_simulation(arguments.trace, arguments.seed)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the exception that ended a task group: one of ours before any other."""
+    leaves = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, ServiceError)), leaves[0])

@@ -1,0 +1,126 @@
+"""Where the settings come from: the TOML file itself, and the files and variables that hold passwords."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from opendtu_dcload.errors import ConfigError
+
+_MAX_FILE_BYTES = 1_000_000
+_MAX_PASSWORD_BYTES = 1_000
+
+# The beginning of tomli's text -> what a user calls it. Its own texts are for programmers.
+_NO_LINE = "this is no line of a configuration; write key = value, [section] or # note"
+_TWICE = "the same setting stands there twice; remove one"
+_SYNTAX = {
+    "Cannot overwrite": _TWICE,
+    "Duplicate": _TWICE,
+    "Cannot declare": "the same section begins twice; write one heading, or for inverters [[inverter]]",
+    "Invalid value": "this is no value; write text in quotes, a number with a decimal point, or true or false",
+    "Expected newline": "the line goes on behind the value; text takes quotes, decimals a point, a note a #",
+    "Expected '='": _NO_LINE,
+    "Invalid statement": _NO_LINE,
+    "Invalid initial character": _NO_LINE,
+    "Illegal character": "a closing quote is missing, or a character does not belong there; write it anew",
+    "Unescaped": r"a lone backslash stands in text; write \\ for it",
+    "Unterminated": "a closing quote is missing; write it",
+    "Expected \"'": "a closing quote is missing; write it",
+}
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Return the TOML document at `path`.
+
+    Raises:
+        ConfigError: With one line.
+    """
+    path = path.absolute()  # a message must tell where it was looked for
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        advice = "copy the config.toml that comes with the program there and fill it in, or name yours with --config"
+        raise ConfigError([f"{path} does not exist; {advice}"]) from error
+    except IsADirectoryError as error:
+        advice = f"name the file in it with --config, such as {path / 'config.toml'}"
+        raise ConfigError([f"{path} is a folder; {advice}"]) from error
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read ({error.strerror}); make it readable for this user"]) from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise ConfigError([f"{path} is larger than 1 MB and no configuration; name yours with --config"])
+    try:
+        return tomli.loads(content.decode("utf-8-sig"))  # Windows editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"{path}, line {line}: not UTF-8 text; save it as UTF-8 in the editor"
+    except tomli.TOMLDecodeError as error:
+        message = _syntax(path, str(error))
+    except (ValueError, RecursionError):  # numbers of thousands of digits, brackets nested thousands deep
+        message = (
+            f"{path} is no configuration: it holds a number or a list beyond measure; start again from config.toml"
+        )
+    raise ConfigError([message])  # outside of the handlers: tomli's exception carries the whole document
+
+
+def read_password(
+    key: str, raw: Mapping[str, Any], folder: Path, environ: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
+    """Return `password` from the file or variable that section `key` names; empty when it names none, or in vain.
+
+    A name that is no text, empty or with control characters is left to the field's own check.
+    """
+    ways = [way for way in ("password", "password_file", "password_env") if way in raw]
+    if len(ways) > 1:
+        problems.append(f"{key}: the password is given {len(ways)} times ({', '.join(ways)}); keep one of them")
+        return {}
+    name = raw[ways[0]] if ways else None
+    if ways == ["password"] or not isinstance(name, str) or not name.strip() or not name.isprintable():
+        return {}
+    try:
+        if ways == ["password_file"]:
+            return {"password": _from_file(folder / name)}
+        return {"password": _from_variable(name, environ)}
+    except ConfigError as error:
+        problems += [f"{key}.{ways[0]}: {problem}" for problem in error.problems]
+        return {}
+
+
+def _from_file(path: Path) -> str:
+    try:
+        if not path.is_file():  # nor a pipe, which could block for ever
+            raise ConfigError([f"there is no file {path}; write the password into it, or name another file"])
+        with path.open("rb") as file:
+            content = file.read(_MAX_PASSWORD_BYTES + 1)
+        password = content.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path} is not UTF-8 text; save it as UTF-8"]) from None  # it carries the password
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read ({error.strerror}); make it readable for this user"]) from error
+    if len(content) > _MAX_PASSWORD_BYTES:
+        raise ConfigError([f"{path} is longer than {_MAX_PASSWORD_BYTES} bytes; it may hold nothing but the password"])
+    if not password:
+        raise ConfigError([f"{path} is empty; write the password into it"])
+    return password
+
+
+def _from_variable(name: str, environ: Mapping[str, str]) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):  # not shown: it may be the password itself
+        raise ConfigError(["*** is no name of an environment variable; write letters, digits and underscores"])
+    password = environ.get(name, "")
+    if not password:
+        raise ConfigError([f"the environment variable {name} is not set; set it where the service is started"])
+    if any("\ud800" <= char <= "\udfff" for char in password):  # how Python shows bytes that are no text
+        raise ConfigError([f"the environment variable {name} is not UTF-8 text; set it again"])
+    return password
+
+
+def _syntax(path: Path, text: str) -> str:
+    place = re.search(r"\(at line (\d+), column (\d+)\)", text)
+    where = f"line {place[1]}, column {place[2]}" if place else "the end of the file"
+    why = next(
+        (why for start, why in _SYNTAX.items() if text.startswith(start)), "something is not written as TOML wants it"
+    )
+    return f"{path}, {where}: {why}"

@@ -1,0 +1,307 @@
+"""One decision: from what is known now to a plan with its reason and the commands that bring it about.
+
+No clock, no I/O: the same object regulates a house through HTTP and a simulated year on virtual time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from opendtu_dcload.control.dispatch import Share, dispatch, fit
+from opendtu_dcload.control.guard import BatteryFloor, Ladder, ResponseGuard, Rung
+from opendtu_dcload.control.policy import Command, SetLimit, SetPower, Wish, allowed, refresh
+from opendtu_dcload.control.regulator import Regulator
+from opendtu_dcload.control.track import WINDOW_S, Track, Unit
+from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, LimitStatus, MeterReading, Plan, Reason
+
+DTU_SILENT_S = 15.0
+"""No good answer of the DTU for so long: nothing can be commanded, what rules is only assumed."""
+FOREIGN_COUNT = 2
+FOREIGN_WITHIN_S = 600.0
+CAP_SLACK_W = 0.05
+"""Less than the resolution of a limit."""
+METER_DELAY_S = 0.5
+"""A meter shows the mean of about the last second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user wants of the plant; see the table in the README."""
+
+    target_w: float = 10.0
+    max_feed_in_w: float = 800.0
+    base_load_w: float | None = None
+    max_temperature_c: float = 65.0
+    min_voltage_v: float = 0.0
+    ladder: Ladder = field(default_factory=Ladder)
+    stale_after_s: float = 50.0
+    """Age in s from which an inverter's measured values are not acted on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Everything a decision is made from."""
+
+    now_s: float
+    meter: MeterReading | None
+    inverters: Mapping[str, InverterStatus]
+    limits: Mapping[str, LimitStatus]
+    dtu: DtuStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The plan, and the commands that may go out now."""
+
+    plan: Plan
+    commands: tuple[Command, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the guards leave to the regulator."""
+
+    cap_w: float
+    reason: Reason | None = None
+    """Why it is less than the legal cap; None when it is not."""
+    may_regulate: bool = True
+    is_urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What the plant can do now, AC output in W."""
+
+    committed_w: float
+    """Output when everything commanded has arrived."""
+    floor_w: float
+    ceiling_w: float
+    is_capped: bool
+    """The cap, not the inverters, sets the ceiling."""
+
+
+class Controller:
+    """Turns what is seen into plans; remembers what was commanded and what came of it."""
+
+    def __init__(self, settings: Settings, units: Sequence[Unit], now_s: float) -> None:
+        self.settings = settings
+        self.tracks = {unit.serial: Track(unit) for unit in units}
+        self.response = ResponseGuard()
+        self._regulator = Regulator()
+        self._battery = BatteryFloor(settings.min_voltage_v)
+        self._started_at_s = now_s
+        self._reading_at_s = -math.inf
+        self._radio_free_s = now_s
+        self._foreign_at_s: list[float] = []
+        self._ramp_from_w = 0.0
+        self._visible_w = 0.0
+
+    # ---- what the loop calls
+
+    def step(self, seen: Seen) -> Decision:
+        """Decide once; the commands must be reported with `posted` before they are sent."""
+        self._observe(seen)
+        allowance = self._guard(seen)
+        span = self._span(allowance)
+        outputs_w = self._regulate(seen, allowance, span)
+        wishes = self._wishes(outputs_w, allowance)
+        commands: list[Command] = []
+        if self._dtu_answers(seen):
+            commands = allowed(seen.now_s, wishes, self.tracks, allowance.cap_w)
+            commands = commands or refresh(seen.now_s, wishes, self.tracks)
+            commands = [c for c in commands if c.serial in seen.limits]
+        return Decision(self._plan(seen.now_s, wishes, allowance, self._reason(seen, allowance, span)), tuple(commands))
+
+    def posted(self, command: Command, now_s: float) -> None:
+        """Note that a command is being sent: from now on it may be in force."""
+        track = self.tracks[command.serial]
+        if isinstance(command, SetPower):
+            track.post_power(now_s, on=command.on)
+        else:
+            if all(t.is_trusted for t in self.tracks.values() if t.is_usable):
+                self.response.stepped(self._visible_w)
+            track.post(now_s, command.limit_w, self._radio_free_s)
+        self._radio_free_s = max(self._radio_free_s, now_s) + WINDOW_S
+
+    def refused(self, command: Command) -> None:
+        """Note that the DTU declined a command."""
+        if isinstance(command, SetLimit):
+            self.tracks[command.serial].refused()
+
+    def set_unit(self, unit: Unit) -> None:
+        """Replace what is known of an inverter, when the DTU has learned its rated power."""
+        self.tracks[unit.serial].unit = unit
+
+    def leave(self, *, off: bool) -> list[Command]:
+        """Return what each inverter is told when the program ends."""
+        if off:
+            return [SetPower(serial, on=False) for serial in self.tracks]
+        return [SetLimit(serial, track.unit.minimum_w) for serial, track in self.tracks.items()]
+
+    # ---- the parts of a decision
+
+    def _observe(self, seen: Seen) -> None:
+        is_clock_set = seen.dtu is not None and seen.dtu.is_clock_set
+        for serial, track in self.tracks.items():
+            if (limit := seen.limits.get(serial)) and track.see_limit(limit, seen.now_s):
+                self._foreign_at_s.append(seen.now_s)
+            if status := seen.inverters.get(serial):
+                track.see_status(status, seen.now_s, self.settings.stale_after_s if is_clock_set else -math.inf)
+        self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
+
+    def _dtu_answers(self, seen: Seen) -> bool:
+        return seen.dtu is not None and seen.now_s - seen.dtu.at_s < DTU_SILENT_S and bool(seen.limits)
+
+    def _meter_age_s(self, seen: Seen) -> float:
+        return seen.now_s - (seen.meter.at_s if seen.meter else self._started_at_s)
+
+    def _guard(self, seen: Seen) -> Allowance:
+        legal_w = self.settings.max_feed_in_w
+        minimum_w = sum(t.unit.minimum_w for t in self.tracks.values())
+        voltages_v = [
+            t.status.dc_voltage_v
+            for t in self.tracks.values()
+            if t.is_fresh and t.status and t.status.dc_voltage_v is not None and t.status.dc_voltage_v > 1
+        ]
+        if self._battery.see(seen.now_s, voltages_v):
+            return Allowance(0.0, Reason.BATTERY_LOW, may_regulate=False, is_urgent=True)
+        age_s = self._meter_age_s(seen)
+        rung = self.settings.ladder.rung(age_s)
+        if rung is Rung.OFF:
+            return Allowance(0.0, Reason.METER_LOST_OFF, may_regulate=False, is_urgent=True)
+        if rung is Rung.MINIMUM:
+            return Allowance(min(minimum_w, legal_w), Reason.METER_STALE_MINIMUM, may_regulate=False, is_urgent=True)
+        if self.response.suspicion:
+            return Allowance(min(minimum_w, legal_w), self.response.suspicion, may_regulate=False, is_urgent=True)
+        if rung is Rung.RAMP:
+            base_w = minimum_w if self.settings.base_load_w is None else self.settings.base_load_w
+            ramp_w = self.settings.ladder.ramp_w(age_s, self._ramp_from_w, max(base_w, minimum_w))
+            return Allowance(min(ramp_w, legal_w), Reason.METER_STALE_RAMP, may_regulate=False)
+        return Allowance(legal_w, Reason.HOLD_METER_LATE if rung is Rung.HOLD else None, may_regulate=rung is Rung.LIVE)
+
+    def _span(self, allowance: Allowance) -> Span:
+        usable = [t for t in self.tracks.values() if t.is_usable]
+        others = [t for t in self.tracks.values() if not t.is_usable]
+        fixed_w = sum(t.final_w for t in others)
+        floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
+        top_w = sum(t.unit.maximum_w * t.gain for t in usable)
+        gain = top_w / sum(t.unit.maximum_w for t in usable) if usable else 1.0
+        room_w = gain * max(0.0, allowance.cap_w - sum(t.highest_w for t in others))
+        return Span(
+            committed_w=fixed_w + sum(t.final_w for t in usable),
+            floor_w=fixed_w + floor_w,
+            ceiling_w=fixed_w + max(floor_w, min(top_w, room_w)),
+            is_capped=room_w < top_w,
+        )
+
+    def _regulate(self, seen: Seen, allowance: Allowance, span: Span) -> dict[str, float]:
+        """Return the outputs in W of the inverters that must change."""
+        setpoint_w = span.committed_w
+        if seen.meter is not None and seen.meter.at_s > self._reading_at_s:
+            setpoint_w = self._read(seen.meter, allowance, span)
+        if allowance.may_regulate:
+            self._ramp_from_w = span.committed_w
+        setpoint_w = min(setpoint_w, span.ceiling_w)
+        if abs(setpoint_w - span.committed_w) < 1:
+            return {}
+        shares = [self._share(t, allowance) for t in self.tracks.values() if t.is_usable]
+        return dispatch(sum(s.output_w for s in shares) + setpoint_w - span.committed_w, shares)
+
+    def _read(self, meter: MeterReading, allowance: Allowance, span: Span) -> float:
+        """Give a new reading to the response guard and the regulator; return the plant's set-point in W."""
+        if meter.at_s - self._reading_at_s > self.settings.ladder.hold_s:
+            self._regulator.reset()
+            self.response.reset()
+        self._reading_at_s = meter.at_s
+        bounds_w = [t.visible_w(meter.at_s - METER_DELAY_S) for t in self.tracks.values()]
+        visible_w = (sum(low for low, _ in bounds_w), sum(high for _, high in bounds_w))
+        self._visible_w = sum(visible_w) / 2
+        self.response.see(meter.at_s, meter.power_w, visible_w, span.committed_w)
+        if not allowance.may_regulate:
+            self._regulator.reset()
+            return span.committed_w
+        limits_w = (span.floor_w, span.ceiling_w)
+        return self._regulator.step(
+            meter.at_s, meter.power_w, visible_w, span.committed_w, self.settings.target_w, limits_w
+        ).setpoint_w
+
+    def _share(self, track: Track, allowance: Allowance) -> Share:
+        too_hot = track.status is not None and (track.status.temperature_c or 0.0) > self.settings.max_temperature_c
+        to_give_w = track.final_w - track.unit.minimum_w * track.gain
+        return Share(
+            track.unit.serial,
+            track.final_w,
+            track.unit.minimum_w * track.gain,
+            track.unit.maximum_w * track.gain,
+            may_rise=not track.is_pending and not too_hot,
+            may_fall=not track.is_pending or allowance.is_urgent or to_give_w > 100,
+        )
+
+    def _wishes(self, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:
+        """Return what each inverter should do: unknown limits to the minimum, off where the cap leaves no minimum."""
+        left_w = allowance.cap_w - sum(t.highest_w for t in self.tracks.values() if t.is_lost)
+        is_on: dict[str, bool] = {}
+        for serial, track in sorted(self.tracks.items(), key=lambda item: item[1].is_told_off):
+            minimum_w = track.unit.minimum_w
+            is_on[serial] = (allowance.cap_w if track.is_lost else left_w) >= minimum_w - CAP_SLACK_W
+            left_w -= minimum_w if is_on[serial] and not track.is_lost else 0.0
+        limits_w = {serial: self._limit_w(track, outputs_w.get(serial)) for serial, track in self.tracks.items()}
+        within = {s: w if is_on[s] else 0.0 for s, w in limits_w.items() if not self.tracks[s].is_lost}
+        lost_w = sum(t.highest_w for t in self.tracks.values() if t.is_lost)
+        limits_w |= fit(
+            within, {s: self.tracks[s].unit.minimum_w if is_on[s] else 0.0 for s in within}, allowance.cap_w - lost_w
+        )
+        return {
+            serial: Wish(
+                limits_w[serial] if is_on[serial] else track.unit.minimum_w,
+                is_on=is_on[serial],
+                is_urgent=allowance.is_urgent or track.wanted_w is None,
+            )
+            for serial, track in self.tracks.items()
+        }
+
+    def _limit_w(self, track: Track, output_w: float | None) -> float:
+        unit = track.unit
+        if track.wanted_w is None or track.is_told_off or not track.is_producing:
+            return unit.minimum_w
+        if output_w is None:
+            return track.wanted_w
+        return min(max(output_w / track.gain, unit.minimum_w), unit.maximum_w)
+
+    def _reason(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
+        if seen.meter is None or seen.dtu is None:
+            return Reason.STARTING
+        if not self._dtu_answers(seen):
+            return Reason.DTU_SILENT
+        if allowance.reason is not None:
+            return allowance.reason
+        if len(self._foreign_at_s) >= FOREIGN_COUNT:
+            return Reason.FOREIGN_LIMITS
+        if sum(t.highest_w for t in self.tracks.values() if t.is_lost) > allowance.cap_w:
+            return Reason.CAP_UNREACHABLE
+        if not any(t.is_usable for t in self.tracks.values()):
+            return Reason.NO_INVERTER
+        if span.committed_w <= span.floor_w + 1:
+            return Reason.ALL_AT_MINIMUM
+        if span.committed_w >= span.ceiling_w - 1:
+            return Reason.FEED_IN_CAP if span.is_capped else Reason.ALL_AT_RATED
+        return Reason.REGULATING
+
+    def _plan(self, now_s: float, wishes: Mapping[str, Wish], allowance: Allowance, reason: Reason) -> Plan:
+        inverters = tuple(
+            InverterPlan(serial, wish.limit_w if wish.is_on else 0.0, wish.is_on, _note(self.tracks[serial]))
+            for serial, wish in wishes.items()
+        )
+        return Plan(now_s, sum(i.limit_w for i in inverters), allowance.cap_w, reason, inverters)
+
+
+def _note(track: Track) -> str:
+    if not track.is_fresh:
+        return "no fresh data"
+    if track.wanted_w is None:
+        return "limit unknown"
+    if not track.is_producing:
+        return "switched off" if track.is_told_off else "gives no power yet"
+    return ""

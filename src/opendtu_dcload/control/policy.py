@@ -1,0 +1,112 @@
+"""Which commands may go out now: the rules that keep cap, radio and inverters safe.
+
+The regulator wants, the policy lets pass. It never invents a power: it only holds a wish back, lowers it to what the
+cap leaves, or repeats what already rules when a refresh is due.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from opendtu_dcload.control.track import Track
+
+REPLACE_PENDING_W = 100.0
+"""A lower limit may replace one that is still waiting when it is lower by more than this."""
+SMALLEST_CHANGE_W = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    """Tell one inverter its limit in W AC."""
+
+    serial: str
+    limit_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetPower:
+    """Switch one inverter's output."""
+
+    serial: str
+    on: bool
+
+
+Command = SetLimit | SetPower
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one inverter should do."""
+
+    limit_w: float
+    """Limit in W; the minimum for one that is to be off."""
+    is_on: bool = True
+    is_urgent: bool = False
+    """A guard asks for it: a smaller fall may replace a waiting limit too."""
+
+
+def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track], cap_w: float) -> list[Command]:
+    """Return the commands that may go out now, falls first, so that the sum of what is possible stays below `cap_w`."""
+    commands: list[Command] = []
+    order = sorted(wishes, key=lambda serial: wishes[serial].limit_w - tracks[serial].highest_w)
+    for serial in order:
+        track, wish = tracks[serial], wishes[serial]
+        if not wish.is_on and track.needs_power(now_s, on=False):
+            commands.append(SetPower(serial, on=False))
+        if _may_set(now_s, track, wish):
+            commands.append(SetLimit(serial, _rounded_w(wish.limit_w)))
+    falls = [c for c in commands if not _rises(c, tracks)]
+    rises = [c for c in commands if _rises(c, tracks)]
+    possible_w = sum(t.highest_w for t in tracks.values())
+    for command in rises:
+        assert isinstance(command, SetLimit)
+        limit_w = min(command.limit_w, _rounded_w(tracks[command.serial].highest_w + cap_w - possible_w))
+        if limit_w >= (tracks[command.serial].wanted_w or 0.0) + SMALLEST_CHANGE_W:
+            possible_w += limit_w - tracks[command.serial].highest_w
+            falls.append(SetLimit(command.serial, limit_w))
+    falls.extend(
+        SetPower(serial, on=True)
+        for serial in order
+        if wishes[serial].is_on and tracks[serial].needs_power(now_s, on=True)
+    )
+    return falls
+
+
+def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track]) -> list[Command]:
+    """Return at most one repetition of a limit that rules, for the inverter that has waited longest."""
+    due = [
+        t
+        for s, t in tracks.items()
+        if not t.is_pending and t.limit_w is not None and wishes[s].is_on and now_s - t.posted_at_s >= t.unit.refresh_s
+    ]
+    if not due or any(t.is_pending for t in tracks.values()):
+        return []
+    track = min(due, key=lambda t: t.posted_at_s)
+    return [SetLimit(track.unit.serial, _rounded_w(track.limit_w or track.unit.minimum_w))]
+
+
+def _may_set(now_s: float, track: Track, wish: Wish) -> bool:
+    known_w = track.wanted_w
+    if known_w is None:
+        return now_s - track.posted_at_s >= track.unit.refresh_s
+    if abs(wish.limit_w - known_w) < SMALLEST_CHANGE_W:
+        return False
+    if wish.limit_w < known_w:
+        return not track.is_pending or wish.is_urgent or known_w - wish.limit_w > REPLACE_PENDING_W
+    spaced = now_s - track.raised_at_s >= track.unit.raise_spacing_s
+    return not track.is_pending and spaced
+
+
+def _rises(command: Command, tracks: Mapping[str, Track]) -> bool:
+    return isinstance(command, SetLimit) and command.limit_w > tracks[command.serial].highest_w
+
+
+def _rounded_w(limit_w: float) -> float:
+    return math.floor(limit_w * 10 + 1e-6) / 10
+
+
+def over_cap(tracks: Sequence[Track], cap_w: float) -> float:
+    """Return by how much in W the sum of what is still possible exceeds the cap; 0 when it does not."""
+    return max(0.0, sum(t.highest_w for t in tracks) - cap_w)

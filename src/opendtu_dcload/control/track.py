@@ -1,0 +1,306 @@
+"""One inverter as far as it can be known: its limits, the command in flight, and what of it the meter can see.
+
+A limit shows at the grid meter only after the radio, the inverter's dead time and its ramp. How long that takes is
+known only within bounds, so the output is modelled twice: by the quickest and by the slowest inverter that is
+plausible. The truth lies between.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
+
+RADIO_S = 0.15
+"""From the start of the radio's transmission to the limit being received."""
+WINDOW_S = 2.0
+"""A limit keeps its radio this long, and is acknowledged at the end of it (OpenDTU: receive timeout of 2000 ms)."""
+SETTLE_S = 1.0
+"""An `Ok` sooner after the POST than this may still be the one of the command before."""
+SWALLOWED_S = 3.0
+"""`Ok` with another limit this long after the POST: the DTU dropped the command."""
+PCT_STEP = 0.1
+"""The inverter takes limits in steps of 0.1 %."""
+PRODUCING_W = 2.0
+TRUSTED_SHARE = 0.3
+TRUSTED_W = 15.0
+POWER_AGAIN_S = 60.0
+"""A switch-off that had no effect is repeated no sooner."""
+WAKE_AFTER_S = 180.0
+"""An inverter that should be on and gives nothing for so long is switched on (grid-connection wait: 1 to 5 min) ..."""
+WAKE_AGAIN_S = 600.0
+"""... and no more often than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What does not change about one inverter while it is being controlled."""
+
+    serial: str
+    minimum_w: float
+    """Lowest limit that it may be given while it is on."""
+    maximum_w: float
+    """Highest limit that it may be given."""
+    rated_w: float
+    """What it may put out when its limit is unknown."""
+    dead_time_s: float
+    credit_s: float
+    """A command is no longer believed to be on its way after this time, until the dead time has been learned."""
+    raise_spacing_s: float
+    refresh_s: float
+    time_constant_s: float = 1.0
+    rise_per_s: float = 0.25
+    """Fastest rise as a share of rated power (grid profiles limit rising power only)."""
+
+
+class Response:
+    """Dead time, then a first-order approach with a bounded rise."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._tau_s = unit.time_constant_s
+        self._rise_w_s = unit.rise_per_s * unit.rated_w
+        self._aim_w = 0.0
+        self._changes: list[tuple[float, float]] = []
+        self._now_s = -math.inf
+        self.output_w = 0.0
+
+    def jump(self, output_w: float) -> None:
+        """Start again from an output that was measured."""
+        self._changes.clear()
+        self._aim_w = self.output_w = output_w
+
+    def aim(self, at_s: float, output_w: float) -> None:
+        """Head for another output from `at_s` on."""
+        self._changes = [(s, w) for s, w in self._changes if s < at_s]
+        self._changes.append((at_s, output_w))
+
+    def delay_last(self, at_s: float) -> None:
+        """Move the last change to `at_s` if it was expected sooner and has not begun."""
+        if self._changes and self._changes[-1][0] < at_s:
+            self._changes[-1] = (at_s, self._changes[-1][1])
+
+    @property
+    def final_w(self) -> float:
+        """Output when everything known has happened."""
+        return self._changes[-1][1] if self._changes else self._aim_w
+
+    def move_to(self, now_s: float) -> float:
+        """Return the output in W at `now_s`, which must not go back."""
+        while self._changes and self._changes[0][0] <= now_s:
+            at_s, aim_w = self._changes.pop(0)
+            self._approach(at_s)
+            self._aim_w = aim_w
+        self._approach(now_s)
+        return self.output_w
+
+    def _approach(self, now_s: float) -> None:
+        dt_s = now_s - self._now_s
+        if dt_s <= 0:
+            return
+        self._now_s = now_s
+        change_w = self._aim_w - self.output_w
+        if abs(change_w) < 0.5 or dt_s > 60:
+            self.output_w = self._aim_w
+            return
+        change_w *= 1 - math.exp(-dt_s / self._tau_s)
+        self.output_w += min(change_w, self._rise_w_s * dt_s)
+
+
+class Track:
+    """Everything the controller remembers of one inverter."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.limit_w: float | None = None
+        """Last acknowledged limit; None = unknown."""
+        self.posted_w: float | None = None
+        """Limit on its way; None when none is."""
+        self.posted_at_s = -math.inf
+        self.raised_at_s = -math.inf
+        self.is_producing = True
+        """False: it is off, waiting for the grid or without DC power, so its limit means nothing."""
+        self.gain = 1.0
+        """Output / limit."""
+        self.status: InverterStatus | None = None
+        """Last measured values, however old."""
+        self.is_fresh = False
+        """The measured values are young enough to act on, and the inverter answers the DTU."""
+        self.is_told_off = False
+        self.is_trusted = False
+        """Its measured output was once what its limit says, so the meter can be judged by its steps."""
+        self._superseded_w = 0.0
+        self._has_failed = False
+        self._dtu_knows_rated = False
+        self._power_sent_at_s = -math.inf
+        self._silent_since_s: float | None = None
+        self._quick = Response(unit)
+        self._slow = Response(unit)
+
+    # ---- what is known
+
+    @property
+    def is_pending(self) -> bool:
+        """True while a limit is on its way."""
+        return self.posted_w is not None
+
+    @property
+    def wanted_w(self) -> float | None:
+        """The limit that rules when everything on its way has arrived; None = unknown."""
+        return self.posted_w if self.posted_w is not None else self.limit_w
+
+    @property
+    def is_usable(self) -> bool:
+        """True when its output can be set: it gives power, its data are fresh and its limit is known."""
+        return self.is_fresh and self.is_producing and self.wanted_w is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """True when commands do not reach it."""
+        return self._has_failed or (self.status is not None and not self.status.reachable)
+
+    @property
+    def final_w(self) -> float:
+        """Output in W when everything on its way has arrived."""
+        return self._slow.final_w
+
+    @property
+    def highest_w(self) -> float:
+        """The highest output still possible in W: acknowledged, pending or waiting limit; rated when unknown."""
+        if self.is_told_off and not self.is_producing:
+            return 0.0
+        known_w = self.unit.rated_w if self.limit_w is None else self.limit_w
+        return max(known_w, self.posted_w or 0.0, self._superseded_w)
+
+    def visible_w(self, at_s: float) -> tuple[float, float]:
+        """Return the lowest and the highest output in W that the meter may have seen at `at_s`."""
+        quick_w, slow_w = self._quick.move_to(at_s), self._slow.move_to(at_s)
+        return min(quick_w, slow_w), max(quick_w, slow_w)
+
+    # ---- what happens
+
+    def post(self, now_s: float, limit_w: float, radio_free_s: float) -> None:
+        """Remember a limit that is given to the DTU now, whose radio is busy until `radio_free_s`."""
+        self._superseded_w = max(self._superseded_w, self.posted_w or 0.0)
+        if limit_w > (self.wanted_w or 0.0):
+            self.raised_at_s = now_s
+        self.posted_w = limit_w
+        self.posted_at_s = now_s
+        self._aim(max(now_s, radio_free_s) + RADIO_S, limit_w)
+
+    def refused(self) -> None:
+        """The DTU declined the last limit: it is not on its way."""
+        self.posted_w = None
+        self._aim(self.posted_at_s, self.limit_w if self.limit_w is not None else self.unit.rated_w)
+
+    def see_limit(self, status: LimitStatus, now_s: float) -> bool:
+        """Take what the DTU says; return True when an acknowledged limit is not ours."""
+        shown_w = self._shown_w(status)
+        self._has_failed = status.state == CommandState.FAILURE
+        if status.rated_w and not self._dtu_knows_rated and self.wanted_w is None:
+            self.posted_at_s = -math.inf  # an absolute limit leaves no echo while the DTU does not know the rated power
+        self._dtu_knows_rated = bool(status.rated_w)
+        if self.posted_w is None:
+            foreign = self.limit_w is not None and shown_w is not None and not self._is(shown_w, self.limit_w)
+            if shown_w is None or self.limit_w is None or foreign:
+                self._accept(shown_w, now_s)
+            return foreign and status.state != CommandState.PENDING
+        if status.at_s < self.posted_at_s + SETTLE_S:
+            return False
+        if status.state == CommandState.PENDING:
+            self._delay(status.at_s - WINDOW_S + RADIO_S)
+        elif status.state == CommandState.OK and shown_w is not None and self._is(shown_w, self.posted_w):
+            self._delay(status.at_s - WINDOW_S - SETTLE_S + RADIO_S)
+            self.limit_w, self.posted_w, self._superseded_w = self.posted_w, None, 0.0
+        elif status.state == CommandState.OK and status.at_s > self.posted_at_s + SWALLOWED_S:
+            self.posted_w, self._superseded_w = None, 0.0
+            self._accept(shown_w, now_s)
+        return False
+
+    def post_power(self, now_s: float, *, on: bool) -> None:
+        """Remember a power command that is given to the DTU now."""
+        self.is_told_off = not on
+        self._power_sent_at_s = now_s
+
+    def needs_power(self, now_s: float, *, on: bool) -> bool:
+        """Tell whether a power command is due to make the inverter be on or off."""
+        since_s = now_s - self._power_sent_at_s
+        if not on:
+            return not self.is_told_off or (self.is_producing and self.is_fresh and since_s >= POWER_AGAIN_S)
+        if self.is_told_off:
+            return self.limit_w is not None and not self.is_pending
+        silent_s = 0.0 if self._silent_since_s is None else now_s - self._silent_since_s
+        return self.is_fresh and silent_s >= WAKE_AFTER_S and since_s >= WAKE_AGAIN_S
+
+    def see_status(self, status: InverterStatus, now_s: float, stale_after_s: float) -> None:
+        """Take the measured values: freshness, whether it gives power, and output / limit once it has settled."""
+        before = self.status
+        self.status = status
+        self.is_fresh = status.reachable and now_s - status.at_s <= stale_after_s
+        if before is not None and status.reachable and not before.reachable:
+            self.forget()
+        if not self.is_fresh or (before is not None and status.at_s <= before.at_s):
+            return
+        output_w = status.ac_power_w or 0.0
+        is_producing = output_w >= PRODUCING_W
+        if is_producing != self.is_producing and status.at_s > self._power_sent_at_s:
+            self._set_producing(is_producing)
+        self._silent_since_s = None if is_producing else (self._silent_since_s or status.at_s)
+        settled_s = max(self.posted_at_s, self._power_sent_at_s) + self.unit.credit_s + WINDOW_S
+        if is_producing and status.at_s > settled_s and not self.is_pending:
+            self._learn_gain(output_w)
+            expected_w = (self.limit_w or 0.0) * self.gain
+            self.is_trusted |= abs(output_w - expected_w) <= TRUSTED_SHARE * expected_w + TRUSTED_W
+
+    def forget(self) -> None:
+        """The DTU or the inverter restarted: what rules now is unknown."""
+        self.limit_w = None
+        self.posted_w = None
+        self.posted_at_s = -math.inf
+
+    def _set_producing(self, is_producing: bool) -> None:
+        self.is_producing = is_producing
+        self.is_trusted = False
+        self._jump()
+
+    def _learn_gain(self, output_w: float) -> None:
+        if self.limit_w and self.limit_w > 0.2 * self.unit.rated_w:
+            self.gain += 0.3 * (min(max(output_w / self.limit_w, 0.3), 1.1) - self.gain)
+
+    # ---- inside
+
+    def _bounds_s(self) -> tuple[float, float]:
+        return 0.5 * self.unit.dead_time_s, self.unit.credit_s - 2 * self.unit.time_constant_s
+
+    def _aim(self, received_s: float, limit_w: float) -> None:
+        output_w = limit_w * self.gain if self.is_producing else 0.0
+        quick_s, slow_s = self._bounds_s()
+        self._quick.aim(received_s + quick_s, output_w)
+        self._slow.aim(received_s + slow_s, output_w)
+
+    def _jump(self) -> None:
+        output_w = (self.wanted_w or 0.0) * self.gain if self.is_producing else 0.0
+        self._quick.jump(output_w)
+        self._slow.jump(output_w)
+
+    def _delay(self, received_s: float) -> None:
+        quick_s, slow_s = self._bounds_s()
+        self._quick.delay_last(received_s + quick_s)
+        self._slow.delay_last(received_s + slow_s)
+
+    def _accept(self, shown_w: float | None, now_s: float) -> None:
+        was_known = self.limit_w is not None
+        self.limit_w = shown_w
+        if shown_w is None and was_known:
+            self.posted_at_s = -math.inf
+        if shown_w is not None and was_known:
+            self._aim(now_s, shown_w)
+        else:
+            self._jump()
+
+    def _shown_w(self, status: LimitStatus) -> float | None:
+        rated_w = status.rated_w or self.unit.rated_w
+        return None if status.limit_pct is None else status.limit_pct * rated_w / 100
+
+    def _is(self, shown_w: float, posted_w: float) -> bool:
+        return abs(shown_w - posted_w) <= PCT_STEP / 100 * self.unit.rated_w + 1.0

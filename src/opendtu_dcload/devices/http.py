@@ -1,0 +1,253 @@
+"""The one door to a device: one request at a time, one time limit around send and body, errors of our own only."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable, Mapping
+from typing import Literal, Protocol
+
+import aiohttp
+from pydantic import SecretStr
+from yarl import URL
+
+from opendtu_dcload.devices import parse
+from opendtu_dcload.errors import (
+    DeviceAnswerError,
+    DeviceAuthError,
+    DeviceBusyError,
+    DeviceConnectionError,
+    DeviceTimeoutError,
+)
+
+Clock = Callable[[], float]
+"""Monotonic time in s."""
+
+LONGEST_BODY = 256 * 1024
+"""Bytes. The largest honest answer, OpenDTU's old live document with ten inverters, has about 30 kB."""
+
+# A Gen2 Shelly locks every client out after some wrong passwords in 10 min: ask rarely.
+AUTH_PAUSE_S, LONGEST_AUTH_PAUSE_S = 60, 3600
+# OpenDTU says `Retry-After: 60` whatever the matter is, it is a constant in its firmware: begin shorter, end there.
+BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S = 5, 60
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)  # ours is the only one
+
+
+class Login(Protocol):
+    """What the configuration says about reaching a device."""
+
+    @property
+    def host(self) -> str:
+        """Host name or address, with `:port` when it is not 80."""
+
+    @property
+    def user(self) -> str:
+        """User name."""
+
+    @property
+    def password(self) -> SecretStr | None:
+        """None = no password is to be sent."""
+
+    @property
+    def timeout_s(self) -> float:
+        """Time for a request and its whole answer."""
+
+
+class HttpStatusError(DeviceAnswerError):
+    """An answer with a status other than 200."""
+
+    def __init__(self, message: str, status: int, code: int | None) -> None:
+        """Keep the HTTP status and the `code` in the answer's body, None when it has none."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class BackOff:
+    """A pause after a failure, twice as long after each further one."""
+
+    def __init__(self, first_s: float, longest_s: float, clock: Clock) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._clock = clock
+        self._pause_s = 0.0
+        self._until_s = 0.0
+
+    @property
+    def remaining_s(self) -> float:
+        """What is left of the pause, 0 when there is none."""
+        return max(0.0, self._until_s - self._clock()) if self._pause_s else 0.0
+
+    def start(self) -> float:
+        """Begin the next pause and return its length in s."""
+        self._pause_s = min(2 * self._pause_s, self._longest_s) if self._pause_s else self._first_s
+        self._until_s = self._clock() + self._pause_s
+        return self._pause_s
+
+    def reset(self) -> None:
+        """Forget the failures."""
+        self._pause_s = 0.0
+
+
+class Door:
+    """All requests to one device, or to one part of it with a back-off of its own.
+
+    Args:
+        name: how messages call the device.
+        section: section of the configuration that holds its host and password.
+        login: address, credentials, time limit.
+        session: opened and closed by the caller.
+        clock: monotonic time in s, for the pauses.
+        lock: shared by the doors of one device; None = this is the only one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        section: str,
+        login: Login,
+        session: aiohttp.ClientSession,
+        clock: Clock,
+        lock: asyncio.Lock | None = None,
+    ) -> None:
+        self.name = f"{name} at {login.host}"
+        self._section = section
+        self._login = login
+        self._session = session
+        self._lock = lock or asyncio.Lock()
+        self._refused = BackOff(AUTH_PAUSE_S, LONGEST_AUTH_PAUSE_S, clock)
+        self._busy = BackOff(BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S, clock)
+        self._basic: dict[str, str] = {}
+        self._digest: tuple[aiohttp.DigestAuthMiddleware, ...] = ()
+
+    @property
+    def has_password(self) -> bool:
+        """Whether there are credentials to show."""
+        return self._login.password is not None
+
+    def authenticate_with(self, scheme: Literal["basic", "digest"]) -> None:
+        """Show the configured credentials from now on; without a password nothing is shown.
+
+        Basic goes along unasked. Digest waits for the device's challenge and then stays with it: Shellies from firmware
+        2.0.0 on have 32 of them, valid for 30000 requests each, so there is one digest state for the door's life.
+        """
+        if self._login.password is None:
+            return
+        if scheme == "basic":
+            password = self._login.password.get_secret_value()
+            token = base64.b64encode(f"{self._login.user}:{password}".encode()).decode()
+            self._basic = {"Authorization": f"Basic {token}"}
+        elif not self._digest:
+            self._digest = (_digest(self._login.password),)
+
+    async def get(self, path: str, *, is_open: bool = False) -> object:
+        """Return the JSON document at `path`, query included; never None.
+
+        An open path is asked for without credentials, and its answer says nothing about them.
+
+        Raises:
+            DeviceError: there is no usable answer; which one says why.
+        """
+        return await self._request("GET", path, None, is_open=is_open)
+
+    async def post(self, path: str, form: Mapping[str, str]) -> object:
+        """Send `form` url-encoded to `path` and return the JSON document in the answer; raises as `get`."""
+        return await self._request("POST", path, form, is_open=False)
+
+    def refuse(self) -> DeviceAuthError:
+        """Begin a pause because the credentials are missing or wrong, and return the error to raise."""
+        pause_s = self._refused.start()
+        self._forget_challenge()
+        return DeviceAuthError(f"{self._auth_problem()}; next attempt in {pause_s:.0f} s", pause_s)
+
+    def _auth_problem(self) -> str:
+        if self.has_password:
+            return f"{self.name} refuses the password: correct {self._section}.password"
+        return f"{self.name} wants a password: set {self._section}.password"
+
+    def _forget_challenge(self) -> None:
+        if self._digest and self._login.password is not None:
+            self._digest = (_digest(self._login.password),)
+
+    async def _request(self, method: str, path: str, form: Mapping[str, str] | None, *, is_open: bool) -> object:
+        async with self._lock:
+            self._check_pauses()
+            try:
+                async with asyncio.timeout(self._login.timeout_s):
+                    status, body = await self._exchange(method, path, form, is_open=is_open)
+            except TimeoutError as err:
+                raise DeviceTimeoutError(
+                    f"{self.name} did not answer {path} completely in {self._login.timeout_s:g} s"
+                ) from err
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as err:
+                raise DeviceConnectionError(
+                    f"{self.name} cannot be reached ({_reason(err)}): check {self._section}.host and the network"
+                ) from err
+            except (aiohttp.ClientError, ValueError) as err:
+                self._forget_challenge()  # one that cannot be answered would stand in front of each further request
+                raise DeviceAnswerError(f"{self.name} answered {path} with broken HTTP ({_reason(err)})") from err
+            self._check_status(status, path, body)
+            self._busy.reset()
+            if not is_open:
+                self._refused.reset()
+            try:
+                return parse.document(body)
+            except ValueError as err:
+                raise DeviceAnswerError(f"{self.name} answered {path} with no usable JSON ({_reason(err)})") from err
+
+    def _check_pauses(self) -> None:
+        if remaining_s := self._refused.remaining_s:
+            raise DeviceAuthError(f"{self._auth_problem()}; next attempt in {remaining_s:.0f} s", remaining_s)
+        if remaining_s := self._busy.remaining_s:
+            raise DeviceBusyError(f"{self.name} is overloaded; next attempt in {remaining_s:.0f} s", remaining_s)
+
+    async def _exchange(
+        self, method: str, path: str, form: Mapping[str, str] | None, *, is_open: bool
+    ) -> tuple[int, bytearray]:
+        async with self._session.request(
+            method,
+            URL(f"http://{self._login.host}{path}"),
+            data=form,
+            headers=None if is_open else self._basic,
+            middlewares=() if is_open else self._digest,
+            allow_redirects=False,
+            timeout=_NO_TIMEOUT,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > LONGEST_BODY:
+                    raise DeviceAnswerError(f"{self.name} answered {path} with more than {LONGEST_BODY // 1024} kB")
+            return response.status, body
+
+    def _check_status(self, status: int, path: str, body: bytearray) -> None:
+        if status == 200:
+            return
+        # Gen2 from firmware 2.0.0 on: "Too many failed authentication attempts" also has status 429.
+        if status == 401 or (status == 429 and b"failed authentication" in body.lower()):
+            raise self.refuse()
+        if status == 429:
+            pause_s = self._busy.start()
+            self._forget_challenge()
+            raise DeviceBusyError(f"{self.name} is overloaded; next attempt in {pause_s:.0f} s", pause_s)
+        try:
+            code = parse.whole(parse.document(body), "code", -99999, 99999)
+        except ValueError:
+            code = None
+        detail = "" if code is None else f", code {code}"
+        raise HttpStatusError(f"{self.name} answered {path} with HTTP status {status}{detail}", status, code)
+
+
+def _digest(password: SecretStr) -> aiohttp.DigestAuthMiddleware:
+    # A Shelly of generation 2 knows only this user, whatever the configuration says.
+    return aiohttp.DigestAuthMiddleware("admin", password.get_secret_value())
+
+
+def _reason(err: Exception) -> str:
+    """Return a few words for people, without the address that stands in front of them already."""
+    if isinstance(err, OSError) and err.errno:
+        return os.strerror(err.errno) if err.errno > 0 else str(err.strerror)
+    words = "".join(character for character in str(err) if character.isprintable())
+    return words[:100] or type(err).__name__

@@ -1,0 +1,210 @@
+"""What OpenDTU's JSON means: from its documents to our values, or a ValueError that says what is wrong.
+
+A leaf of the live document is `{"v": number, "u": unit, "d": digits}`; `v` is a 32-bit float printed in full, so it is
+rounded to `d`. A leaf that is missing, not finite or out of range becomes None and spoils nothing else. Source of all
+shapes: OpenDTU's WebApi_ws_live.cpp and WebApi_limit.cpp.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opendtu_dcload.devices import parse
+from opendtu_dcload.devices.hoymiles import family_of
+from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
+
+LARGEST_POWER_W = 5000.0
+_LARGEST_VOLTAGE_V = 1000.0
+_LARGEST_CURRENT_A = 100.0
+_LARGEST_YIELD_KWH = 1e7
+_LONGEST_AGE_S = 2**32  # an unsigned 32-bit counter
+_LARGEST_LIMIT_PCT = 6553.5  # an unsigned 16-bit number of tenths; up to v25.1 more than 100 % could be read
+
+
+@dataclass(frozen=True, slots=True)
+class KnownInverter:
+    """An inverter that the DTU lists, ours or not."""
+
+    serial: str
+    """12 hex digits, lower case."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class InverterSettings:
+    """How the DTU treats one inverter; None = this firmware does not say."""
+
+    serial: str
+    name: str
+    type: str
+    """Model line, such as `HM-600/700/800-2T`; `Unknown` for one it does not support."""
+    command_enable: bool | None
+    """False: limits are answered with success and then dropped."""
+    command_enable_night: bool | None
+    poll_enable: bool | None
+    poll_enable_night: bool | None
+    reachable_threshold: int | None
+    """Failed polls after which it is not reachable."""
+    zero_runtime: bool | None
+    """Whether its values become 0 when it is not reachable."""
+
+
+def serial_of(entry: object) -> str | None:
+    """Return the serial in lower case, None when there is none of 12 hex digits."""
+    return normal_serial(parse.text(entry, "serial"))
+
+
+def normal_serial(serial: str) -> str | None:
+    """Return `serial` in lower case, None when it does not have 12 hex digits."""
+    serial = serial.lower()
+    return serial if re.fullmatch(r"[0-9a-f]{12}", serial) else None
+
+
+def listed(document: object, key: str) -> dict[str, object]:
+    """Return the entries of the array under `key` by serial.
+
+    Raises:
+        ValueError: there is no such array.
+    """
+    entries = parse.child(document, key)
+    if not isinstance(entries, list):
+        raise ValueError(f"there is no list {key}")  # noqa: TRY004 - wrong data from outside, not a wrong call
+    return {serial: entry for entry in entries if (serial := serial_of(entry)) is not None}
+
+
+def known(inverters: dict[str, object]) -> tuple[KnownInverter, ...]:
+    """Return who they are."""
+    return tuple(KnownInverter(serial, parse.text(entry, "name")) for serial, entry in inverters.items())
+
+
+def is_complete(entry: object) -> bool:
+    """Whether the measured values are there: up to v24.1.26 at once, later only if asked for with `?inv=`."""
+    return "AC" in parse.keys(entry)
+
+
+def is_clock_set(document: object) -> bool:
+    """Whether the DTU knows the time; the hint `time_sync` is true when it does not."""
+    return parse.flag(parse.child(document, "hints"), "time_sync") is not True
+
+
+def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus:
+    """Return one inverter's values.
+
+    Raises:
+        ValueError: it does not say how old they are.
+    """
+    ac = parse.child(parse.child(entry, "AC"), "0")
+    whole = parse.child(parse.child(entry, "INV"), "0")
+    dc = parse.child(entry, "DC")
+    inputs = [parse.child(dc, channel) for channel in parse.keys(dc)]
+    dc_power_w = _first(_power(whole, "Power DC"), _power(ac, "Power DC"), _sum([_power(i, "Power") for i in inputs]))
+    dc_voltage_v = _dc_voltage(inputs)
+    yield_kwh = _first(*(_leaf(block, "YieldTotal", 0, _LARGEST_YIELD_KWH) for block in (whole, ac)))
+    return InverterStatus(
+        serial=serial,
+        name=parse.text(entry, "name"),
+        answered_at_s=answered_at_s,
+        at_s=answered_at_s - _age_s(entry),
+        reachable=parse.flag(entry, "reachable") is True,
+        producing=parse.flag(entry, "producing") is True,
+        ac_power_w=_power(ac, "Power"),
+        ac_voltage_v=_leaf(ac, "Voltage", 0, _LARGEST_VOLTAGE_V),
+        dc_power_w=dc_power_w,
+        dc_voltage_v=dc_voltage_v,
+        dc_current_a=round(dc_power_w / dc_voltage_v, 2) if dc_power_w is not None and dc_voltage_v else None,
+        temperature_c=_leaf(whole, "Temperature", -60, 200),
+        yield_total_wh=None if yield_kwh is None else round(yield_kwh * 1000, 1),
+        input_count=len(inputs) or family_of(serial).inputs,
+    )
+
+
+def limits(document: object, at_s: float) -> dict[str, LimitStatus]:
+    """Return what the DTU knows of each inverter's limit; 0 means that it does not know.
+
+    Raises:
+        ValueError: the document is none of limits.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - wrong data from outside, not a wrong call
+    found = {}
+    for key, entry in document.items():
+        serial = normal_serial(key)
+        if serial is None or not isinstance(entry, dict):
+            continue
+        limit_pct = round(parse.number(entry, "limit_relative", 0, _LARGEST_LIMIT_PCT) or 0.0, 1)
+        state = parse.text(entry, "limit_set_status")
+        found[serial] = LimitStatus(
+            serial=serial,
+            at_s=at_s,
+            limit_pct=min(limit_pct, 100.0) if limit_pct else None,
+            rated_w=parse.number(entry, "max_power", 1, LARGEST_POWER_W),
+            state=CommandState(state) if state in set(CommandState) else CommandState.UNKNOWN,
+        )
+    return found
+
+
+def settings(document: object) -> list[InverterSettings]:
+    """Return the inverters' settings from inverter/list.
+
+    Raises:
+        ValueError: the document is none of inverters.
+    """
+    return [
+        InverterSettings(
+            serial=serial,
+            name=parse.text(entry, "name"),
+            type=parse.text(entry, "type"),
+            command_enable=parse.flag(entry, "command_enable"),
+            command_enable_night=parse.flag(entry, "command_enable_night"),
+            poll_enable=parse.flag(entry, "poll_enable"),
+            poll_enable_night=parse.flag(entry, "poll_enable_night"),
+            reachable_threshold=parse.whole(entry, "reachable_threshold", 0, 255),
+            zero_runtime=parse.flag(entry, "zero_runtime"),
+        )
+        for serial, entry in listed(document, "inverter").items()
+    ]
+
+
+def _age_s(entry: object) -> float:
+    age_ms = parse.number(entry, "data_age_ms", 0, _LONGEST_AGE_S * 1000)  # since v25.4.2
+    age_s = parse.number(entry, "data_age", 0, _LONGEST_AGE_S) if age_ms is None else age_ms / 1000
+    if age_s is None:
+        raise ValueError("data_age is no number of seconds")
+    return age_s
+
+
+def _leaf(block: object, field: str, lowest: float, highest: float) -> float | None:
+    leaf = parse.child(block, field)
+    value = parse.number(leaf, "v", lowest, highest)
+    digits = parse.whole(leaf, "d", 0, 6)
+    return None if value is None else round(value, 3 if digits is None else digits)
+
+
+def _power(block: object, field: str) -> float | None:
+    return _leaf(block, field, -LARGEST_POWER_W, LARGEST_POWER_W)
+
+
+def _dc_voltage(inputs: Sequence[object]) -> float | None:
+    """Return the mean over the inputs that carry current, over all when none does: an open input shows anything."""
+    voltages = []
+    loaded = []
+    for channel in inputs:
+        voltage_v = _leaf(channel, "Voltage", 0, _LARGEST_VOLTAGE_V)
+        if voltage_v is None:
+            continue
+        voltages.append(voltage_v)
+        if _leaf(channel, "Current", 0, _LARGEST_CURRENT_A):
+            loaded.append(voltage_v)
+    chosen = loaded or voltages
+    return round(sum(chosen) / len(chosen), 2) if chosen else None
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return round(sum(present), 1) if present and len(present) == len(values) else None
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)

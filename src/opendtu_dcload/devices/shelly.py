@@ -1,0 +1,203 @@
+"""The grid meter: any Shelly that measures power, from generation 1 on, read over its local HTTP interface."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import aiohttp
+
+from opendtu_dcload.devices import parse
+from opendtu_dcload.devices.http import Clock, Door, HttpStatusError, Login
+from opendtu_dcload.devices.shelly_answers import ComponentMissingError, Energies, Sample
+from opendtu_dcload.devices.shelly_sources import Source, gen1_source, gen2_source
+from opendtu_dcload.errors import DeviceAnswerError, DeviceError
+from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
+
+ENERGY_INTERVAL_S = 60.0
+"""The device itself saves these counters once a minute."""
+COUNTER_RESET_S = 300.0
+"""A counter that stays lower for so long was reset; one that dips (0 after a reboot) was not."""
+_BAD_ID = -105
+"""Shelly's code for an id that no component has."""
+
+
+class MeterSettings(Login, Protocol):
+    """What the configuration says about the meter."""
+
+    @property
+    def channel(self) -> str | None:
+        """`sum`, `0` to `2`, `a` to `c`; None = the device has only one way to tell."""
+
+    @property
+    def phase(self) -> int:
+        """1 to 3: the phase that a single channel is shown as."""
+
+    @property
+    def invert(self) -> bool:
+        """Whether the clamp sits the wrong way round."""
+
+
+@dataclass(slots=True)
+class _Counter:
+    """An energy counter that does not follow short dips."""
+
+    value_wh: float | None = None
+    lower_since_s: float | None = None
+
+    def take(self, value_wh: float | None, at_s: float) -> float | None:
+        """Return what to believe now; None = never seen."""
+        if value_wh is None:
+            return self.value_wh
+        if self.value_wh is not None and value_wh < self.value_wh:
+            if self.lower_since_s is None:
+                self.lower_since_s = at_s
+            if at_s - self.lower_since_s < COUNTER_RESET_S:
+                return self.value_wh
+        self.value_wh = value_wh
+        self.lower_since_s = None
+        return value_wh
+
+
+class ShellyMeter:
+    """The grid meter.
+
+    Args:
+        config: address, password, channel, phase, sign, time limit.
+        session: opened and closed by the caller.
+        clock: monotonic time in s.
+    """
+
+    def __init__(self, config: MeterSettings, session: aiohttp.ClientSession, clock: Clock = time.monotonic) -> None:
+        self._config = config
+        self._clock = clock
+        self._door = Door("Shelly", "meter", config, session, clock)
+        self._source: Source | None = None
+        self._is_settled = False
+        self._counters: dict[tuple[int, str], _Counter] = {}
+        self._energies: Energies | None = None
+        self._energies_due_s: float | None = None
+
+    async def identify(self) -> MeterInfo:
+        """Ask the device what it is, and settle how to read it.
+
+        Raises:
+            ConfigError: `meter.channel` is missing or is none of this device's.
+            DeviceAuthError: it wants a password and there is none, or it is wrong.
+            DeviceError: it cannot be asked, or it is no meter.
+        """
+        about = await self._door.get("/shelly", is_open=True)
+        info = self._info(about)
+        if parse.flag(about, "auth" if info.generation == 1 else "auth_en") and not self._door.has_password:
+            raise self._door.refuse()
+        self._door.authenticate_with("basic" if info.generation == 1 else "digest")
+        source = await self._find_source(about, info)
+        if source is None:
+            raise DeviceAnswerError(f"{self._door.name} ({info.model}) measures no power: correct meter.host")
+        self._use(source)
+        return info
+
+    async def read(self) -> MeterReading:
+        """Return one sample; the first call, and the one after the device has lost its component, identify it first.
+
+        Raises:
+            ConfigError: as `identify`.
+            DeviceError: there is no sample. The last one is never given again, nor a sum of some phases only.
+        """
+        if not self._is_settled:
+            await self.identify()
+        source = self._source
+        assert source is not None
+        try:
+            answer = await self._door.get(source.path)
+            at_s = self._clock()
+            sample = source.read(answer)
+        except HttpStatusError as err:
+            if err.status == 404 or err.code == _BAD_ID:
+                self._is_settled = False  # another profile has other components
+            raise
+        except ValueError as err:
+            if isinstance(err, ComponentMissingError):
+                self._is_settled = False
+            raise DeviceAnswerError(f"{self._door.name} answered {source.path} without a usable power: {err}") from err
+        await self._refresh_energies(source, at_s)
+        return self._reading(sample, at_s)
+
+    def _info(self, about: object) -> MeterInfo:
+        generation = parse.whole(about, "gen", 2, 9) or 1
+        model = parse.text(about, "type" if generation == 1 else "model")
+        mac = parse.text(about, "mac").replace(":", "").lower()
+        if not model or not re.fullmatch(r"[0-9a-f]{12}", mac):
+            raise DeviceAnswerError(f"{self._door.name} does not answer /shelly as a Shelly does: correct meter.host")
+        firmware = parse.text(about, "fw" if generation == 1 else "ver")
+        return MeterInfo(mac, model, generation, firmware, parse.text(about, "name"))
+
+    async def _find_source(self, about: object, info: MeterInfo) -> Source | None:
+        device = f"the {self._door.name} ({info.model})"
+        if info.generation > 1:
+            return gen2_source(device, await self._door.get("/rpc/Shelly.GetStatus"), self._config.channel)
+        emeters = parse.whole(about, "num_emeters", 0, 3) or 0
+        meters = parse.whole(about, "num_meters", 0, 4) or 0
+        if not emeters and not meters:  # both keys depend on model and firmware
+            status = await self._door.get("/status")
+            emeters, meters = len(parse.items(status, "emeters")), len(parse.items(status, "meters"))
+        return gen1_source(device, emeters, meters, self._config.channel)
+
+    def _use(self, source: Source) -> None:
+        if self._source is None or source.path != self._source.path:
+            self._counters.clear()
+            self._energies = None
+            self._energies_due_s = None
+        self._source = source
+        self._is_settled = True
+
+    async def _refresh_energies(self, source: Source, at_s: float) -> None:
+        """Ask for the counters when they are due. What goes wrong here must not cost the power reading."""
+        if source.energy_path is None or source.read_energies is None:
+            return
+        if self._energies_due_s is not None and at_s < self._energies_due_s:
+            return
+        self._energies_due_s = at_s + ENERGY_INTERVAL_S
+        with contextlib.suppress(DeviceError):
+            self._energies = source.read_energies(await self._door.get(source.energy_path))
+
+    def _reading(self, sample: Sample, at_s: float) -> MeterReading:
+        phases = [self._phase(index, phase, at_s) for index, phase in enumerate(sample.phases)]
+        places: list[PhaseReading | None] = [None, None, None]
+        if len(phases) == 3:
+            places[:] = phases
+        else:
+            places[self._config.phase - 1] = phases[0]
+        first, second, third = places
+        return MeterReading(
+            at_s=at_s,
+            power_w=self._signed(sample.power_w),
+            phases=(first, second, third),
+            energy_import_wh=_sum([phase.energy_import_wh for phase in phases]),
+            energy_export_wh=_sum([phase.energy_export_wh for phase in phases]),
+            frequency_hz=sample.frequency_hz,
+        )
+
+    def _phase(self, index: int, phase: PhaseReading, at_s: float) -> PhaseReading:
+        import_wh, export_wh = phase.energy_import_wh, phase.energy_export_wh
+        if self._energies is not None:
+            import_wh, export_wh = self._energies[index]
+        import_wh = self._counters.setdefault((index, "import"), _Counter()).take(import_wh, at_s)
+        export_wh = self._counters.setdefault((index, "export"), _Counter()).take(export_wh, at_s)
+        if self._config.invert:
+            import_wh, export_wh = export_wh, import_wh
+        return replace(
+            phase, power_w=self._signed(phase.power_w), energy_import_wh=import_wh, energy_export_wh=export_wh
+        )
+
+    def _signed(self, power_w: float) -> float:
+        return 0.0 - power_w if self._config.invert else power_w  # 0.0 - 0.0 is 0.0, but -(0.0) is -0.0
+
+
+def _sum(values: list[float | None]) -> float | None:
+    """Return the sum, None when one is missing: a sum of some phases would be a lie."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

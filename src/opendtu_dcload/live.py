@@ -1,0 +1,34 @@
+"""One line per second for a person at a terminal: the grid, each inverter, and why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from opendtu_dcload.model import InverterPlan
+from opendtu_dcload.state import State
+
+
+def live_line(state: State, now_s: float) -> str:
+    """Return the state in one line; a value that is not known is a dash."""
+    meter, plan = state.meter, state.plan
+    parts = [f"grid {meter.power_w:6.0f} W" if meter and now_s - meter.at_s < 5 else "grid      - W"]
+    if plan is not None:
+        parts += [_inverter(state, inverter) for inverter in plan.inverters]
+        parts.append(str(plan.reason))
+    return " | ".join(parts)
+
+
+def _inverter(state: State, plan: InverterPlan) -> str:
+    status = state.inverters.get(plan.serial)
+    name = status.name if status and status.name else plan.serial
+    output = f"{status.ac_power_w:.0f}" if status and status.ac_power_w is not None else "-"
+    told = f"set {plan.limit_w:.0f}" if plan.is_on else "off"
+    return f"{name} {output} W ({told}{', ' + plan.note if plan.note else ''})"
+
+
+async def print_live(state: State, clock: Callable[[], float]) -> None:
+    """Print one line per second for ever."""
+    while True:
+        await asyncio.sleep(1.0)
+        print(live_line(state, clock()), flush=True)

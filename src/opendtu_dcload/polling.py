@@ -1,0 +1,139 @@
+"""The tasks that ask the devices and put their answers into the state; a device that is gone is one line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
+from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.errors import ConfigError, DeviceError, ServiceError
+from opendtu_dcload.model import CommandState
+from opendtu_dcload.state import State
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+"""Monotonic time in s."""
+
+METER_LOST_S = 5.0
+DTU_LOST_S = 15.0
+LIMITS_PENDING_S = 1.0
+"""While a command is on its way the small limit document is asked for this often."""
+POSTED_S = 12.0
+"""How long after a command its acknowledgement may take to show (five transmissions of 2 s, and a reserve)."""
+SYSTEM_S = 60.0
+
+
+class Presence:
+    """Says once that a device is lost and once that it is back."""
+
+    def __init__(self, name: str, lost_after_s: float, now_s: float) -> None:
+        self._name = name
+        self._lost_after_s = lost_after_s
+        self._answered_at_s = now_s
+        self.is_lost = False
+
+    def answered(self, now_s: float) -> None:
+        """The device gave a usable answer."""
+        if self.is_lost:
+            log.info("%s back after %.0f s", self._name, now_s - self._answered_at_s)
+        self.is_lost = False
+        self._answered_at_s = now_s
+
+    def failed(self, now_s: float, error: ServiceError) -> None:
+        """The device gave none."""
+        if not self.is_lost and now_s - self._answered_at_s >= self._lost_after_s:
+            self.is_lost = True
+            log.warning("%s lost: %s", self._name, error)
+
+
+async def poll_meter(meter: ShellyMeter, state: State, interval_s: float, clock: Clock) -> None:
+    """Read the meter for ever.
+
+    Raises:
+        ConfigError: the first contact shows that the configuration does not fit the device.
+    """
+    presence = Presence("meter", METER_LOST_S, clock())
+    due_s = clock()
+    while True:
+        try:
+            if state.meter_info is None:
+                state.set_meter_info(await meter.identify())
+            state.set_meter(await meter.read())
+            presence.answered(clock())
+        except ConfigError as err:
+            if state.meter is None:
+                raise
+            presence.failed(clock(), err)
+        except DeviceError as err:
+            presence.failed(clock(), err)
+        due_s = max(due_s + interval_s, clock())
+        await asyncio.sleep(due_s - clock())
+
+
+class DtuPoller:
+    """Reads live data at the poll interval, limits more often while a command is on its way."""
+
+    def __init__(self, dtu: OpenDtu, state: State, serials: Sequence[str], interval_s: float, clock: Clock) -> None:
+        self._dtu = dtu
+        self._state = state
+        self._serials = serials
+        self._interval_s = interval_s
+        self._clock = clock
+        self._presence = Presence("DTU", DTU_LOST_S, clock())
+        self._posted = asyncio.Event()
+        self._posted_at_s = clock() - POSTED_S
+        self._live_due_s = self._limits_due_s = self._system_due_s = clock()
+        self.known: tuple[KnownInverter, ...] | None = None
+        """All inverters that the DTU lists; None = not asked yet."""
+
+    def posted(self) -> None:
+        """Note that a command was sent: its acknowledgement is due."""
+        self._posted_at_s = self._clock()
+        self._limits_due_s = min(self._limits_due_s, self._posted_at_s + LIMITS_PENDING_S)
+        self._posted.set()
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        while True:
+            try:
+                await self._round()
+                self._presence.answered(self._clock())
+            except DeviceError as err:
+                self._presence.failed(self._clock(), err)
+                self._limits_due_s = self._system_due_s = self._live_due_s = self._clock() + LIMITS_PENDING_S
+            due_s = min(self._limits_due_s, self._live_due_s)
+            self._posted.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due_s - self._clock())):
+                    await self._posted.wait()
+
+    async def _round(self) -> None:
+        if self._clock() >= self._system_due_s:
+            is_clock_set = self._state.dtu is None or self._state.dtu.is_clock_set
+            self._state.set_dtu(await self._dtu.system(is_clock_set=is_clock_set))
+            self._system_due_s = self._clock() + SYSTEM_S
+        if self._clock() >= self._limits_due_s:
+            self._state.set_limits(await self._dtu.limits())
+            self._answered()
+            self._limits_due_s = self._clock() + (LIMITS_PENDING_S if self._is_pending() else self._interval_s)
+        if self._clock() >= self._live_due_s:
+            self._live_due_s = self._clock() + self._interval_s
+            live = await self._dtu.live(self._serials)
+            self.known = live.known
+            self._answered(is_clock_set=live.is_clock_set)
+            self._state.set_inverters(live.inverters)
+
+    def _answered(self, *, is_clock_set: bool | None = None) -> None:
+        if (dtu := self._state.dtu) is not None:
+            is_clock_set = dtu.is_clock_set if is_clock_set is None else is_clock_set
+            self._state.set_dtu(replace(dtu, at_s=self._clock(), is_clock_set=is_clock_set))
+
+    def _is_pending(self) -> bool:
+        limits = self._state.limits
+        waiting = any(limits[s].state == CommandState.PENDING for s in self._serials if s in limits)
+        return waiting or self._clock() - self._posted_at_s < POSTED_S / 4

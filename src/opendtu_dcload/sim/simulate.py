@@ -1,0 +1,166 @@
+"""A load trace against the real controller on virtual time, without any network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from opendtu_dcload.control.controller import Controller, Seen, Settings
+from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.track import Unit
+from opendtu_dcload.devices.hoymiles import family_of
+from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading
+from opendtu_dcload.sim.dtu import Counters, SimDtu
+from opendtu_dcload.sim.house import Energy, House, InverterModel
+from opendtu_dcload.sim.score import ideal_waste_wh
+
+SKIPPED_S = 300
+"""The start is not counted."""
+SIM_MINIMUM_W = 20.0
+
+
+def default_models(count: int = 3) -> list[InverterModel]:
+    """Return the plant of demo and simulation: HMS-400 inverters."""
+    return [InverterModel(f"1124a000000{n}", f"HMS {n}") for n in range(1, count + 1)]
+
+
+def unit_of(model: InverterModel, minimum_w: float = SIM_MINIMUM_W) -> Unit:
+    """Return what the controller is told of a simulated inverter: family values, not the model's true ones."""
+    family = family_of(model.serial)
+    return Unit(
+        serial=model.serial,
+        minimum_w=minimum_w,
+        maximum_w=model.rated_w,
+        rated_w=model.rated_w,
+        dead_time_s=family.dead_time_s,
+        credit_s=family.credit_s,
+        raise_spacing_s=family.raise_spacing_s,
+        refresh_s=family.refresh_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run cost."""
+
+    hours: float
+    load_wh: float
+    exported_wh: float
+    avoidable_wh: float
+    imported_wh: float
+    ideal_wh: float
+    counters: Counters
+
+    @property
+    def waste_wh(self) -> float:
+        """Return 2 x export + avoidable import."""
+        return 2 * self.exported_wh + self.avoidable_wh
+
+    @property
+    def ratio(self) -> float:
+        """Return waste / J0."""
+        return self.waste_wh / self.ideal_wh if self.ideal_wh else float("inf")
+
+
+class Run:
+    """House, DTU and controller on virtual time, one meter sample per step."""
+
+    def __init__(self, house: House, dtu: SimDtu, controller: Controller) -> None:
+        self.house = house
+        self.dtu = dtu
+        self.controller = controller
+        self.meter_sign = 1.0
+        self.sees_inverters = True
+        self.has_meter = True
+        self.has_dtu = True
+        self._meter: MeterReading | None = None
+        self._dtu_status: DtuStatus | None = None
+        self._limits: dict[str, LimitStatus] = {}
+        self._inverters: dict[str, InverterStatus] = {}
+
+    def step(self) -> Seen:
+        """Move to the next meter sample, decide, and send what was decided; returns what the controller saw."""
+        self.dtu.advance(self.house.next_sample_s)
+        now_s = self.house.now_s
+        if self.has_meter:
+            shown_w = self.house.meter.power_w + (0.0 if self.sees_inverters else self.house.output_w)
+            self._meter = MeterReading(now_s, self.meter_sign * shown_w)
+        if self.has_dtu:
+            self._poll(now_s)
+        seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtu_status)
+        for command in self.controller.step(seen).commands:
+            self.controller.posted(command, now_s)
+            self._send(command)
+        return seen
+
+    def _poll(self, now_s: float) -> None:
+        self._dtu_status = DtuStatus(now_s)
+        for serial, known in self.dtu.believed.items():
+            pct, rated_w = known.limit_pct or None, known.rated_w or None
+            self._limits[serial] = LimitStatus(serial, now_s, pct, rated_w, known.limit_state)
+            if (statistics := known.statistics) is None:
+                continue
+            before = self._inverters.get(serial)
+            reachable = self.dtu.is_reachable(serial)
+            if before is None or before.at_s != statistics.at_s or before.reachable != reachable:
+                self._inverters[serial] = InverterStatus(
+                    serial=serial,
+                    name=serial,
+                    answered_at_s=now_s,
+                    at_s=statistics.at_s,
+                    reachable=reachable,
+                    producing=statistics.ac_power_w > 0,
+                    ac_power_w=statistics.ac_power_w,
+                    dc_voltage_v=statistics.dc_voltage_v,
+                    temperature_c=statistics.temperature_c,
+                )
+
+    def _send(self, command: Command) -> None:
+        if not self.has_dtu:
+            return
+        if isinstance(command, SetLimit):
+            self.dtu.post_limit(command.serial, 0, command.limit_w)
+        else:
+            self.dtu.post_power(command.serial, on=command.on)
+
+
+def simulate(
+    load_w: Sequence[float],
+    *,
+    models: Sequence[InverterModel] | None = None,
+    settings: Settings | None = None,
+    seed: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> Result:
+    """Play a load (W, one value per second) and return what it cost, the first 300 s not counted.
+
+    `progress` is called with the share done, once per simulated minute.
+    """
+    models = default_models() if models is None else models
+    settings = settings or Settings(max_feed_in_w=sum(m.rated_w for m in models))
+    house = House(load_w, models, seed=seed, cap_w=settings.max_feed_in_w)
+    dtu = SimDtu(house, seed=seed)
+    run = Run(house, dtu, Controller(settings, [unit_of(m) for m in models], 0.0))
+    skipped = Energy()
+    next_progress_s = 0.0
+    while house.now_s < len(load_w):
+        run.step()
+        if house.now_s <= SKIPPED_S:
+            skipped = Energy(house.energy.imported_wh, house.energy.exported_wh, house.energy.avoidable_wh)
+        if progress and house.now_s >= next_progress_s:
+            next_progress_s += 60
+            progress(house.now_s / len(load_w))
+    counted_w = load_w[SKIPPED_S:]
+    return Result(
+        hours=len(counted_w) / 3600,
+        load_wh=sum(counted_w) / 3600,
+        exported_wh=house.energy.exported_wh - skipped.exported_wh,
+        avoidable_wh=house.energy.avoidable_wh - skipped.avoidable_wh,
+        imported_wh=house.energy.imported_wh - skipped.imported_wh,
+        ideal_wh=ideal_waste_wh(
+            counted_w,
+            minimum_w=SIM_MINIMUM_W * len(models),
+            maximum_w=min(settings.max_feed_in_w, sum(m.rated_w for m in models)),
+        ),
+        counters=dtu.counters,
+    )

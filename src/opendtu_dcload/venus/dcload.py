@@ -1,0 +1,125 @@
+"""An inverter on the bus: com.victronenergy.dcload, one service each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from opendtu_dcload.model import InverterPlan, InverterStatus, LimitStatus
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.address import BusAddress
+from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.device import Display, Shown, add_identity, follow, fresh, integer, text, wait_until
+from opendtu_dcload.venus.item import Value
+
+MONITOR_MODE_INVERTER = 7
+"""gui-v2, src/enums.h."""
+
+
+def _limit_w(limit: LimitStatus) -> float | None:
+    if limit.limit_pct is None or limit.rated_w is None:
+        return None
+    return limit.limit_pct / 100 * limit.rated_w
+
+
+_MEASURED: Mapping[str, Shown[InverterStatus]] = {
+    "/Dc/0/Voltage": Shown("V", 2, lambda status: status.dc_voltage_v),
+    "/Dc/0/Current": Shown("A", 2, lambda status: status.dc_current_a),
+    "/Dc/0/Power": Shown("W", 1, lambda status: status.dc_power_w),
+    "/Dc/0/Temperature": Shown("C", 1, lambda status: status.temperature_c),
+    "/History/EnergyIn": Shown("kWh", 3, lambda status: status.yield_total_wh, is_energy=True),
+    "/Ac/Power": Shown("W", 1, lambda status: status.ac_power_w),
+}
+_ACKNOWLEDGED: Mapping[str, Shown[LimitStatus]] = {
+    "/Ac/Limit": Shown("W", 0, _limit_w),
+}
+_WANTED: Mapping[str, Shown[InverterPlan]] = {
+    # the auxiliary voltage on the screen: there users of the original look for the AC watts asked for
+    "/Dc/1/Voltage": Shown("W", 0, lambda plan: plan.limit_w if plan.is_on else 0.0),
+}
+
+
+class InverterService:
+    """Shows one configured inverter; writes nothing back."""
+
+    def __init__(
+        self,
+        serial: str,
+        instance: int,
+        state: State,
+        bus: BusAddress,
+        version: str,
+        dtu_host: str,
+        stale_after_s: float,
+        clock: Callable[[], float],
+        *,
+        name: str | None = None,
+        name_wait_s: float = 10.0,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            serial: the inverter's, 12 hex digits, lower case.
+            instance: VRM device instance.
+            state: where everything shown comes from.
+            bus: the message bus.
+            version: of this program.
+            dtu_host: host name or address of the DTU.
+            stale_after_s: older values are not shown.
+            clock: monotonic time in s.
+            name: shown instead of the one it has in the DTU.
+            name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
+        """
+        self._serial = serial
+        self._state = state
+        self._stale_after_s = stale_after_s
+        self._clock = clock
+        self._name = name
+        self._name_wait_s = name_wait_s
+        self._measured = Display(_MEASURED)
+        self._acknowledged = Display(_ACKNOWLEDGED)
+        self._wanted = Display(_WANTED)
+        self.service = BusService(f"com.victronenergy.dcload.opendtu_{serial}", bus)
+        add_identity(
+            self.service,
+            instance=instance,
+            version=version,
+            connection=f"OpenDTU {dtu_host}",
+            product="Hoymiles inverter via OpenDTU",
+        )
+        self.service.update({"/FirmwareVersion": version, "/Serial": serial})
+        self.service.add("/Settings/MonitorMode", integer(MONITOR_MODE_INVERTER))
+        self.service.add("/Reason", text())
+        for display in (self._measured, self._acknowledged, self._wanted):
+            display.add_to(self.service)
+
+    async def run(self) -> NoReturn:
+        """Stay on the bus for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._name_wait_s):
+                await wait_until(self._state, lambda: self._serial in self._state.inverters)
+        self.service.update(self.values())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow(self._state, self.service, self.values), name=f"values of {self.service.name}")
+            await self.service.run()
+
+    def values(self) -> Mapping[str, Value | None]:
+        """Return what the service has to show now; what is too old is None."""
+        now_s = self._clock()
+        told, dtu = self._state.inverters.get(self._serial), self._state.dtu
+        status = fresh(told, now_s, self._stale_after_s)
+        limit = fresh(self._state.limits.get(self._serial), now_s, self._stale_after_s)
+        plan = fresh(self._state.plan, now_s, self._stale_after_s)
+        mine = next((part for part in plan.inverters if part.serial == self._serial), None) if plan else None
+        note = f" ({mine.note})" if mine is not None and mine.note else ""
+        return {
+            "/CustomName": self._name or (told.name if told is not None else ""),
+            "/HardwareVersion": f"OpenDTU {dtu.firmware}".strip() if dtu is not None else None,
+            "/Connected": int(status is not None and status.reachable),
+            "/Reason": f"{plan.reason}{note}" if plan is not None else None,
+            **self._measured.values(status),
+            **self._acknowledged.values(limit),
+            **self._wanted.values(mine),
+        }

@@ -1,0 +1,138 @@
+"""What every device on the bus has in common: identity, fresh values or none, counters that never turn back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.item import Item, Value
+
+PRODUCT_ID = 0xFFFF
+"""What generic devices use on Venus OS; every other id belongs to somebody."""
+
+_TICK_S = 1.0
+
+
+class Dated(Protocol):
+    """A reading that knows when it was measured."""
+
+    @property
+    def at_s(self) -> float:
+        """Monotonic time of the measurement in s."""
+
+
+DatedReading = TypeVar("DatedReading", bound=Dated)
+Reading = TypeVar("Reading")
+
+
+class Counter:
+    """An energy counter as VRM wants it: a device that reports 0 for a moment does not wreck the graphs."""
+
+    def __init__(self) -> None:
+        self._highest_wh = 0.0
+
+    def kwh(self, energy_wh: float | None) -> float | None:
+        """Return the energy in kWh, never less than before; None when the device gives none."""
+        if energy_wh is None or not math.isfinite(energy_wh):
+            return None
+        self._highest_wh = max(self._highest_wh, energy_wh)
+        return self._highest_wh / 1000
+
+
+def fresh(reading: DatedReading | None, now_s: float, max_age_s: float) -> DatedReading | None:
+    """Return `reading` unless it is older than `max_age_s`."""
+    return reading if reading is not None and now_s - reading.at_s <= max_age_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown(Generic[Reading]):
+    """How one number of a reading is shown."""
+
+    unit: str
+    digits: int
+    read: Callable[[Reading], float | None]
+    is_energy: bool = False
+    """`read` gives Wh of a counter, which is shown in kWh."""
+
+
+class Display(Generic[Reading]):
+    """Numbers of one reading, by path. Without a reading they are all invalid."""
+
+    def __init__(self, table: Mapping[str, Shown[Reading]], prefix: str = "") -> None:
+        self._table = {f"{prefix}{path}": shown for path, shown in table.items()}
+        self._counters = {path: Counter() for path, shown in self._table.items() if shown.is_energy}
+
+    def add_to(self, service: BusService) -> None:
+        """Add the items, without values yet."""
+        for path, shown in self._table.items():
+            service.add(path, Item(kind=float, unit=shown.unit, digits=shown.digits))
+
+    def values(self, reading: Reading | None) -> Mapping[str, float | None]:
+        """Return what is shown of `reading`."""
+        if reading is None:
+            return dict.fromkeys(self._table)
+        numbers = {path: shown.read(reading) for path, shown in self._table.items()}
+        return numbers | {path: counter.kwh(numbers[path]) for path, counter in self._counters.items()}
+
+
+def text(value: str | None = None) -> Item:
+    """Return a read-only text."""
+    return Item(kind=str, value=value)
+
+
+def integer(value: int | None = None) -> Item:
+    """Return a read-only integer."""
+    return Item(kind=int, value=value)
+
+
+def add_identity(service: BusService, *, instance: int, version: str, connection: str, product: str) -> None:
+    """Add what every service must show from its first moment on, see the wiki page "dbus" of Venus OS.
+
+    Args:
+        service: gets the items.
+        instance: VRM device instance.
+        version: of this program.
+        connection: how the device is reached, such as "OpenDTU 192.168.1.20".
+        product: name shown when the device has none of its own.
+    """
+    service.add("/Mgmt/ProcessName", text("opendtu_dcload"))
+    service.add("/Mgmt/ProcessVersion", text(version))
+    service.add("/Mgmt/Connection", text(connection))
+    service.add("/DeviceInstance", integer(instance))
+    service.add("/ProductId", Item(kind=int, value=PRODUCT_ID, text="0x{:X}".format))
+    service.add("/ProductName", text(product))
+    service.add("/CustomName", text(""))
+    service.add("/FirmwareVersion", text())
+    service.add("/HardwareVersion", text())
+    service.add("/Serial", text())
+    service.add("/Connected", integer(0))
+
+
+async def follow(
+    state: State,
+    service: BusService,
+    values: Callable[[], Mapping[str, Value | None]],
+    tick_s: float = _TICK_S,
+) -> None:
+    """Show `values` on the bus at each change of `state`, and each `tick_s` because ages grow without a change."""
+    with state.listen() as changed:
+        while True:
+            changed.clear()
+            service.update(values())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(tick_s):
+                    await changed.wait()
+
+
+async def wait_until(state: State, is_known: Callable[[], bool]) -> None:
+    """Wait until `is_known` after some change of `state`."""
+    with state.listen() as changed:
+        while not is_known():
+            await changed.wait()
+            changed.clear()

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opendtu_dcload.config import load_config
+from opendtu_dcload.errors import ConfigError
+from opendtu_dcload.sim import demo, plant
+
+SCORE: dict[str, Any] = {
+    "steps_over_300_w": 4,
+    "waste_wh": 1.6,
+    "j0_wh": 1.0,
+    "waste_over_j0": 1.6,
+    "exported_wh": 0.4,
+    "avoidable_import_wh": 0.8,
+    "within_60_w_pct": 95.0,
+    "commands": 30,
+}
+
+
+def test_generated_configuration_is_valid_and_fits_the_plant(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=True))
+    config = load_config(path)
+    assert config.meter.host == "127.0.0.1:4711"
+    assert [inverter.serial for inverter in config.inverters] == list(plant.SERIALS)
+    assert config.control.max_feed_in_w == 1200
+    assert config.battery.min_voltage_v == 46
+    assert config.dbus.bus == "session"
+    path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=False))
+    assert not load_config(path).dbus.enabled
+
+
+@pytest.mark.parametrize(
+    ("changes", "warnings", "ok"),
+    [
+        ({}, 0, True),
+        ({"steps_over_300_w": 3}, 0, False),
+        ({"waste_over_j0": 1.61}, 0, False),
+        ({"waste_over_j0": None}, 0, False),
+        ({"within_60_w_pct": 94.9}, 0, False),
+        ({"commands": 31}, 0, False),
+        ({}, 1, False),
+    ],
+    ids=str,
+)
+def test_every_part_of_the_verdict_counts(changes: dict[str, Any], warnings: int, ok: bool) -> None:
+    final = demo.verdict({**SCORE, **changes}, 300.0, warnings)
+    assert final["ok"] is ok
+    assert list(final) == ["duration_s", *SCORE, "warnings", "ok"]
+
+
+@pytest.mark.parametrize(("duration_s", "commands", "ok"), [(60.0, 30, True), (600.0, 60, True), (600.0, 61, False)])
+def test_allowed_commands_grow_with_the_duration_from_thirty(duration_s: float, commands: int, ok: bool) -> None:
+    assert demo.verdict({**SCORE, "commands": commands}, duration_s, 0)["ok"] is ok
+
+
+@pytest.mark.parametrize("duration_s", [0.0, -1.0, float("nan"), float("inf")])
+def test_duration_must_be_one(duration_s: float) -> None:
+    with pytest.raises(ConfigError, match="--duration"):
+        demo.run_demo(duration_s)
+
+
+def start(controller: str, duration_s: float | None, bus: str, folder: Path) -> subprocess.Popen[str]:
+    program = (
+        "import sys; from opendtu_dcload.sim.demo import run_demo;"
+        f"sys.exit(run_demo({duration_s}, {bus!r}, (sys.executable, '-c', {controller!r})))"
+    )
+    environ = {**os.environ, "TMPDIR": str(folder)}
+    argv = [sys.executable, "-c", program]
+    return subprocess.Popen(argv, text=True, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def descendants(lines: str) -> list[int]:
+    (line,) = [line for line in lines.splitlines() if line.startswith("Processes: ")]
+    return [int(part.split()[-1]) for part in line.removeprefix("Processes: ").split(", ")]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_controller_that_dies_ends_the_demo_with_1_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = start("import sys; print('WARNING bad', file=sys.stderr); sys.exit(3)", None, "off", tmp_path)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "[controller] WARNING bad" in stderr
+    assert "the controller has ended by itself (exit status 3)" in stderr
+    assert not any(is_running(pid) for pid in descendants(stdout))
+    assert list(tmp_path.iterdir()) == []
+
+
+LIVELY = (
+    "import os, signal, sys, time\n"
+    "def leave(*_):\n"
+    "    print('WARNING leaving', file=sys.stderr)\n"
+    "    sys.exit(0)\n"
+    "signal.signal(signal.SIGTERM, leave)\n"
+    "print(os.environ.get('DBUS_SESSION_BUS_ADDRESS'), sys.argv[1::2], flush=True)\n"
+    "time.sleep(600)\n"
+)
+
+
+def test_demo_with_a_duration_ends_with_one_line_of_json(tmp_path: Path) -> None:
+    process = start(LIVELY, 4.0, "off", tmp_path)
+    stdout, stderr = process.communicate(timeout=60)
+    final = json.loads(stdout.splitlines()[-1])
+    assert (final["duration_s"], final["warnings"], final["ok"]) == (4.0, 1, False)
+    assert process.returncode == 1
+    assert stderr == "[controller] WARNING leaving\n"
+    assert not any(is_running(pid) for pid in descendants(stdout))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_terminated_demo_stops_everything_in_order(tmp_path: Path) -> None:
+    process = start(LIVELY, None, "unix:path=/nowhere", tmp_path)
+    assert process.stdout
+    lines: list[str] = []
+    while not (lines and lines[-1].startswith("load ")):
+        lines.append(process.stdout.readline())
+    assert lines[-1].endswith(" W | unix:path=/nowhere ['--config', '--live']\n"), lines[-1]
+    process.send_signal(signal.SIGTERM)
+    rest, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert rest == ""
+    assert stderr == "[controller] WARNING leaving\n"
+    assert not any(is_running(pid) for pid in descendants("".join(lines)))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,71 @@
+import pytest
+
+from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "name", "inputs"),
+    [
+        ("1121", "HM", 1),
+        ("1141", "HM", 2),
+        ("1161", "HM", 4),
+        ("1124 1125 1400", "HMS", 1),
+        ("1143 1144 1410 114a", "HMS", 2),
+        ("1164 1166 1420", "HMS", 4),
+        ("1361", "HMT", 4),
+        ("1382", "HMT", 6),
+        ("2841", "HERF", 4),
+        ("2821", "HERF", 2),
+        ("2801", "HERF", 1),
+        ("9999 abcd", "unknown", 1),
+    ],
+)
+def test_serial_tells_family_and_inputs(prefixes: str, name: str, inputs: int) -> None:
+    for prefix in prefixes.split():
+        family = family_of(f"{prefix}90ab5678")
+        assert (family.name, family.inputs) == (name, inputs)
+
+
+def test_letters_in_a_serial_may_be_upper_case() -> None:
+    assert family_of("114A90AB5678") is family_of("114a90ab5678")
+    assert family_of("114A90AB5678").name == "HMS"
+
+
+@pytest.mark.parametrize("serial", ["114490ab5678", "138290ab5678"], ids=["HMS", "HMT"])
+def test_sub_ghz_inverters_are_quick_and_need_their_limit_again_before_they_fall_back(serial: str) -> None:
+    family = family_of(serial)
+    assert (family.credit_s, family.dead_time_s, family.slowest_s, family.raise_spacing_s) == (8, 2, 5, 5)
+    assert family.refresh_s == 210
+
+
+@pytest.mark.parametrize("serial", ["116190001234", "284190001234"], ids=["HM", "HERF"])
+def test_2_4_ghz_inverters_are_slow(serial: str) -> None:
+    family = family_of(serial)
+    assert (family.credit_s, family.dead_time_s, family.slowest_s, family.raise_spacing_s) == (25, 6, 20, 10)
+    assert family.refresh_s == 900
+
+
+def test_unknown_serial_gets_the_most_patient_times() -> None:
+    assert family_of("") is UNKNOWN
+    for serial in ("116190001234", "114490ab5678", "138290ab5678", "284190001234"):
+        family = family_of(serial)
+        assert UNKNOWN.credit_s >= family.credit_s
+        assert UNKNOWN.slowest_s >= family.slowest_s
+        assert UNKNOWN.raise_spacing_s >= family.raise_spacing_s
+
+
+@pytest.mark.parametrize(
+    ("serial", "rated_w", "minimum_w"),
+    [
+        ("112190001234", 350.0, 20.0),
+        ("116190001234", 1500.0, 80.0),
+        ("116490001234", 5000.0, 100.0),  # only a made-up size makes 2 % the larger one
+        ("114190001234", None, 40.0),
+        ("114190001234", 0.0, 40.0),
+    ],
+    ids=["per input", "four inputs", "2 %", "rated unknown", "rated 0 is unknown"],
+)
+def test_default_minimum_is_the_larger_of_2_pct_and_20_w_per_input(
+    serial: str, rated_w: float | None, minimum_w: float
+) -> None:
+    assert default_minimum_w(serial, rated_w) == pytest.approx(minimum_w)

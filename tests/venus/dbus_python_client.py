@@ -1,0 +1,126 @@
+"""A client on dbus-python, the library of Victron's own velib: reads commands, one JSON object a line, and answers so.
+
+Run by the system's python3, not in our environment. Values come back as [signature, value].
+"""
+# mypy: ignore-errors
+# Its libraries belong to the system and are not installed where mypy looks.
+
+import json
+import sys
+
+import dbus
+import dbus.bus
+import dbus.lowlevel
+import dbus.mainloop.glib
+import dbus.types
+from gi.repository import GLib
+
+TYPES = {
+    "i": dbus.Int32,
+    "x": dbus.Int64,
+    "u": dbus.UInt32,
+    "d": dbus.Double,
+    "b": dbus.Boolean,
+    "s": dbus.String,
+    "ai": lambda value: dbus.Array(value, signature="i"),
+    "as": lambda value: dbus.Array(value, signature="s"),
+    "a{sv}": lambda value: dbus.Dictionary(value, signature="sv"),
+}
+NAMES = {
+    dbus.Int32: "i",
+    dbus.Int64: "x",
+    dbus.UInt32: "u",
+    dbus.Double: "d",
+    dbus.Boolean: "b",
+    dbus.String: "s",
+    dbus.Byte: "y",
+}
+
+
+def show(value):
+    if isinstance(value, dbus.Dictionary):
+        return {str(key): show(entry) for key, entry in value.items()}
+    if isinstance(value, dbus.Array):
+        return [f"a{value.signature}", [show(entry)[1] for entry in value]]
+    return [NAMES.get(type(value), type(value).__name__), value]
+
+
+def tell(answer):
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def on_signal(*arguments, member=None, path=None, interface=None, sender=None, message=None):
+    tell(
+        {
+            "signal": member,
+            "path": path,
+            "interface": interface,
+            "sender": sender,
+            "no_reply": message.get_no_reply(),
+            "body": [show(argument) for argument in arguments],
+        },
+    )
+
+
+def call(bus, *, name, path, interface, member, signature="", args=()):
+    values = [TYPES[kind](value) for kind, value in args]
+    reply = bus.call_blocking(name, path, interface, member, signature, values, timeout=10.0)
+    return {"ok": show(reply) if reply is not None else None}
+
+
+def notify(bus, *, name, path, member, signature, args):
+    """Call without asking for a reply."""
+    message = dbus.lowlevel.MethodCallMessage(name, path, None, member)
+    message.append(*[TYPES[kind](value) for kind, value in args], signature=signature)
+    message.set_no_reply(True)
+    bus.send_message(message)
+    bus.flush()
+    return {"ok": None}
+
+
+def proxy(bus, *, name, path, member, args):
+    """Call through a proxy object, which introspects first."""
+    target = dbus.Interface(bus.get_object(name, path), "com.victronenergy.BusItem")
+    return {"ok": show(getattr(target, member)(*args))}
+
+
+def flood(bus, *, name, path, member, count):
+    """Send `count` calls in one go and only then look for their answers."""
+    for _ in range(count):
+        message = dbus.lowlevel.MethodCallMessage(name, path, None, member)
+        bus.send_message_with_reply(message, lambda reply: tell({"flooded": type(reply).__name__}), 10.0)
+    bus.flush()
+    return {"ok": None}
+
+
+def on_command(stream, _condition, bus):
+    line = stream.readline()
+    if not line:
+        sys.exit(0)
+    command = json.loads(line)
+    try:
+        tell({"call": call, "notify": notify, "proxy": proxy, "flood": flood}[command.pop("do")](bus, **command))
+    except dbus.DBusException as err:
+        tell({"error": err.get_dbus_name(), "text": err.get_dbus_message()})
+    return True
+
+
+def main():
+    dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+    bus = dbus.bus.BusConnection(sys.argv[1])
+    bus.add_signal_receiver(
+        on_signal,
+        dbus_interface="com.victronenergy.BusItem",
+        member_keyword="member",
+        path_keyword="path",
+        interface_keyword="interface",
+        sender_keyword="sender",
+        message_keyword="message",
+    )
+    GLib.io_add_watch(sys.stdin, GLib.IO_IN | GLib.IO_HUP, on_command, bus)
+    tell({"ok": "ready"})
+    GLib.MainLoop().run()
+
+
+main()

@@ -1,0 +1,205 @@
+"""What an inverter looks like on the bus, seen by dbus-python."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from opendtu_dcload.model import CommandState, DtuStatus, InverterPlan, InverterStatus, LimitStatus, Plan, Reason
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.dcload import InverterService
+
+from .conftest import until
+
+SERIAL = "114181807700"
+NAME = f"com.victronenergy.dcload.opendtu_{SERIAL}"
+STATUS = InverterStatus(
+    serial=SERIAL,
+    name="Cellar left",
+    answered_at_s=100.0,
+    at_s=98.0,
+    reachable=True,
+    producing=True,
+    ac_power_w=207.3,
+    ac_voltage_v=231.0,
+    dc_power_w=218.5,
+    dc_voltage_v=51.23,
+    dc_current_a=4.265,
+    temperature_c=38.4,
+    yield_total_wh=123_456.0,
+    input_count=2,
+)
+LIMIT = LimitStatus(serial=SERIAL, at_s=99.0, limit_pct=52.5, rated_w=400.0, state=CommandState.OK)
+PLAN = Plan(
+    at_s=100.0,
+    setpoint_w=500.0,
+    cap_w=800.0,
+    reason=Reason.REGULATING,
+    inverters=(
+        InverterPlan(serial="999999999999", limit_w=290.0, is_on=True),
+        InverterPlan(serial=SERIAL, limit_w=210.0, is_on=True),
+    ),
+)
+MEASURED = ["/Dc/0/Voltage", "/Dc/0/Current", "/Dc/0/Power", "/Dc/0/Temperature", "/History/EnergyIn", "/Ac/Power"]
+
+
+class House:
+    """A state and a clock to turn by hand."""
+
+    def __init__(self, bus: BusAddress) -> None:
+        self.now_s = 100.0
+        self.state = State()
+        self.service = InverterService(
+            SERIAL, 134, self.state, bus, "1.2.3", "192.168.1.20", 30.0, lambda: self.now_s, name_wait_s=0.01
+        )
+
+    def learn(self) -> None:
+        self.state.set_dtu(DtuStatus(at_s=100.0, firmware="v25.2.3"))
+        self.state.set_limits({SERIAL: LIMIT})
+        self.state.set_plan(PLAN)
+        self.state.set_inverters({SERIAL: STATUS})
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.service.run())
+        await until(lambda: self.service.service.is_online)
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def house(daemon):
+    return House(daemon.address)
+
+
+@pytest.fixture
+def quiet():
+    """A house without a bus, for what needs none."""
+    house = House(UnixAddress("/nowhere"))
+    house.learn()
+    return house
+
+
+async def test_everything_is_shown_with_its_type_and_text(house, client):
+    house.learn()
+    async with house.running():
+        items = (await client.call(NAME, "/", "GetItems"))["ok"]
+    assert {path: (*entry["Value"], entry["Text"][1]) for path, entry in items.items()} == {
+        "/Mgmt/ProcessName": ("s", "opendtu_dcload", "opendtu_dcload"),
+        "/Mgmt/ProcessVersion": ("s", "1.2.3", "1.2.3"),
+        "/Mgmt/Connection": ("s", "OpenDTU 192.168.1.20", "OpenDTU 192.168.1.20"),
+        "/DeviceInstance": ("i", 134, "134"),
+        "/ProductId": ("i", 65535, "0xFFFF"),
+        "/ProductName": ("s", "Hoymiles inverter via OpenDTU", "Hoymiles inverter via OpenDTU"),
+        "/CustomName": ("s", "Cellar left", "Cellar left"),
+        "/FirmwareVersion": ("s", "1.2.3", "1.2.3"),
+        "/HardwareVersion": ("s", "OpenDTU v25.2.3", "OpenDTU v25.2.3"),
+        "/Serial": ("s", SERIAL, SERIAL),
+        "/Connected": ("i", 1, "1"),
+        "/Settings/MonitorMode": ("i", 7, "7"),
+        "/Reason": ("s", "regulating", "regulating"),
+        "/Dc/0/Voltage": ("d", 51.23, "51.23V"),
+        "/Dc/0/Current": ("d", 4.26, "4.26A"),
+        "/Dc/0/Power": ("d", 218.5, "218.5W"),
+        "/Dc/0/Temperature": ("d", 38.4, "38.4C"),
+        "/Dc/1/Voltage": ("d", 210.0, "210W"),
+        "/History/EnergyIn": ("d", 123.456, "123.456kWh"),
+        "/Ac/Power": ("d", 207.3, "207.3W"),
+        "/Ac/Limit": ("d", 210.0, "210W"),
+    }
+
+
+async def test_without_a_dtu_the_service_appears_with_invalid_values(house, client):
+    async with house.running():
+        items = (await client.call(NAME, "/", "GetItems"))["ok"]
+    for path in [*MEASURED, "/Dc/1/Voltage", "/Ac/Limit", "/Reason"]:
+        assert items[path] == {"Value": ["ai", []], "Text": ["s", "---"]}
+    assert items["/Connected"]["Value"] == ["i", 0]
+    assert items["/CustomName"]["Value"] == ["s", ""]
+
+
+async def test_a_change_of_state_reaches_the_bus_in_one_signal(house, client):
+    async with house.running():
+        house.learn()
+        changed = (await client.signal())["body"][0]
+    assert {"/CustomName", "/Dc/0/Power", "/Ac/Limit", "/Reason", "/Connected"} <= set(changed)
+
+
+async def test_old_values_become_invalid_instead_of_frozen(house, client):
+    house.learn()
+    async with house.running():
+        await client.get(NAME, "/Dc/0/Power")
+        house.now_s = 128.1  # the inverter's data are older than 30 s, limit and plan are not
+        house.state.set_limits({SERIAL: LIMIT})
+        await until(lambda: house.service.service.value("/Dc/0/Power") is None)
+        for path in MEASURED:
+            assert await client.get(NAME, path) == ["ai", []]
+        assert await client.get(NAME, "/Connected") == ["i", 0]
+        assert await client.get(NAME, "/CustomName") == ["s", "Cellar left"]
+        assert await client.get(NAME, "/Ac/Limit") == ["d", 210.0]
+        assert await client.get(NAME, "/Dc/1/Voltage") == ["d", 210.0]
+
+
+async def test_the_service_waits_for_the_name_the_dtu_gives(house, client):
+    house.service._name_wait_s = 20.0
+    task = asyncio.create_task(house.service.run())
+    house.state.set_dtu(DtuStatus(at_s=100.0))
+    await asyncio.sleep(0.02)
+    assert not house.service.service.is_online
+    house.learn()
+    await until(lambda: house.service.service.is_online)
+    assert await client.get(NAME, "/CustomName") == ["s", "Cellar left"]
+    task.cancel()
+
+
+def test_an_old_limit_and_an_old_plan_are_not_shown(quiet):
+    quiet.now_s = 129.5
+    assert quiet.service.values()["/Ac/Limit"] is None
+    assert quiet.service.values()["/Dc/1/Voltage"] == 210.0
+    quiet.now_s = 130.5
+    assert quiet.service.values()["/Dc/1/Voltage"] is None
+    assert quiet.service.values()["/Reason"] is None
+
+
+def test_a_limit_the_dtu_does_not_know_is_not_shown(quiet):
+    for limit in (replace(LIMIT, limit_pct=None), replace(LIMIT, rated_w=None)):
+        quiet.state.set_limits({SERIAL: limit})
+        assert quiet.service.values()["/Ac/Limit"] is None
+
+
+def test_an_inverter_that_is_off_is_asked_for_zero_and_says_why(quiet):
+    mine = InverterPlan(serial=SERIAL, limit_w=40.0, is_on=False, note="too hot")
+    quiet.state.set_plan(replace(PLAN, inverters=(mine,)))
+    assert quiet.service.values()["/Dc/1/Voltage"] == 0.0
+    assert quiet.service.values()["/Reason"] == "regulating (too hot)"
+
+
+def test_an_inverter_the_plan_does_not_mention_has_no_set_value(quiet):
+    quiet.state.set_plan(replace(PLAN, inverters=()))
+    assert quiet.service.values()["/Dc/1/Voltage"] is None
+    assert quiet.service.values()["/Reason"] == "regulating"
+
+
+def test_an_unreachable_inverter_is_not_connected(quiet):
+    quiet.state.set_inverters({SERIAL: replace(STATUS, reachable=False)})
+    assert quiet.service.values()["/Connected"] == 0
+
+
+def test_the_energy_does_not_fall_to_zero_for_a_moment(quiet):
+    quiet.service.values()
+    quiet.state.set_inverters({SERIAL: replace(STATUS, yield_total_wh=0.0)})
+    assert quiet.service.values()["/History/EnergyIn"] == 123.456
+
+
+def test_a_configured_name_replaces_the_dtus():
+    house = House(UnixAddress("/nowhere"))
+    named = InverterService(
+        SERIAL, 134, house.state, UnixAddress("/nowhere"), "1", "dtu", 30.0, lambda: 100.0, name="Mine"
+    )
+    assert named.values()["/CustomName"] == "Mine"
+    house.learn()
+    assert named.values()["/CustomName"] == "Mine"
