@@ -109,6 +109,8 @@ class DtuStatus:
     """Going backwards means it rebooted."""
     is_clock_set: bool = True
     """False: it polls no inverter, its data mean nothing."""
+    accepts_password: bool = True
+    """False: it takes no commands from us."""
 
 
 class Reason(StrEnum):
@@ -126,6 +128,7 @@ class Reason(StrEnum):
     METER_BLIND = "meter does not see the inverters"
     METER_REVERSED = "meter sign reversed"
     DTU_SILENT = "DTU silent"
+    DTU_PASSWORD = "DTU refuses the password"  # noqa: S105  no password, the word for it
     NO_INVERTER = "no inverter can be commanded"
     CAP_UNREACHABLE = "unreachable inverters may exceed the cap: the others are off"
     BATTERY_LOW = "battery voltage below the minimum"

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
-from opendtu_dcload.errors import ConfigError, DeviceError, ServiceError
+from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
 from opendtu_dcload.model import CommandState
 from opendtu_dcload.state import State
 
@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 """Monotonic time in s."""
 
-METER_LOST_S = 5.0
 DTU_LOST_S = 15.0
 LIMITS_PENDING_S = 1.0
 """While a command is on its way the small limit document is asked for this often."""
@@ -51,13 +50,13 @@ class Presence:
             log.warning("%s lost: %s", self._name, error)
 
 
-async def poll_meter(meter: ShellyMeter, state: State, interval_s: float, clock: Clock) -> None:
+async def poll_meter(meter: ShellyMeter, state: State, interval_s: float, lost_after_s: float, clock: Clock) -> None:
     """Read the meter for ever.
 
     Raises:
         ConfigError: the first contact shows that the configuration does not fit the device.
     """
-    presence = Presence("meter", METER_LOST_S, clock())
+    presence = Presence("meter", lost_after_s, clock())
     due_s = clock()
     while True:
         try:
@@ -87,6 +86,7 @@ class DtuPoller:
         self._presence = Presence("DTU", DTU_LOST_S, clock())
         self._posted = asyncio.Event()
         self._posted_at_s = clock() - POSTED_S
+        self._is_login_wrong = False
         self._live_due_s = self._limits_due_s = self._system_due_s = clock()
         self.known: tuple[KnownInverter, ...] | None = None
         """All inverters that the DTU lists; None = not asked yet."""
@@ -115,7 +115,9 @@ class DtuPoller:
     async def _round(self) -> None:
         if self._clock() >= self._system_due_s:
             is_clock_set = self._state.dtu is None or self._state.dtu.is_clock_set
-            self._state.set_dtu(await self._dtu.system(is_clock_set=is_clock_set))
+            system = await self._dtu.system(is_clock_set=is_clock_set)
+            accepts_password = await self._check_password() if self._serials else True
+            self._state.set_dtu(replace(system, accepts_password=accepts_password))
             self._system_due_s = self._clock() + SYSTEM_S
         if self._clock() >= self._limits_due_s:
             self._state.set_limits(await self._dtu.limits())
@@ -127,6 +129,20 @@ class DtuPoller:
             self.known = live.known
             self._answered(is_clock_set=live.is_clock_set)
             self._state.set_inverters(live.inverters)
+
+    async def _check_password(self) -> bool:
+        """Tell whether commands will be taken: reading alone needs no password, so it would not show."""
+        try:
+            await self._dtu.check_password()
+        except DeviceAuthError as err:
+            if not self._is_login_wrong:
+                log.error("%s", err)  # noqa: TRY400  the sentence says it all, a traceback would not help
+            self._is_login_wrong = True
+            return False
+        if self._is_login_wrong:
+            log.info("OpenDTU accepts the password now")
+        self._is_login_wrong = False
+        return True
 
     def _answered(self, *, is_clock_set: bool | None = None) -> None:
         if (dtu := self._state.dtu) is not None:

@@ -108,7 +108,7 @@ class Controller:
         outputs_w = self._regulate(seen, allowance, span)
         wishes = self._wishes(outputs_w, allowance)
         commands: list[Command] = []
-        if self._dtu_answers(seen):
+        if self._takes_commands(seen):
             commands = allowed(seen.now_s, wishes, self.tracks, allowance.cap_w)
             commands = commands or refresh(seen.now_s, wishes, self.tracks)
             commands = [c for c in commands if c.serial in seen.limits]
@@ -153,6 +153,9 @@ class Controller:
 
     def _dtu_answers(self, seen: Seen) -> bool:
         return seen.dtu is not None and seen.now_s - seen.dtu.at_s < DTU_SILENT_S and bool(seen.limits)
+
+    def _takes_commands(self, seen: Seen) -> bool:
+        return seen.dtu is not None and self._dtu_answers(seen) and seen.dtu.accepts_password
 
     def _meter_age_s(self, seen: Seen) -> float:
         return seen.now_s - (seen.meter.at_s if seen.meter else self._started_at_s)
@@ -275,6 +278,8 @@ class Controller:
             return Reason.STARTING
         if not self._dtu_answers(seen):
             return Reason.DTU_SILENT
+        if not seen.dtu.accepts_password:
+            return Reason.DTU_PASSWORD
         if allowance.reason is not None:
             return allowance.reason
         if len(self._foreign_at_s) >= FOREIGN_COUNT:

@@ -25,19 +25,19 @@ LEAVE_S = 5.0
 GUESSED_INPUT_W = 500.0
 """Rated power per DC input that no Hoymiles inverter exceeds; used until the DTU knows the real one."""
 
-QUIET_REASONS = frozenset(
-    {
-        Reason.STARTING,
-        Reason.REGULATING,
-        Reason.FEED_IN_CAP,
-        Reason.ALL_AT_RATED,
-        Reason.ALL_AT_MINIMUM,
-        Reason.NO_INVERTER,
-        Reason.READ_ONLY,
-        Reason.STOPPING,
-    }
-)
-"""Everyday reasons, which change all the time: not for the log."""
+SUSPICION_S = 20.0
+"""A suspicion against the meter is logged when the fall to the minimum has not lifted it in this time."""
+LOGGED_AFTER_S = {
+    Reason.METER_STALE_RAMP: 0.0,
+    Reason.METER_STALE_MINIMUM: 0.0,
+    Reason.METER_LOST_OFF: 0.0,
+    Reason.METER_BLIND: SUSPICION_S,
+    Reason.METER_REVERSED: SUSPICION_S,
+    Reason.CAP_UNREACHABLE: SUSPICION_S,
+    Reason.BATTERY_LOW: 0.0,
+    Reason.FOREIGN_LIMITS: 0.0,
+}
+"""Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""
 
 
 def stale_after_s(config: Config) -> float:
@@ -108,6 +108,8 @@ class ControlLoop:
         self._is_dry = dry_run
         self._rated_w: dict[str, float] = {}
         self._reason = Reason.STARTING
+        self._reason_at_s = clock()
+        self._is_logged = False
         self._unknown: set[str] = set()
         units = [unit_of(inverter, None) for inverter in config.inverters]
         self._controller = Controller(settings_of(config), units, clock())
@@ -194,10 +196,9 @@ class ControlLoop:
             await self._dtu.set_power(command.serial, command.on)
 
     def _log_reason(self, plan: Plan) -> None:
-        was_quiet = self._reason in QUIET_REASONS
-        if plan.reason == self._reason or (plan.reason in QUIET_REASONS and was_quiet):
-            self._reason = plan.reason
-            return
-        self._reason = plan.reason
-        if plan.reason not in QUIET_REASONS:
+        if plan.reason != self._reason:
+            self._reason, self._reason_at_s, self._is_logged = plan.reason, plan.at_s, False
+        delay_s = LOGGED_AFTER_S.get(plan.reason)
+        if delay_s is not None and not self._is_logged and plan.at_s - self._reason_at_s >= delay_s:
+            self._is_logged = True
             log.warning("%s (set-point %.0f W, cap %.0f W)", plan.reason, plan.setpoint_w, plan.cap_w)

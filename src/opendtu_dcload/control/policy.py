@@ -76,11 +76,7 @@ def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
 
 def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track]) -> list[Command]:
     """Return at most one repetition of a limit that rules, for the inverter that has waited longest."""
-    due = [
-        t
-        for s, t in tracks.items()
-        if not t.is_pending and t.limit_w is not None and wishes[s].is_on and now_s - t.posted_at_s >= t.unit.refresh_s
-    ]
+    due = [t for s, t in tracks.items() if wishes[s].is_on and t.needs_refresh(now_s)]
     if not due or any(t.is_pending for t in tracks.values()):
         return []
     track = min(due, key=lambda t: t.posted_at_s)

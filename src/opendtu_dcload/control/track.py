@@ -117,6 +117,8 @@ class Track:
         self.posted_w: float | None = None
         """Limit on its way; None when none is."""
         self.posted_at_s = -math.inf
+        self.known_since_s = math.inf
+        """Since when a limit rules that was not ours."""
         self.raised_at_s = -math.inf
         self.is_producing = True
         """False: it is off, waiting for the grid or without DC power, so its limit means nothing."""
@@ -176,6 +178,11 @@ class Track:
         """Return the lowest and the highest output in W that the meter may have seen at `at_s`."""
         quick_w, slow_w = self._quick.move_to(at_s), self._slow.move_to(at_s)
         return min(quick_w, slow_w), max(quick_w, slow_w)
+
+    def needs_refresh(self, now_s: float) -> bool:
+        """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
+        since_s = self.posted_at_s if math.isfinite(self.posted_at_s) else self.known_since_s
+        return not self.is_pending and self.limit_w is not None and now_s - since_s >= self.unit.refresh_s
 
     # ---- what happens
 
@@ -291,6 +298,7 @@ class Track:
     def _accept(self, shown_w: float | None, now_s: float) -> None:
         was_known = self.limit_w is not None
         self.limit_w = shown_w
+        self.known_since_s = now_s
         if shown_w is None and was_known:
             self.posted_at_s = -math.inf
         if shown_w is not None and was_known:

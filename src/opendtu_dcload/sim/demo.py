@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -43,6 +44,9 @@ MAX_COMMANDS = 30
 COMMANDS_WITHIN_S = 300.0
 
 CONTROLLER = (sys.executable, "-m", "opendtu_dcload")
+
+MAY_GO = {"meter front": "the meter", "dtu front": "OpenDTU", "bus": "the D-Bus"}
+"""Parts that a user may take away and bring back while the demo runs."""
 
 _WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|Traceback \(most recent")
 
@@ -164,18 +168,19 @@ class Demo:
 
     def explain(self) -> str:
         """Return what a user can do with the running demo."""
-        front = {device: " ".join(self.parts[f"{device} front"].argv) for device in ("meter", "dtu")}
         pids = {name: part.process.pid for name, part in self.parts.items()}
         lines = [
             "A simulated house with three HMS-400 (400 W each) on a 48 V battery, an OpenDTU and a Shelly Pro 3EM.",
             f"The cap max_feed_in_w is {plant.CAP_W:.0f} W here, because the demo plant has three 400 W inverters.",
             "Processes: " + ", ".join(f"{name} {pid}" for name, pid in pids.items()),
-            f"Take the meter away:  kill {pids['meter front']}",
-            f"Bring it back:        {front['meter']} &",
-            f"Take OpenDTU away:    kill {pids['dtu front']}",
-            f"Bring it back:        {front['dtu']} &",
-            f"What really happens:  curl {self.backstage}/live",
         ]
+        for name, called in MAY_GO.items():
+            if name in self.parts:
+                lines += [
+                    f"{f'Take {called} away:':22}kill {pids[name]}",
+                    f"{'Bring it back:':22}{shlex.join(self.parts[name].argv)} &",
+                ]
+        lines.append(f"{'What really happens:':22}curl {self.backstage}/live")
         if self.bus is not None:
             names = (
                 f"dcload.opendtu_{plant.SERIALS[0]} /Dc/0/Power",
@@ -190,14 +195,12 @@ class Demo:
         return "\n".join(lines)
 
     async def first_loss(self) -> str:
-        """Wait until the controller, the plant or the bus ends by itself and return its name.
+        """Wait until the controller or the plant ends by itself and return its name.
 
-        A front may go: that is what it is there for.
+        The fronts and the bus may go: that is what they are there for.
         """
         waits = {
-            asyncio.create_task(part.process.wait()): name
-            for name, part in self.parts.items()
-            if not name.endswith("front")
+            asyncio.create_task(part.process.wait()): name for name, part in self.parts.items() if name not in MAY_GO
         }
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,237 @@
+"""The whole program as a user starts it, against the simulated devices behind real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from opendtu_dcload import __version__
+from opendtu_dcload.sim.dtu import SimDtu
+from opendtu_dcload.sim.house import House, InverterModel
+from opendtu_dcload.sim.http_server import tick
+from opendtu_dcload.sim.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+
+SERIALS = ("1124a0000001", "1124a0000002")
+PASSWORD = "s3cret-of-the-dtu"
+LOAD_W = 300.0
+QUICK = "meter_hold_s = 2\nmeter_ramp_s = 4\nmeter_minimum_s = 6\nmeter_off_s = 9\n"
+
+
+@dataclass
+class Devices:
+    dtu: SimDtu
+    opendtu: OpenDtuServer
+    meter: Gen2Server
+
+    def config(self, folder: Path, *, inverters: bool = True, control: str = "", password: str = PASSWORD) -> Path:
+        path = folder / "config.toml"
+        blocks = "".join(f'[[inverter]]\nserial = "{serial}"\nmin_power_w = 20\n' for serial in SERIALS)
+        path.write_text(
+            f'[meter]\nhost = "{self.meter.host}"\npoll_interval_s = 0.5\n'
+            f'[opendtu]\nhost = "{self.opendtu.host}"\npassword = "{password}"\npoll_interval_s = 1\n'
+            f"{blocks if inverters else ''}[battery]\nmin_voltage_v = 40\n"
+            f"[control]\n{control}[dbus]\nenabled = false\n"
+        )  # fmt: skip
+        return path
+
+
+@pytest.fixture
+async def devices() -> AsyncIterator[Devices]:
+    models = [InverterModel(serial, f"HMS {number}", power_on_wait_s=1.0) for number, serial in enumerate(SERIALS)]
+    warm_up_s = 300.0
+    dtu = SimDtu(House([LOAD_W], models, start_s=-warm_up_s), poll_interval_s=1.0, loss=0.0)
+    dtu.advance(0.0)
+    began_s = time.monotonic()
+
+    def clock() -> float:
+        return time.monotonic() - began_s
+
+    opendtu = OpenDtuServer(dtu, clock, password=PASSWORD)
+    meter = Gen2Server(dtu, clock)
+    ticker = asyncio.create_task(tick(dtu, clock))
+    async with opendtu, meter:
+        yield Devices(dtu, opendtu, meter)
+    ticker.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await ticker
+
+
+async def start(*arguments: str | Path) -> Process:
+    environ = {name: value for name, value in os.environ.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
+    argv = (sys.executable, "-m", "opendtu_dcload", *map(str, arguments))
+    return await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE, env=environ)
+
+
+async def run(*arguments: str | Path) -> tuple[int, str, str]:
+    process = await start(*arguments)
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@contextlib.asynccontextmanager
+async def running(*arguments: str | Path) -> AsyncIterator[Process]:
+    process = await start(*arguments)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that real devices and processes bring about; the test's own time limit ends it otherwise."""
+    while not condition():  # noqa: ASYNC110  another process brings it about, there is no event for it
+        await asyncio.sleep(0.05)
+
+
+def limits_w(devices: Devices) -> list[float]:
+    return [inverter.limit_w for inverter in devices.dtu.house.inverters.values()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+async def test_regulates_and_leaves_the_inverters_at_their_minimum(
+    devices: Devices, tmp_path: Path, number: signal.Signals
+) -> None:
+    house = devices.dtu.house
+    async with running("--config", devices.config(tmp_path)) as program:
+        await until(lambda: abs(house.grid_w - 10) < 30)
+        assert sum(limits_w(devices)) == pytest.approx(LOAD_W, abs=60)
+        program.send_signal(number)
+        _, log = await program.communicate()
+        assert program.returncode == 0, log
+    await until(lambda: limits_w(devices) == [20, 20])
+    assert devices.opendtu.max_in_flight == devices.meter.max_in_flight == 1
+    assert devices.dtu.counters.persistent == 0
+    assert devices.dtu.counters.raised_or_repeated_while_pending == 0
+    assert b"stopping: inverters set to minimum" in log
+    assert b"WARNING" not in log
+
+
+async def test_switches_off_on_leaving_when_told_so(devices: Devices, tmp_path: Path) -> None:
+    async with running("--config", devices.config(tmp_path, control='on_stop = "off"\n')) as program:
+        await until(lambda: devices.dtu.counters.limits > 0)
+        program.terminate()
+        assert await program.wait() == 0
+    await until(lambda: not any(i.is_on for i in devices.dtu.house.inverters.values()))
+
+
+async def test_silent_meter_takes_the_plant_down_the_ladder_and_back(devices: Devices, tmp_path: Path) -> None:
+    house = devices.dtu.house
+    async with running("--config", devices.config(tmp_path, control=QUICK)) as program:
+        await until(lambda: abs(house.grid_w - 10) < 30)
+        await devices.meter.stop()
+        await until(lambda: house.output_w == 0)
+        assert not any(inverter.is_on for inverter in house.inverters.values())
+        await devices.meter.start()
+        await until(lambda: abs(house.grid_w - 10) < 30)
+        program.terminate()
+        _, raw = await program.communicate()
+    log = raw.decode()
+    told = re.findall(r"meter lost: (?:Shelly|off)|meter stale: \w+|meter back", log)
+    assert told == ["meter lost: Shelly", "meter stale: ramp", "meter stale: minimum", "meter lost: off", "meter back"]
+
+
+async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
+    async with running("--config", devices.config(tmp_path), "--dry-run", "--live") as program:
+        assert program.stdout
+        lines = [(await program.stdout.readline()).decode() for _ in range(3)]
+        program.terminate()
+        await program.wait()
+    assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
+    assert re.match(r"grid +-?\d+ W \| HMS 0 \d+ W \(set \d+\) \| HMS 1 \d+ W \(set \d+\) \| \w", lines[-1])
+
+
+async def test_without_an_inverter_it_only_reads_and_offers_the_blocks(devices: Devices, tmp_path: Path) -> None:
+    path = devices.config(tmp_path, inverters=False)
+    async with running("--config", path) as program:
+        assert program.stderr
+        log = ""
+        while SERIALS[1] not in log:
+            log += (await program.stderr.readline()).decode()
+        program.terminate()
+        assert await program.wait() == 0
+    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 0\n' in log
+    code, out, _ = await run("check", "--config", path)
+    assert code == 0
+    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 0\n' in out
+    assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
+
+
+async def test_check_names_what_it_found(devices: Devices, tmp_path: Path) -> None:
+    code, out, err = await run("check", "--config", devices.config(tmp_path))
+    assert (code, err) == (0, "")
+    for words in ("meter SPEM-003CEBEU", "OpenDTU accepts the password", f"inverter {SERIALS[0]} 'HMS 0': 400 W rated"):
+        assert words in out
+    assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
+
+
+async def test_check_says_what_is_wrong(devices: Devices, tmp_path: Path) -> None:
+    await devices.meter.stop()
+    path = devices.config(tmp_path, password="not-the-dtus")
+    path.write_text(path.read_text().replace(SERIALS[1], "1124a0000009"))
+    code, out, err = await run("check", "--config", path)
+    problems = [line for line in out.splitlines() if line.startswith("problem")]
+    assert (code, err) == (1, "")
+    assert len(problems) == 3, problems
+    assert "meter.host" in problems[0]
+    assert "opendtu.password" in problems[1]
+    assert "1124a0000009 is not known to the DTU" in problems[2]
+    assert "not-the-dtus" not in out
+
+
+async def test_wrong_password_is_one_sentence_without_the_password(devices: Devices, tmp_path: Path) -> None:
+    async with running("--config", devices.config(tmp_path, password="wrong-one")) as program:
+        assert program.stderr
+        log = ""
+        while "opendtu.password" not in log:
+            line = (await program.stderr.readline()).decode()
+            assert line, log
+            log += line
+        program.terminate()
+        await program.wait()
+    assert "wrong-one" not in log
+    assert "Traceback" not in log
+
+
+async def test_five_mistakes_are_reported_in_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[meter]\nhots = "192.168.1.50"\n'
+        '[opendtu]\nhost = "192.168.1.51"\npassword = "secret"\n'
+        '[[inverter]]\nserial = "1124a0000001"\nmin_power_w = 200\nmax_power_w = 100\n'
+        '[control]\ntarget_w = "ten"\nmax_feed_in_w = nan\n[battery]\nmin_voltage_v = 48\n'
+    )
+    code, out, err = await run("--config", path)
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert len(lines) == 5, lines
+    for key in ("meter.hots", "meter.host", "control.target_w", "control.max_feed_in_w", "min_power_w"):
+        assert any(key in line for line in lines), key
+    assert "secret" not in err
+
+
+@pytest.mark.parametrize("arguments", [("--config", "missing.toml"), ("check", "--config", "missing.toml")])
+async def test_missing_configuration_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    code, _, err = await run(*arguments)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "missing.toml" in err
+
+
+async def test_version_is_told() -> None:
+    code, out, _ = await run("--version")
+    assert (code, out) == (0, f"opendtu-dcload {__version__}\n")
