@@ -116,7 +116,7 @@ def take_away(demo: Demo, name: str, outage_s: float, settle_s: float) -> list[s
     called = "meter" if name == "meter" else "DTU"
     wrong += [
         f"{sum(line.startswith(what) for line in said)} lines {what!r}"
-        for what in (f"{called} lost: ", f"{called} back after ")
+        for what in (f"{called} lost: {'Shelly' if name == 'meter' else 'OpenDTU'}", f"{called} back after ")
         if sum(said[line] for line in said if line.startswith(what)) != 1
     ]
     rungs = RUNGS[: 2 + (outage_s > 300)] if name == "meter" else ()

@@ -34,14 +34,14 @@ def test_letters_in_a_serial_may_be_upper_case() -> None:
 @pytest.mark.parametrize("serial", ["114490ab5678", "138290ab5678"], ids=["HMS", "HMT"])
 def test_sub_ghz_inverters_are_quick_and_need_their_limit_again_before_they_fall_back(serial: str) -> None:
     family = family_of(serial)
-    assert (family.credit_s, family.dead_time_s, family.slowest_s, family.raise_spacing_s) == (8, 2, 5, 5)
+    assert (family.credit_s, family.dead_time_s, family.raise_spacing_s) == (8, 2, 5)
     assert family.refresh_s == 210
 
 
 @pytest.mark.parametrize("serial", ["116190001234", "284190001234"], ids=["HM", "HERF"])
 def test_2_4_ghz_inverters_are_slow(serial: str) -> None:
     family = family_of(serial)
-    assert (family.credit_s, family.dead_time_s, family.slowest_s, family.raise_spacing_s) == (25, 6, 20, 10)
+    assert (family.credit_s, family.dead_time_s, family.raise_spacing_s) == (25, 6, 10)
     assert family.refresh_s == 900
 
 
@@ -50,7 +50,6 @@ def test_unknown_serial_gets_the_most_patient_times() -> None:
     for serial in ("116190001234", "114490ab5678", "138290ab5678", "284190001234"):
         family = family_of(serial)
         assert UNKNOWN.credit_s >= family.credit_s
-        assert UNKNOWN.slowest_s >= family.slowest_s
         assert UNKNOWN.raise_spacing_s >= family.raise_spacing_s
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -26,7 +26,6 @@ class Findings:
     """What was found, printed as it comes."""
 
     problems: int = 0
-    notes: list[str] = field(default_factory=list)
 
     def good(self, text: str) -> None:
         """Print something that is as it should be."""
@@ -96,14 +95,14 @@ def _check_settings(config: Config, settings: list[InverterSettings], findings: 
     for inverter in settings:
         if inverter.serial not in listed:
             continue
-        if inverter.command_enable is False:
-            findings.bad(f"inverter {inverter.serial}: OpenDTU may not send it commands; allow them in its settings")
         for what, is_allowed in (
-            ("sends it no commands", inverter.command_enable_night),
-            ("does not poll it", inverter.poll_enable_night),
+            ("sends it no commands", inverter.command_enable),
+            ("sends it no commands at night", inverter.command_enable_night),
+            ("does not poll it", inverter.poll_enable),
+            ("does not poll it at night", inverter.poll_enable_night),
         ):
             if is_allowed is False:
-                findings.bad(f"inverter {inverter.serial}: OpenDTU {what} at night; allow it there")
+                findings.bad(f"inverter {inverter.serial}: OpenDTU {what}; allow it in its settings")
 
 
 def _check_inverters(config: Config, live: LiveData, limits: dict[str, LimitStatus], findings: Findings) -> None:

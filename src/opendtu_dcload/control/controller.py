@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
-from opendtu_dcload.control.guard import BatteryFloor, Ladder, ResponseGuard, Rung
+from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
+from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.policy import Command, SetLimit, SetPower, Wish, allowed, refresh
-from opendtu_dcload.control.regulator import Regulator
+from opendtu_dcload.control.regulator import Regulator, Tuning
+from opendtu_dcload.control.response import PROBE_W, ResponseGuard
 from opendtu_dcload.control.track import WINDOW_S, Track, Unit
 from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, LimitStatus, MeterReading, Plan, Reason
 
@@ -22,6 +24,10 @@ FOREIGN_COUNT = 2
 FOREIGN_WITHIN_S = 600.0
 CAP_SLACK_W = 0.05
 """Less than the resolution of a limit."""
+REST_OF_LAG_S = 3.0
+"""Meter, radio and ramp: what is added to an inverter's dead time until a command shows."""
+CORRECTED_W = 50.0
+"""When the model of the plant was corrected by this much, own steps can no longer be told from it."""
 METER_DELAY_S = 0.5
 """A meter shows the mean of about the last second."""
 
@@ -89,14 +95,16 @@ class Controller:
         self.settings = settings
         self.tracks = {unit.serial: Track(unit) for unit in units}
         self.response = ResponseGuard()
-        self._regulator = Regulator()
+        self._learner = DelayLearner()
+        slowest_s = max((unit.dead_time_s for unit in units), default=0.0)
+        self._regulator = Regulator(Tuning(lag_s=slowest_s + REST_OF_LAG_S))
         self._battery = BatteryFloor(settings.min_voltage_v)
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
         self._radio_free_s = now_s
         self._foreign_at_s: list[float] = []
         self._ramp_from_w = 0.0
-        self._visible_w = 0.0
+        self._corrected_w = 0.0
 
     # ---- what the loop calls
 
@@ -120,9 +128,10 @@ class Controller:
         if isinstance(command, SetPower):
             track.post_power(now_s, on=command.on)
         else:
-            if all(t.is_trusted for t in self.tracks.values() if t.is_usable):
-                self.response.stepped(self._visible_w)
+            self.response.stepped(is_trusted=all(t.is_trusted for t in self.tracks.values() if t.is_usable))
+            before_w = track.final_w
             track.post(now_s, command.limit_w, self._radio_free_s)
+            self._learner.stepped(now_s, command.serial, track.final_w - before_w)
         self._radio_free_s = max(self._radio_free_s, now_s) + WINDOW_S
 
     def refused(self, command: Command) -> None:
@@ -181,7 +190,7 @@ class Controller:
         if rung is Rung.RAMP:
             base_w = minimum_w if self.settings.base_load_w is None else self.settings.base_load_w
             ramp_w = self.settings.ladder.ramp_w(age_s, self._ramp_from_w, max(base_w, minimum_w))
-            return Allowance(min(ramp_w, legal_w), Reason.METER_STALE_RAMP, may_regulate=False)
+            return Allowance(min(max(ramp_w, minimum_w), legal_w), Reason.METER_STALE_RAMP, may_regulate=False)
         return Allowance(legal_w, Reason.HOLD_METER_LATE if rung is Rung.HOLD else None, may_regulate=rung is Rung.LIVE)
 
     def _span(self, allowance: Allowance) -> Span:
@@ -217,18 +226,31 @@ class Controller:
         if meter.at_s - self._reading_at_s > self.settings.ladder.hold_s:
             self._regulator.reset()
             self.response.reset()
+            self._learner.reset()
         self._reading_at_s = meter.at_s
         bounds_w = [t.visible_w(meter.at_s - METER_DELAY_S) for t in self.tracks.values()]
         visible_w = (sum(low for low, _ in bounds_w), sum(high for _, high in bounds_w))
-        self._visible_w = sum(visible_w) / 2
+        corrected_w = sum(t.corrected_w for t in self.tracks.values())
+        if corrected_w - self._corrected_w > CORRECTED_W:
+            self._corrected_w = corrected_w
+            self.response.corrected()
         self.response.see(meter.at_s, meter.power_w, visible_w, span.committed_w)
+        if (shown := self._learner.see(meter.at_s, meter.power_w)) is not None:
+            track = self.tracks[shown.serial]
+            track.learn_dead_time(shown.posted_at_s, shown.half_at_s - METER_DELAY_S, shown.change_w)
         if not allowance.may_regulate:
             self._regulator.reset()
             return span.committed_w
-        limits_w = (span.floor_w, span.ceiling_w)
-        return self._regulator.step(
+        if self.response.probe_due(span.committed_w, span.ceiling_w):
+            self._regulator.reset()
+            self.response.is_probing = True
+            return max(span.committed_w - PROBE_W, span.floor_w)
+        ceiling_w = min(span.ceiling_w, span.committed_w) if self.response.is_probing else span.ceiling_w
+        limits_w = (span.floor_w, ceiling_w)
+        setpoint_w = self._regulator.step(
             meter.at_s, meter.power_w, visible_w, span.committed_w, self.settings.target_w, limits_w
-        ).setpoint_w
+        )
+        return span.committed_w if setpoint_w is None else setpoint_w
 
     def _share(self, track: Track, allowance: Allowance) -> Share:
         too_hot = track.status is not None and (track.status.temperature_c or 0.0) > self.settings.max_temperature_c
@@ -248,7 +270,9 @@ class Controller:
         is_on: dict[str, bool] = {}
         for serial, track in sorted(self.tracks.items(), key=lambda item: item[1].is_told_off):
             minimum_w = track.unit.minimum_w
-            is_on[serial] = (allowance.cap_w if track.is_lost else left_w) >= minimum_w - CAP_SLACK_W
+            is_on[serial] = (allowance.cap_w if track.is_lost else left_w) >= minimum_w - CAP_SLACK_W and (
+                allowance.may_regulate or not track.is_told_off
+            )
             left_w -= minimum_w if is_on[serial] and not track.is_lost else 0.0
         limits_w = {serial: self._limit_w(track, outputs_w.get(serial)) for serial, track in self.tracks.items()}
         within = {s: w if is_on[s] else 0.0 for s, w in limits_w.items() if not self.tracks[s].is_lost}
@@ -261,6 +285,7 @@ class Controller:
                 limits_w[serial] if is_on[serial] else track.unit.minimum_w,
                 is_on=is_on[serial],
                 is_urgent=allowance.is_urgent or track.wanted_w is None,
+                must_fit=sum(t.highest_w for t in self.tracks.values()) > allowance.cap_w,
             )
             for serial, track in self.tracks.items()
         }

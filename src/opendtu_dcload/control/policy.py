@@ -7,7 +7,7 @@ cap leaves, or repeats what already rules when a refresh is due.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opendtu_dcload.control.track import Track
@@ -45,6 +45,8 @@ class Wish:
     is_on: bool = True
     is_urgent: bool = False
     """A guard asks for it: a smaller fall may replace a waiting limit too."""
+    must_fit: bool = False
+    """The plant is above the cap: the smallest fall counts."""
 
 
 def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track], cap_w: float) -> list[Command]:
@@ -63,14 +65,18 @@ def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
     for command in rises:
         assert isinstance(command, SetLimit)
         limit_w = min(command.limit_w, _rounded_w(tracks[command.serial].highest_w + cap_w - possible_w))
-        if limit_w >= (tracks[command.serial].wanted_w or 0.0) + SMALLEST_CHANGE_W:
+        if limit_w >= max(
+            (tracks[command.serial].wanted_w or 0.0) + SMALLEST_CHANGE_W, tracks[command.serial].unit.minimum_w - 0.1
+        ):
             possible_w += limit_w - tracks[command.serial].highest_w
             falls.append(SetLimit(command.serial, limit_w))
-    falls.extend(
-        SetPower(serial, on=True)
-        for serial in order
-        if wishes[serial].is_on and tracks[serial].needs_power(now_s, on=True)
-    )
+    for serial in order:
+        track = tracks[serial]
+        if wishes[serial].is_on and track.needs_power(now_s, on=True):
+            more_w = track.highest_on_w - track.highest_w
+            if possible_w + more_w <= cap_w + 0.05 or more_w == 0:
+                possible_w += more_w
+                falls.append(SetPower(serial, on=True))
     return falls
 
 
@@ -80,14 +86,18 @@ def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
     if not due or any(t.is_pending for t in tracks.values()):
         return []
     track = min(due, key=lambda t: t.posted_at_s)
-    return [SetLimit(track.unit.serial, _rounded_w(track.limit_w or track.unit.minimum_w))]
+    return [
+        SetLimit(
+            track.unit.serial, _rounded_w(min(max(track.limit_w or 0.0, track.unit.minimum_w), track.unit.maximum_w))
+        )
+    ]
 
 
 def _may_set(now_s: float, track: Track, wish: Wish) -> bool:
     known_w = track.wanted_w
     if known_w is None:
         return now_s - track.posted_at_s >= track.unit.refresh_s
-    if abs(wish.limit_w - known_w) < SMALLEST_CHANGE_W:
+    if abs(wish.limit_w - known_w) < (0.05 if wish.must_fit and wish.limit_w < known_w else SMALLEST_CHANGE_W):
         return False
     if wish.limit_w < known_w:
         return not track.is_pending or wish.is_urgent or known_w - wish.limit_w > REPLACE_PENDING_W
@@ -101,8 +111,3 @@ def _rises(command: Command, tracks: Mapping[str, Track]) -> bool:
 
 def _rounded_w(limit_w: float) -> float:
     return math.floor(limit_w * 10 + 1e-6) / 10
-
-
-def over_cap(tracks: Sequence[Track], cap_w: float) -> float:
-    """Return by how much in W the sum of what is still possible exceeds the cap; 0 when it does not."""
-    return max(0.0, sum(t.highest_w for t in tracks) - cap_w)

@@ -27,16 +27,6 @@ class Tuning:
     """From a decision to its effect at the meter; the price of a rise that was wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What one reading means."""
-
-    setpoint_w: float
-    """Output the plant should head for, in W."""
-    is_change: bool
-    """False: what is already commanded is right."""
-
-
 class Regulator:
     """Sees one reading after the other and says what the plant should give."""
 
@@ -56,8 +46,8 @@ class Regulator:
         committed_w: float,
         target_w: float,
         limits_w: tuple[float, float],
-    ) -> Demand:
-        """Return what the plant should give after a meter reading.
+    ) -> float | None:
+        """Return what the plant should give from now on, in W; None = what is already commanded is right.
 
         Args:
             at_s: monotonic time of the reading.
@@ -95,16 +85,16 @@ class Regulator:
         self._drift_ws = self._drift_s = 0.0
         self._recent.clear()
 
-    def _change(self, setpoint_w: float, floor_w: float, ceiling_w: float) -> Demand:
+    def _change(self, setpoint_w: float, floor_w: float, ceiling_w: float) -> float | None:
         self._drift_ws = self._drift_s = 0.0
-        return Demand(min(max(setpoint_w, floor_w), ceiling_w), is_change=True)
+        return min(max(setpoint_w, floor_w), ceiling_w)
 
     def _integrate(
         self, low_w: float, high_w: float, committed_w: float, dt_s: float, limits_w: tuple[float, float]
-    ) -> Demand:
+    ) -> float | None:
         error_w = low_w - committed_w if low_w > committed_w else min(high_w - committed_w, 0.0)
         if abs(error_w) > self.tuning.rise_band_w:
-            return Demand(committed_w, is_change=False)
+            return None
         self._drift_ws += error_w * dt_s
         self._drift_s += dt_s
         floor_w, ceiling_w = limits_w
@@ -113,7 +103,7 @@ class Regulator:
         mean_w = self._drift_ws / self._drift_s if self._drift_s else 0.0
         worth_ws = self.tuning.drift_ws if mean_w > 0 else self.tuning.drift_ws / 2
         if abs(self._drift_ws) < worth_ws or abs(mean_w) < 2:
-            return Demand(committed_w, is_change=False)
+            return None
         return self._change(committed_w + mean_w, floor_w, ceiling_w)
 
 

@@ -8,6 +8,7 @@ plausible. The truth lies between.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
@@ -22,9 +23,22 @@ SWALLOWED_S = 3.0
 """`Ok` with another limit this long after the POST: the DTU dropped the command."""
 PCT_STEP = 0.1
 """The inverter takes limits in steps of 0.1 %."""
+LOWEST_GAIN, HIGHEST_GAIN = 0.3, 1.1
+"""Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
+GAIN_FILTER = 0.3
+TRUSTED_SAMPLES = 3
+"""So many learned dead times narrow the bounds; fewer only widen them."""
+LEARNED_SAMPLES = 6
+SHORTEST_DEAD_S, LONGEST_DEAD_S = 0.5, 90.0
+"""Dead times that users reported, see the README."""
+TOO_HIGH_SAMPLES = 2
+"""So many settled measurements above the limit mean that the limit is not in force."""
+TOO_HIGH_SHARE, TOO_HIGH_W = 1.1, 30.0
 PRODUCING_W = 2.0
 TRUSTED_SHARE = 0.3
 TRUSTED_W = 15.0
+TRUSTED_WITHIN_S = 30.0
+"""A measured output is compared with all that the model headed for in this time."""
 POWER_AGAIN_S = 60.0
 """A switch-off that had no effect is repeated no sooner."""
 WAKE_AFTER_S = 180.0
@@ -131,8 +145,18 @@ class Track:
         self.is_told_off = False
         self.is_trusted = False
         """Its measured output was once what its limit says, so the meter can be judged by its steps."""
+        self.corrected_w = 0.0
+        """All corrections of the model so far, up and down added: these are no steps of the plant."""
         self._superseded_w = 0.0
         self._has_failed = False
+        self._is_dtu_pending = False
+        self._is_echo_old = False
+        self._too_high = 0
+        self._dead_times_s: deque[float] = deque(maxlen=LEARNED_SAMPLES)
+        self._aims: deque[tuple[float, float]] = deque([(-math.inf, 0.0)])
+        """Outputs that the model headed for lately, with the time."""
+        self._received: deque[tuple[float, float]] = deque(maxlen=LEARNED_SAMPLES)
+        """When the last limits were posted and, as far as known, received."""
         self._dtu_knows_rated = False
         self._power_sent_at_s = -math.inf
         self._silent_since_s: float | None = None
@@ -144,7 +168,7 @@ class Track:
     @property
     def is_pending(self) -> bool:
         """True while a limit is on its way."""
-        return self.posted_w is not None
+        return self.posted_w is not None or self._is_dtu_pending
 
     @property
     def wanted_w(self) -> float | None:
@@ -171,6 +195,11 @@ class Track:
         """The highest output still possible in W: acknowledged, pending or waiting limit; rated when unknown."""
         if self.is_told_off and not self.is_producing:
             return 0.0
+        return self.highest_on_w
+
+    @property
+    def highest_on_w(self) -> float:
+        """The same, as if it were on."""
         known_w = self.unit.rated_w if self.limit_w is None else self.limit_w
         return max(known_w, self.posted_w or 0.0, self._superseded_w)
 
@@ -193,21 +222,40 @@ class Track:
             self.raised_at_s = now_s
         self.posted_w = limit_w
         self.posted_at_s = now_s
-        self._aim(max(now_s, radio_free_s) + RADIO_S, limit_w)
+        received_s = max(now_s, radio_free_s) + RADIO_S
+        self._received.append((now_s, received_s))
+        self._aim(received_s, limit_w)
+
+    def learn_dead_time(self, posted_at_s: float, half_visible_s: float, change_w: float) -> None:
+        """Learn from a step of ours, posted at `posted_at_s`, half of which had come out at `half_visible_s`."""
+        received_s = dict(self._received).get(posted_at_s)
+        if received_s is None:
+            return
+        half_s = math.log(2) * self.unit.time_constant_s
+        if change_w > 0:
+            half_s = max(half_s, 0.5 * change_w / (self.unit.rise_per_s * self.unit.rated_w))
+        dead_time_s = half_visible_s - received_s - half_s
+        if dead_time_s <= LONGEST_DEAD_S:
+            self._dead_times_s.append(max(dead_time_s, SHORTEST_DEAD_S))
 
     def refused(self) -> None:
         """The DTU declined the last limit: it is not on its way."""
-        self.posted_w = None
-        self._aim(self.posted_at_s, self.limit_w if self.limit_w is not None else self.unit.rated_w)
+        self.posted_w, self._superseded_w = self._superseded_w or None, 0.0
+        known_w = self.wanted_w
+        self._aim(self.posted_at_s, known_w if known_w is not None else self.unit.rated_w)
 
     def see_limit(self, status: LimitStatus, now_s: float) -> bool:
         """Take what the DTU says; return True when an acknowledged limit is not ours."""
         shown_w = self._shown_w(status)
-        self._has_failed = status.state == CommandState.FAILURE
+        if status.state != CommandState.PENDING:
+            self._has_failed = status.state == CommandState.FAILURE
+        self._is_dtu_pending = status.state == CommandState.PENDING
         if status.rated_w and not self._dtu_knows_rated and self.wanted_w is None:
             self.posted_at_s = -math.inf  # an absolute limit leaves no echo while the DTU does not know the rated power
         self._dtu_knows_rated = bool(status.rated_w)
         if self.posted_w is None:
+            if self._is_echo_old and shown_w is not None:
+                return False
             foreign = self.limit_w is not None and shown_w is not None and not self._is(shown_w, self.limit_w)
             if shown_w is None or self.limit_w is None or foreign:
                 self._accept(shown_w, now_s)
@@ -219,9 +267,13 @@ class Track:
         elif status.state == CommandState.OK and shown_w is not None and self._is(shown_w, self.posted_w):
             self._delay(status.at_s - WINDOW_S - SETTLE_S + RADIO_S)
             self.limit_w, self.posted_w, self._superseded_w = self.posted_w, None, 0.0
+            self._is_echo_old = False
         elif status.state == CommandState.OK and status.at_s > self.posted_at_s + SWALLOWED_S:
+            foreign = shown_w is not None and self.limit_w is not None and not self._is(shown_w, self.limit_w)
             self.posted_w, self._superseded_w = None, 0.0
-            self._accept(shown_w, now_s)
+            if not (self._is_echo_old and shown_w is not None):
+                self._accept(shown_w, now_s)
+            return foreign
         return False
 
     def post_power(self, now_s: float, *, on: bool) -> None:
@@ -253,17 +305,31 @@ class Track:
         if is_producing != self.is_producing and status.at_s > self._power_sent_at_s:
             self._set_producing(is_producing)
         self._silent_since_s = None if is_producing else (self._silent_since_s or status.at_s)
-        settled_s = max(self.posted_at_s, self._power_sent_at_s) + self.unit.credit_s + WINDOW_S
+        if is_producing:
+            self._trust(output_w, now_s)
+        settled_s = max(self.posted_at_s, self._power_sent_at_s) + self.credit_s + WINDOW_S
         if is_producing and status.at_s > settled_s and not self.is_pending:
             self._learn_gain(output_w)
-            expected_w = (self.limit_w or 0.0) * self.gain
-            self.is_trusted |= abs(output_w - expected_w) <= TRUSTED_SHARE * expected_w + TRUSTED_W
+            is_too_high = self.limit_w is not None and output_w > TOO_HIGH_SHARE * self.limit_w + TOO_HIGH_W
+            self._too_high = self._too_high + 1 if is_too_high else 0
+            if self._too_high >= TOO_HIGH_SAMPLES:
+                self._too_high = 0
+                self.forget()
+                return
+
+    def _trust(self, output_w: float, now_s: float) -> None:
+        while len(self._aims) > 1 and self._aims[1][0] < now_s - TRUSTED_WITHIN_S:
+            self._aims.popleft()
+        lowest_w, highest_w = min(w for _, w in self._aims), max(w for _, w in self._aims)
+        is_within = lowest_w * (1 - TRUSTED_SHARE) - TRUSTED_W <= output_w <= highest_w * TOO_HIGH_SHARE + TRUSTED_W
+        self.is_trusted |= is_within
 
     def forget(self) -> None:
         """The DTU or the inverter restarted: what rules now is unknown."""
         self.limit_w = None
-        self.posted_w = None
-        self.posted_at_s = -math.inf
+        self._is_echo_old = True
+        if self.posted_w is None:
+            self.posted_at_s = -math.inf
 
     def _set_producing(self, is_producing: bool) -> None:
         self.is_producing = is_producing
@@ -272,25 +338,45 @@ class Track:
 
     def _learn_gain(self, output_w: float) -> None:
         if self.limit_w and self.limit_w > 0.2 * self.unit.rated_w:
-            self.gain += 0.3 * (min(max(output_w / self.limit_w, 0.3), 1.1) - self.gain)
+            measured = min(max(output_w / self.limit_w, LOWEST_GAIN), HIGHEST_GAIN)
+            self.gain += GAIN_FILTER * (measured - self.gain)
+            self._jump()
 
     # ---- inside
 
+    @property
+    def credit_s(self) -> float:
+        """How long a command in flight is believed."""
+        return self._bounds_s()[1] + 2 * self.unit.time_constant_s
+
     def _bounds_s(self) -> tuple[float, float]:
-        return 0.5 * self.unit.dead_time_s, self.unit.credit_s - 2 * self.unit.time_constant_s
+        """Return the shortest and the longest dead time that is plausible."""
+        quick_s, slow_s = 0.5 * self.unit.dead_time_s, self.unit.credit_s - 2 * self.unit.time_constant_s
+        if not self._dead_times_s:
+            return quick_s, slow_s
+        learned_s = 0.7 * min(self._dead_times_s), 1.3 * max(self._dead_times_s) + 0.5
+        if len(self._dead_times_s) >= TRUSTED_SAMPLES:
+            return learned_s
+        return min(quick_s, learned_s[0]), max(slow_s, learned_s[1])
 
     def _aim(self, received_s: float, limit_w: float) -> None:
         output_w = limit_w * self.gain if self.is_producing else 0.0
         quick_s, slow_s = self._bounds_s()
+        self._aims.append((received_s, output_w))
         self._quick.aim(received_s + quick_s, output_w)
         self._slow.aim(received_s + slow_s, output_w)
 
     def _jump(self) -> None:
         output_w = (self.wanted_w or 0.0) * self.gain if self.is_producing else 0.0
+        self.corrected_w += abs(output_w - self.final_w)
+        self._aims.clear()
+        self._aims.append((-math.inf, output_w))
         self._quick.jump(output_w)
         self._slow.jump(output_w)
 
     def _delay(self, received_s: float) -> None:
+        if self._received and self._received[-1][1] < received_s:
+            self._received[-1] = (self._received[-1][0], received_s)
         quick_s, slow_s = self._bounds_s()
         self._quick.delay_last(received_s + quick_s)
         self._slow.delay_last(received_s + slow_s)
@@ -298,6 +384,10 @@ class Track:
     def _accept(self, shown_w: float | None, now_s: float) -> None:
         was_known = self.limit_w is not None
         self.limit_w = shown_w
+        if shown_w is None:
+            self._is_echo_old = False
+        elif self.posted_at_s == -math.inf:
+            self.posted_at_s = now_s
         self.known_since_s = now_s
         if shown_w is None and was_known:
             self.posted_at_s = -math.inf

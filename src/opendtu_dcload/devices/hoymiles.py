@@ -21,8 +21,6 @@ class Family:
     """How long a command that does not show at the meter yet is believed, in s."""
     dead_time_s: float
     """Typical time in s from the DTU's acknowledgement to the first change of output."""
-    slowest_s: float
-    """The longest dead time in s that is still plausible."""
     refresh_s: float
     """Time in s after which an unchanged limit is sent again."""
     raise_spacing_s: float
@@ -31,12 +29,12 @@ class Family:
 
 def _quick(name: str, inputs: int) -> Family:
     # Sub-GHz radio. HMS firmware 2.x forgets a non-persistent limit 4 to 5 min after the last command, hence 210 s.
-    return Family(name, inputs, credit_s=8, dead_time_s=2, slowest_s=5, refresh_s=210, raise_spacing_s=5)
+    return Family(name, inputs, credit_s=8, dead_time_s=2, refresh_s=210, raise_spacing_s=5)
 
 
 def _slow(name: str, inputs: int) -> Family:
     # 2.4 GHz radio. An HM loses its limit only with its DC supply, so a refresh each 15 min is enough.
-    return Family(name, inputs, credit_s=25, dead_time_s=6, slowest_s=20, refresh_s=900, raise_spacing_s=10)
+    return Family(name, inputs, credit_s=25, dead_time_s=6, refresh_s=900, raise_spacing_s=10)
 
 
 UNKNOWN = _slow("unknown", 1)

@@ -83,7 +83,7 @@ class Run:
         self.dtu.advance(self.house.next_sample_s)
         now_s = self.house.now_s
         if self.has_meter:
-            shown_w = self.house.meter.power_w + (0.0 if self.sees_inverters else self.house.output_w)
+            shown_w = self.house.meter.power_w + (0.0 if self.sees_inverters else self.house.meter.output_w)
             self._meter = MeterReading(now_s, self.meter_sign * shown_w)
         if self.has_dtu:
             self._poll(now_s)

@@ -18,7 +18,7 @@ from opendtu_dcload.errors import BusError, NameTakenError
 from opendtu_dcload.venus.address import BusAddress, TcpAddress
 from opendtu_dcload.venus.dbusnext import Bus
 
-RETRY_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+RETRY_DELAYS_S = (1.0, 2.0, 5.0, 10.0)
 TIMEOUT_S = 5.0
 """For each step that waits for the bus: connecting with login, and every call."""
 
