@@ -7,6 +7,8 @@ import contextlib
 import os
 import re
 import signal
+import socket
+import subprocess
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -22,9 +24,11 @@ from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.http_server import tick
 from opendtu_dcload.sim.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+from tests.venus.conftest import Daemon
 
 SERIALS = ("1124a0000001", "1124a0000002")
 PASSWORD = "s3cret-of-the-dtu"
+MAC = "a0dd6c112233"
 LOAD_W = 300.0
 QUICK = "meter_hold_s = 2\nmeter_ramp_s = 4\nmeter_minimum_s = 6\nmeter_off_s = 9\n"
 
@@ -35,14 +39,17 @@ class Devices:
     opendtu: OpenDtuServer
     meter: Gen2Server
 
-    def config(self, folder: Path, *, inverters: bool = True, control: str = "", password: str = PASSWORD) -> Path:
+    def config(
+        self, folder: Path, *, inverters: bool = True, control: str = "", password: str = PASSWORD, bus: str = ""
+    ) -> Path:
         path = folder / "config.toml"
         blocks = "".join(f'[[inverter]]\nserial = "{serial}"\nmin_power_w = 20\n' for serial in SERIALS)
         path.write_text(
             f'[meter]\nhost = "{self.meter.host}"\npoll_interval_s = 0.5\n'
             f'[opendtu]\nhost = "{self.opendtu.host}"\npassword = "{password}"\npoll_interval_s = 1\n'
             f"{blocks if inverters else ''}[battery]\nmin_voltage_v = 40\n"
-            f"[control]\n{control}[dbus]\nenabled = false\n"
+            f"[control]\n{control}[dbus]\n"
+            + (f'bus = "{bus}"\n' if bus else "enabled = false\n")
         )  # fmt: skip
         return path
 
@@ -143,6 +150,45 @@ async def test_silent_meter_takes_the_plant_down_the_ladder_and_back(devices: De
     log = raw.decode()
     told = re.findall(r"meter lost: (?:Shelly|off)|meter stale: \w+|meter back", log)
     assert told == ["meter lost: Shelly", "meter stale: ramp", "meter stale: minimum", "meter lost: off", "meter back"]
+
+
+def on_bus(bus: str, path: str) -> str:
+    """Return what the meter's service answers, empty while it is not on the bus."""
+    argv = ["dbus-send", f"--bus={bus}", "--print-reply=literal", f"--dest=com.victronenergy.acload.shelly_{MAC}", path]
+    argv.append("com.victronenergy.BusItem.GetValue")
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+
+async def test_bus_that_dies_and_returns_does_not_disturb_the_regulation(devices: Devices, tmp_path: Path) -> None:
+    house = devices.dtu.house
+    daemon = Daemon(tmp_path)
+    daemon.start()
+    bus = str(daemon.address)
+    try:
+        async with running("--config", devices.config(tmp_path, bus=bus)) as program:
+            await until(lambda: abs(house.grid_w - 10) < 30)
+            await until(lambda: "double" in on_bus(bus, "/Ac/Power"))
+            daemon.stop()
+            house.load_w = [500.0]
+            await until(lambda: abs(house.grid_w - 10) < 30)
+            daemon.start()
+            await until(lambda: "regulating" in on_bus(bus, "/Plan/Reason"))
+            program.terminate()
+            assert await program.wait() == 0
+    finally:
+        daemon.stop()
+
+
+async def test_bus_that_never_answers_does_not_disturb_the_regulation(devices: Devices, tmp_path: Path) -> None:
+    house = devices.dtu.house
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
+        port = silent.getsockname()[1]
+        async with running("--config", devices.config(tmp_path, bus=f"tcp:host=127.0.0.1,port={port}")) as program:
+            await until(lambda: abs(house.grid_w - 10) < 30)
+            house.load_w = [500.0]
+            await until(lambda: abs(house.grid_w - 10) < 30)
+            program.terminate()
+            assert await program.wait() == 0
 
 
 async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:

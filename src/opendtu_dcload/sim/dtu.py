@@ -117,6 +117,8 @@ class SimDtu:
         self.clock_set_after_s = clock_set_after_s
         self.commands_enabled = True
         """False: limits answer success and nothing is sent."""
+        self.is_polling = True
+        """False: night, with polling at night switched off."""
         self.zero_runtime = False
         self.reachable_threshold = 2
         self.counters = Counters()
@@ -160,7 +162,7 @@ class SimDtu:
 
     def is_reachable(self, serial: str) -> bool:
         """Tell what the DTU says of an inverter: true after a boot, before any contact."""
-        return self.believed[serial].failed_polls <= self.reachable_threshold
+        return self.is_polling and self.believed[serial].failed_polls <= self.reachable_threshold
 
     def accepts_type(self, limit_type: int) -> bool:
         """Tell whether this firmware knows a limit type; 2/3 are persistent since v25.9.11, 256/257 before."""
@@ -247,7 +249,7 @@ class SimDtu:
 
     def _poll(self, now_s: float) -> None:
         self._next_poll_s = now_s + self.poll_interval_s
-        if not self.serials:
+        if not self.serials or not self.is_polling:
             return
         serial = self.serials[self._slot % len(self.serials)]
         self._slot += 1
@@ -286,7 +288,8 @@ class SimDtu:
             COMMAND_WINDOW_S if command.kind in ("limit", "power", "restart") else STATISTICS_WINDOW_S
         )
         inverter = self.house.inverters[command.serial]
-        if inverter.has_dc and self._rng.random() >= self.loss:
+        is_mute = command.kind == "statistics" and not inverter.answers_statistics(now_s)
+        if inverter.has_dc and not is_mute and self._rng.random() >= self.loss:
             self._deliver_at_s = now_s + ON_AIR_S
 
     def _deliver(self, now_s: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -44,6 +45,14 @@ class InverterModel:
     """Grid-connection wait after power on or restart."""
     persistent_pct: float = 100.0
     """Limit that rules after a restart."""
+    connected_inputs: int | None = None
+    """Inputs that are connected, None = all; the limit is shared evenly over all, so the others' share is missing."""
+    falls_back_after_s: float = math.inf
+    """HMS firmware 2.0.4: so long after the last temporary limit (4 to 5 min) the persistent one rules again."""
+    endured_per_min: float = math.inf
+    """More limits in a minute than this, and the inverter gives no statistics ..."""
+    sulks_s: float = 120.0
+    """... for this long."""
 
 
 @dataclass(slots=True)
@@ -77,6 +86,8 @@ class SimInverter:
         self._rng = rng
         self._effects: list[tuple[float, float]] = []
         self._connected_at_s = -math.inf
+        self._received_at_s: deque[float] = deque()
+        self._silent_until_s = -math.inf
 
     def receive_limit(self, now_s: float, limit_w: float) -> None:
         """Take a non-persistent limit in W that arrived by radio; it acts after the dead time."""
@@ -84,6 +95,14 @@ class SimInverter:
         dead_s = self.model.dead_time_s * (1 + self._rng.uniform(-spread, spread))
         self._effects = [(at_s, w) for at_s, w in self._effects if at_s < now_s + dead_s]
         self._effects.append((now_s + dead_s, limit_w))
+        if math.isfinite(self.model.falls_back_after_s):
+            persistent_w = self.model.rated_w * self.model.persistent_pct / 100
+            self._effects.append((now_s + self.model.falls_back_after_s, persistent_w))
+        self._received_at_s.append(now_s)
+        while self._received_at_s[0] <= now_s - 60:
+            self._received_at_s.popleft()
+        if len(self._received_at_s) > self.model.endured_per_min:
+            self._silent_until_s = now_s + self.model.sulks_s
 
     def receive_persistent(self, now_s: float, limit_w: float) -> None:
         """Take a limit that also outlives restarts (and wears the EEPROM)."""
@@ -109,6 +128,10 @@ class SimInverter:
             self.restart(now_s)
             self.is_on = True
         self.has_dc = on
+
+    def answers_statistics(self, now_s: float) -> bool:
+        """Tell whether it answers a poll: not after too many limits."""
+        return now_s >= self._silent_until_s
 
     @property
     def limit_in_force_pct(self) -> float:
@@ -144,7 +167,9 @@ class SimInverter:
             return 0.0
         limit_w = min(self.limit_w, self.model.rated_w)
         depth = max(0.0, 1 - limit_w / (self.model.low_range * self.model.rated_w))
-        return limit_w * self.model.gain * (1 - self.model.low_error * depth)
+        inputs = self.model.inputs
+        share = (inputs if self.model.connected_inputs is None else self.model.connected_inputs) / inputs
+        return share * limit_w * self.model.gain * (1 - self.model.low_error * depth)
 
 
 @dataclass(slots=True)

@@ -86,9 +86,9 @@ def _header(dtu: SimDtu, serial: str) -> Json:
         "name": dtu.house.inverters[serial].model.name,
         "order": dtu.serials.index(serial),
         "data_age": int(age_s),
-        "poll_enabled": True,
+        "poll_enabled": dtu.is_polling,
         "reachable": dtu.is_reachable(serial),
-        "producing": _statistics(dtu, serial).ac_power_w > 0,  # the last known power, however old
+        "producing": dtu.is_polling and _statistics(dtu, serial).ac_power_w > 0,  # the last known power, however old
         "limit_relative": number(believed.limit_pct),
         "limit_absolute": number(believed.limit_pct * believed.rated_w / 100) if believed.rated_w else -1,
     }

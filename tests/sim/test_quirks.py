@@ -1,0 +1,80 @@
+"""What Hoymiles inverters and OpenDTU are reported to do beside the rules, and that the controller lives with it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from opendtu_dcload.control.controller import Controller, Settings
+from opendtu_dcload.sim.dtu import SimDtu
+from opendtu_dcload.sim.house import House, InverterModel
+from opendtu_dcload.sim.simulate import Run, unit_of
+
+SERIAL = "1124a0000001"
+
+
+def plant(load_w: float, **quirks: float) -> SimDtu:
+    model = InverterModel(SERIAL, "HMS", dead_time_spread=0.0, **quirks)  # type: ignore[arg-type]  # by name
+    return SimDtu(House([load_w], [model]), loss=0.0)
+
+
+def regulated(dtu: SimDtu) -> Run:
+    units = [unit_of(inverter.model) for inverter in dtu.house.inverters.values()]
+    return Run(dtu.house, dtu, Controller(Settings(max_feed_in_w=2000), units, 0.0))
+
+
+def test_half_the_inputs_give_half_the_limit():
+    dtu = plant(1000.0, inputs=2, connected_inputs=1)
+    dtu.advance(60.0)
+    dtu.post_limit(SERIAL, 0, 200.0)
+    dtu.advance(90.0)
+    assert dtu.house.output_w == pytest.approx(0.5 * 200 * 0.985, abs=1)
+
+
+def test_temporary_limit_is_forgotten_after_a_while_by_firmware_that_does_so():
+    dtu = plant(1000.0, falls_back_after_s=240.0)
+    dtu.advance(60.0)
+    dtu.post_limit(SERIAL, 0, 100.0)
+    dtu.advance(290.0)
+    assert dtu.house.output_w < 100
+    dtu.advance(320.0)
+    assert dtu.house.output_w == pytest.approx(394, abs=1)
+
+
+def test_refresh_comes_before_the_limit_is_forgotten():
+    run = regulated(plant(200.0, falls_back_after_s=240.0))
+    grids_w = []
+    while run.house.now_s < 1800:
+        run.step()
+        if run.house.now_s > 120:
+            grids_w.append(run.house.grid_w)
+    assert min(grids_w) > -30
+    assert max(grids_w) < 60
+
+
+def test_too_many_limits_silence_the_inverter_for_a_while():
+    dtu = plant(1000.0, endured_per_min=6)
+    dtu.advance(30.0)
+    for number in range(8):
+        dtu.post_limit(SERIAL, 0, 100.0 + number)
+        dtu.advance(dtu.house.now_s + 4)
+    dtu.advance(dtu.house.now_s + 60)
+    assert dtu.data_age_s(SERIAL) > 50
+    dtu.advance(dtu.house.now_s + 120)
+    assert dtu.data_age_s(SERIAL) < 10
+
+
+def test_night_without_polling_freezes_the_values_and_ends_dispatch_but_not_the_limit():
+    dtu = plant(300.0)
+    run = regulated(dtu)
+    while run.house.now_s < 120:
+        run.step()
+    dtu.is_polling = False
+    limit_w = dtu.house.inverters[SERIAL].limit_w
+    while run.house.now_s < 400:
+        run.step()
+    assert not dtu.is_reachable(SERIAL)
+    assert dtu.data_age_s(SERIAL) > 200
+    assert dtu.house.inverters[SERIAL].limit_w == pytest.approx(limit_w, abs=1)
+    assert math.isfinite(dtu.house.output_w)
