@@ -53,6 +53,13 @@ def test_refresh_comes_before_the_limit_is_forgotten():
     assert max(grids_w) < 60
 
 
+def test_inverter_that_stops_at_its_minimum_is_brought_back():
+    run = regulated(plant(200.0, stops_below_w=30.0))
+    while run.house.now_s < 600:
+        run.step()
+    assert run.house.grid_w == pytest.approx(10, abs=30)
+
+
 def test_too_many_limits_silence_the_inverter_for_a_while():
     dtu = plant(1000.0, endured_per_min=6)
     dtu.advance(30.0)

@@ -114,7 +114,7 @@ class Controller:
         allowance = self._guard(seen)
         span = self._span(allowance)
         outputs_w = self._regulate(seen, allowance, span)
-        wishes = self._wishes(outputs_w, allowance)
+        wishes = self._wishes(seen.now_s, outputs_w, allowance)
         commands: list[Command] = []
         if self._takes_commands(seen):
             commands = allowed(seen.now_s, wishes, self.tracks, allowance.cap_w)
@@ -264,7 +264,7 @@ class Controller:
             may_fall=not track.is_pending or allowance.is_urgent or to_give_w > 100,
         )
 
-    def _wishes(self, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:
+    def _wishes(self, now_s: float, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:
         """Return what each inverter should do: unknown limits to the minimum, off where the cap leaves no minimum."""
         left_w = allowance.cap_w - sum(t.highest_w for t in self.tracks.values() if t.is_lost)
         is_on: dict[str, bool] = {}
@@ -274,7 +274,7 @@ class Controller:
                 allowance.may_regulate or not track.is_told_off
             )
             left_w -= minimum_w if is_on[serial] and not track.is_lost else 0.0
-        limits_w = {serial: self._limit_w(track, outputs_w.get(serial)) for serial, track in self.tracks.items()}
+        limits_w = {s: self._limit_w(t, outputs_w.get(s), now_s, allowance) for s, t in self.tracks.items()}
         within = {s: w if is_on[s] else 0.0 for s, w in limits_w.items() if not self.tracks[s].is_lost}
         lost_w = sum(t.highest_w for t in self.tracks.values() if t.is_lost)
         limits_w |= fit(
@@ -290,10 +290,12 @@ class Controller:
             for serial, track in self.tracks.items()
         }
 
-    def _limit_w(self, track: Track, output_w: float | None) -> float:
+    def _limit_w(self, track: Track, output_w: float | None, now_s: float, allowance: Allowance) -> float:
         unit = track.unit
-        if track.wanted_w is None or track.is_told_off or not track.is_producing:
+        if track.wanted_w is None or track.is_told_off:
             return unit.minimum_w
+        if not track.is_producing:
+            return track.waking_w if track.is_asleep(now_s) and allowance.may_regulate else unit.minimum_w
         if output_w is None:
             return track.wanted_w
         return min(max(output_w / track.gain, unit.minimum_w), unit.maximum_w)

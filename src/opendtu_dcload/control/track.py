@@ -44,7 +44,8 @@ POWER_AGAIN_S = 60.0
 WAKE_AFTER_S = 180.0
 """An inverter that should be on and gives nothing for so long is switched on (grid-connection wait: 1 to 5 min) ..."""
 WAKE_AGAIN_S = 600.0
-"""... and no more often than this."""
+"""... no more often than this, and its limit is raised to this share of rated power."""
+WAKE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +289,17 @@ class Track:
             return not self.is_told_off or (self.is_producing and self.is_fresh and since_s >= POWER_AGAIN_S)
         if self.is_told_off:
             return self.limit_w is not None and not self.is_pending
+        return self.is_asleep(now_s) and since_s >= WAKE_AGAIN_S
+
+    def is_asleep(self, now_s: float) -> bool:
+        """Tell whether it has long given nothing though it is on, answers and has a limit."""
         silent_s = 0.0 if self._silent_since_s is None else now_s - self._silent_since_s
-        return self.is_fresh and silent_s >= WAKE_AFTER_S and since_s >= WAKE_AGAIN_S
+        return self.is_fresh and not self.is_told_off and silent_s >= WAKE_AFTER_S
+
+    @property
+    def waking_w(self) -> float:
+        """The limit that brings back an inverter which stops at its minimum (some do: OpenDTU-OnBattery#755)."""
+        return min(max(2 * self.unit.minimum_w, WAKE_SHARE * self.unit.rated_w), self.unit.maximum_w)
 
     def see_status(self, status: InverterStatus, now_s: float, stale_after_s: float) -> None:
         """Take the measured values: freshness, whether it gives power, and output / limit once it has settled."""

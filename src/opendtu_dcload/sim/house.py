@@ -47,6 +47,8 @@ class InverterModel:
     """Limit that rules after a restart."""
     connected_inputs: int | None = None
     """Inputs that are connected, None = all; the limit is shared evenly over all, so the others' share is missing."""
+    stops_below_w: float = 0.0
+    """A lower limit makes it stop altogether."""
     falls_back_after_s: float = math.inf
     """HMS firmware 2.0.4: so long after the last temporary limit (4 to 5 min) the persistent one rules again."""
     endured_per_min: float = math.inf
@@ -166,6 +168,8 @@ class SimInverter:
         if not (self.is_on and self.has_dc) or now_s < self._connected_at_s - 1e-9:
             return 0.0
         limit_w = min(self.limit_w, self.model.rated_w)
+        if limit_w < self.model.stops_below_w:
+            return 0.0
         depth = max(0.0, 1 - limit_w / (self.model.low_range * self.model.rated_w))
         inputs = self.model.inputs
         share = (inputs if self.model.connected_inputs is None else self.model.connected_inputs) / inputs
