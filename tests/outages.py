@@ -1,7 +1,8 @@
 """Takes the meter, OpenDTU and the bus away from a running demo and brings them back; about half an hour of real time.
 
-`make outages` runs it; `python tests/outages.py meter` or `OpenDTU` only a part. It is no part of `make test`: there the same ladder is shown on virtual time. Prints what the
-controller logged and what the plant did, and exits 1 if one of the documented lines or powers is missing.
+`make outages` runs it; `python tests/outages.py meter` or `OpenDTU` only a part. It is no part of `make test`: there
+the same ladder is shown on virtual time. Prints what the controller logged and what the plant did, and exits 1 if one
+of the documented lines or powers is missing.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
+from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit, SetPower
-from opendtu_dcload.control.track import Unit
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import House, InverterModel

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from opendtu_dcload.control.controller import Settings
-from opendtu_dcload.control.track import Unit
+from opendtu_dcload.control.output import Unit
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import House, InverterModel

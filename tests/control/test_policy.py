@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import SetLimit, SetPower, Wish, allowed, refresh
-from opendtu_dcload.control.track import Track, Unit
+from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
 NOW_S = 1000.0

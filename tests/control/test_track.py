@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.track import Track, Unit
+from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
 SERIAL = "1124a0000001"

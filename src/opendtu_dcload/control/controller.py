@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
 from opendtu_dcload.control.learn import DelayLearner
+from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit, SetPower, Wish, allowed, refresh
 from opendtu_dcload.control.regulator import Regulator, Tuning
 from opendtu_dcload.control.response import PROBE_W, ResponseGuard
-from opendtu_dcload.control.track import WINDOW_S, Track, Unit
+from opendtu_dcload.control.track import WINDOW_S, Track
 from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, LimitStatus, MeterReading, Plan, Reason
 
 DTU_SILENT_S = 15.0

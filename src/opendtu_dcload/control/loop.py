@@ -10,8 +10,8 @@ from collections.abc import Callable
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
 from opendtu_dcload.control.guard import Ladder
+from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit
-from opendtu_dcload.control.track import Unit
 from opendtu_dcload.devices.hoymiles import default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
