@@ -307,13 +307,13 @@ async def test_dc_voltage_is_that_of_the_inputs_that_carry_current(rig: Rig) -> 
     assert (shed.dc_voltage_v, shed.dc_current_a) == (33.4, round(269.4 / 33.4, 2))
 
 
-async def test_dc_voltage_is_the_mean_of_all_inputs_when_none_carries_current(rig: Rig) -> None:
+async def test_dc_voltage_is_the_highest_of_all_inputs_when_none_carries_current(rig: Rig) -> None:
     measured = values()
-    measured["DC"] = {"0": dc_input(0, 52.0, 0), "1": dc_input(0, 53.0, 0)}
+    measured["DC"] = {"0": dc_input(0, 52.0, 0), "1": dc_input(0, 0.3, 0)}
     measured["INV"]["0"]["Power DC"] = leaf(0, "W", 1)
     rig.answer({LIVE: live_document(header(SHED, "Shed") | measured)})
     shed = (await rig.dtu.live([SHED])).inverters[SHED]
-    assert (shed.dc_power_w, shed.dc_voltage_v, shed.dc_current_a) == (0.0, 52.5, 0.0)
+    assert (shed.dc_power_w, shed.dc_voltage_v, shed.dc_current_a) == (0.0, 52.0, 0.0)
 
 
 async def test_dc_current_is_unknown_without_voltage(rig: Rig) -> None:

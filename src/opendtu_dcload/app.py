@@ -12,7 +12,7 @@ import aiohttp
 
 from opendtu_dcload import __version__
 from opendtu_dcload.config import Config
-from opendtu_dcload.control.loop import ControlLoop, stale_after_s
+from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.live import print_live
@@ -47,7 +47,7 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
         stop = _stop_event(stack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         dtu = OpenDtu(config.opendtu, session, serials, clock)
-        poller = DtuPoller(dtu, state, serials, config.opendtu.poll_interval_s, clock)
+        poller = DtuPoller(dtu, state, serials, config.opendtu.poll_interval_s, dtu_silent_s(config), clock)
         loop = ControlLoop(config, state, dtu, poller.posted, clock, dry_run=dry_run)
         stack.push_async_callback(loop.leave)
         log.info("opendtu-dcload %s: meter %s, DTU %s", __version__, config.meter.host, config.opendtu.host)

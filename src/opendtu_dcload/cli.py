@@ -21,7 +21,10 @@ WRONG_CONFIG = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.start is not _run and (arguments.dry_run or arguments.live):
+        parser.error("--dry-run and --live belong to running without a command")
     try:
         return int(arguments.start(arguments))
     except ConfigError as err:

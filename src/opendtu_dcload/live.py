@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import sys
 from collections.abc import Callable
 
 from opendtu_dcload.model import InverterPlan
 from opendtu_dcload.state import State
+
+log = logging.getLogger(__name__)
 
 
 def live_line(state: State, now_s: float) -> str:
@@ -28,7 +33,12 @@ def _inverter(state: State, plan: InverterPlan) -> str:
 
 
 async def print_live(state: State, clock: Callable[[], float]) -> None:
-    """Print one line per second for ever."""
+    """Print one line per second until nobody reads it any more."""
     while True:
         await asyncio.sleep(1.0)
-        print(live_line(state, clock()), flush=True)
+        try:
+            print(live_line(state, clock()), flush=True)
+        except OSError as err:
+            log.info("the live line ends, regulation goes on: %s", err.strerror)
+            sys.stdout = open(os.devnull, "w")  # noqa: ASYNC230, PTH123, SIM115  so that the exit does not fail on it
+            return

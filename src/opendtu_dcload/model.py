@@ -68,7 +68,7 @@ class InverterStatus:
     ac_voltage_v: float | None = None
     dc_power_w: float | None = None
     dc_voltage_v: float | None = None
-    """Mean over the inputs that carry current; over all inputs when none does."""
+    """Mean over the inputs that carry current; the highest when none does, since an open input shows anything."""
     dc_current_a: float | None = None
     """`dc_power_w / dc_voltage_v`."""
     temperature_c: float | None = None
@@ -111,6 +111,13 @@ class DtuStatus:
     """False: it polls no inverter, its data mean nothing."""
     accepts_password: bool = True
     """False: it takes no commands from us."""
+    round_s: float = 0.0
+    """In this time it polls each of its inverters once, 0 = not known."""
+
+    @property
+    def stale_after_s(self) -> float:
+        """Age from which an inverter's data are stale: three rounds were missed."""
+        return 3 * self.round_s + 5
 
 
 class Reason(StrEnum):
@@ -132,9 +139,9 @@ class Reason(StrEnum):
     NO_INVERTER = "no inverter can be commanded"
     CAP_UNREACHABLE = "unreachable inverters may exceed the cap: the others are off"
     BATTERY_LOW = "battery voltage below the minimum"
+    BATTERY_UNSEEN = "battery voltage unknown: off"
     FOREIGN_LIMITS = "another controller sets limits"
     READ_ONLY = "read-only: no inverter configured"
-    STOPPING = "stopping"
 
 
 @dataclass(frozen=True, slots=True)

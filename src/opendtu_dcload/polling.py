@@ -19,11 +19,10 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 """Monotonic time in s."""
 
-DTU_LOST_S = 15.0
 LIMITS_PENDING_S = 1.0
 """While a command is on its way the small limit document is asked for this often."""
-POSTED_S = 12.0
-"""How long after a command its acknowledgement may take to show (five transmissions of 2 s, and a reserve)."""
+POSTED_S = 3.0
+"""How long after a command its acknowledgement is looked for even if the DTU does not say that it is pending."""
 SYSTEM_S = 60.0
 
 
@@ -77,16 +76,19 @@ async def poll_meter(meter: ShellyMeter, state: State, interval_s: float, lost_a
 class DtuPoller:
     """Reads live data at the poll interval, limits more often while a command is on its way."""
 
-    def __init__(self, dtu: OpenDtu, state: State, serials: Sequence[str], interval_s: float, clock: Clock) -> None:
+    def __init__(
+        self, dtu: OpenDtu, state: State, serials: Sequence[str], interval_s: float, lost_after_s: float, clock: Clock
+    ) -> None:
         self._dtu = dtu
         self._state = state
         self._serials = serials
         self._interval_s = interval_s
         self._clock = clock
-        self._presence = Presence("DTU", DTU_LOST_S, clock())
+        self._presence = Presence("DTU", lost_after_s, clock())
         self._posted = asyncio.Event()
         self._posted_at_s = clock() - POSTED_S
         self._is_login_wrong = False
+        self._radio_interval_s = 0.0
         self._live_due_s = self._limits_due_s = self._system_due_s = clock()
         self.known: tuple[KnownInverter, ...] | None = None
         """All inverters that the DTU lists; None = not asked yet."""
@@ -99,13 +101,16 @@ class DtuPoller:
 
     async def run(self) -> None:
         """Poll for ever."""
+        pause_s = LIMITS_PENDING_S
         while True:
             try:
                 await self._round()
                 self._presence.answered(self._clock())
+                pause_s = LIMITS_PENDING_S
             except DeviceError as err:
                 self._presence.failed(self._clock(), err)
-                self._limits_due_s = self._system_due_s = self._live_due_s = self._clock() + LIMITS_PENDING_S
+                self._limits_due_s = self._live_due_s = self._clock() + pause_s
+                pause_s = min(2 * pause_s, max(self._interval_s, LIMITS_PENDING_S))
             due_s = min(self._limits_due_s, self._live_due_s)
             self._posted.clear()
             with contextlib.suppress(TimeoutError):
@@ -117,7 +122,9 @@ class DtuPoller:
             is_clock_set = self._state.dtu is None or self._state.dtu.is_clock_set
             system = await self._dtu.system(is_clock_set=is_clock_set)
             accepts_password = await self._check_password() if self._serials else True
-            self._state.set_dtu(replace(system, accepts_password=accepts_password))
+            if accepts_password and self._serials and not self._radio_interval_s:
+                self._radio_interval_s = await self._dtu.poll_interval_s()
+            self._state.set_dtu(replace(system, accepts_password=accepts_password, round_s=self._round_s()))
             self._system_due_s = self._clock() + SYSTEM_S
         if self._clock() >= self._limits_due_s:
             self._state.set_limits(await self._dtu.limits())
@@ -144,12 +151,16 @@ class DtuPoller:
         self._is_login_wrong = False
         return True
 
+    def _round_s(self) -> float:
+        """Return the time in which the DTU polls each of its inverters, ours or not, once."""
+        return self._radio_interval_s * len(self.known or ())
+
     def _answered(self, *, is_clock_set: bool | None = None) -> None:
         if (dtu := self._state.dtu) is not None:
             is_clock_set = dtu.is_clock_set if is_clock_set is None else is_clock_set
-            self._state.set_dtu(replace(dtu, at_s=self._clock(), is_clock_set=is_clock_set))
+            self._state.set_dtu(replace(dtu, at_s=self._clock(), is_clock_set=is_clock_set, round_s=self._round_s()))
 
     def _is_pending(self) -> bool:
         limits = self._state.limits
         waiting = any(limits[s].state == CommandState.PENDING for s in self._serials if s in limits)
-        return waiting or self._clock() - self._posted_at_s < POSTED_S / 4
+        return waiting or self._clock() - self._posted_at_s < POSTED_S

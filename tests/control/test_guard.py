@@ -56,7 +56,13 @@ def test_ramp_reaches_the_base_load_before_the_minimum_rules():
         pytest.param([(0, [46.9]), (30, [47.0]), (61, [46.9])], False, id="reaching the floor starts anew"),
         pytest.param([(0, [52.0, 46.9]), (60, [52.0, 46.9])], True, id="the lowest of all counts"),
         pytest.param([(0, [46.9]), (60, [46.9]), (61, [47.9])], True, id="0.9 V above: still off"),
-        pytest.param([(0, [46.9]), (60, [46.9]), (61, [48.0])], False, id="1 V above: on again"),
+        pytest.param([(0, [46.9]), (60, [46.9]), (61, [48.0])], True, id="1 V above for a moment: still off"),
+        pytest.param(
+            [(0, [46.9]), (60, [46.9]), (61, [48.0]), (361, [48.0])], False, id="1 V above for 5 min: on again"
+        ),
+        pytest.param(
+            [(0, [46.9]), (60, [46.9]), (61, [48.0]), (300, [47.5]), (361, [48.0])], True, id="a dip: still off"
+        ),
         pytest.param([(0, [46.9]), (60, [46.9]), (61, []), (999, [])], True, id="no voltage known: stays off"),
         pytest.param([(0, []), (999, [])], False, id="no voltage known from the start: not low"),
     ],
@@ -67,6 +73,28 @@ def test_battery_floor(samples, is_low):
         result = floor.see(now_s, voltages_v)
     assert result is is_low
     assert floor.is_low is is_low
+
+
+def test_battery_that_recovers_only_without_load_rests_longer_each_time():
+    floor = BatteryFloor(47.0)
+    now_s, rests_s = 0, []
+    for _ in range(6):
+        while not floor.see(now_s, [46.0]):
+            now_s += 10
+        off_s = now_s
+        while floor.see(now_s, [49.0]):
+            now_s += 10
+        rests_s.append(now_s - off_s)
+    assert rests_s == [300, 600, 1200, 2400, 3600, 3600]
+
+
+def test_floor_without_any_voltage_is_not_guarded_for_ever():
+    floor = BatteryFloor(47.0)
+    assert not floor.is_unseen(0.0, [], should_be_seen=True)
+    assert not floor.is_unseen(599.0, [], should_be_seen=True)
+    assert floor.is_unseen(600.0, [], should_be_seen=True)
+    assert not floor.is_unseen(601.0, [], should_be_seen=False), "the DTU itself is silent"
+    assert not floor.is_unseen(602.0, [], should_be_seen=True), "and counts anew when it is back"
 
 
 @given(st.lists(st.floats(40, 47.99), min_size=1, max_size=40))

@@ -89,7 +89,7 @@ def test_a_superseded_limit_does_not_count_for_ever_when_its_successor_is_declin
     track = known(100)
     track.post(10.0, 350, 0.0)
     track.post(11.0, 50, 12.0)
-    track.refused()
+    track.refused(100.0)
     assert track.highest_w == 350
     feed(track, shown(12.6, 350), shown(20.0, 350))
     track.post(30.0, 60, 0.0)
@@ -101,7 +101,7 @@ def test_a_declined_successor_leaves_the_first_limit_on_its_way():
     track = known(100)
     track.post(10.0, 350, 0.0)
     track.post(11.0, 50, 12.0)
-    track.refused()
+    track.refused(100.0)
     assert feed(track, shown(12.6, 350)) == [False], "the limit that arrives is ours"
 
 
@@ -166,7 +166,7 @@ def test_a_swallowed_command_is_not_believed_to_be_seen_by_the_meter():
 def test_after_a_refusal_the_old_limit_rules():
     track = known(200)
     track.post(10.0, 300, 0.0)
-    track.refused()
+    track.refused(100.0)
     assert (track.wanted_w, track.highest_w) == (200, 200)
     assert track.visible_w(40.0) == pytest.approx((200, 200))
 

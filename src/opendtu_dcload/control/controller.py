@@ -19,8 +19,8 @@ from opendtu_dcload.control.response import PROBE_W, ResponseGuard
 from opendtu_dcload.control.track import WINDOW_S, Track
 from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, LimitStatus, MeterReading, Plan, Reason
 
-DTU_SILENT_S = 15.0
-"""No good answer of the DTU for so long: nothing can be commanded, what rules is only assumed."""
+BLIND_S = 60.0
+"""An inverter whose data have been stale for so long, though commands may reach it, gets its minimum."""
 FOREIGN_COUNT = 2
 FOREIGN_WITHIN_S = 600.0
 CAP_SLACK_W = 0.05
@@ -44,7 +44,9 @@ class Settings:
     min_voltage_v: float = 0.0
     ladder: Ladder = field(default_factory=Ladder)
     stale_after_s: float = 50.0
-    """Age in s from which an inverter's measured values are not acted on."""
+    """Age in s from which an inverter's measured values are not acted on, until the DTU tells its own round."""
+    dtu_silent_s: float = 15.0
+    """No good answer of the DTU for so long: nothing can be commanded, what rules is only assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,34 +137,57 @@ class Controller:
             self._learner.stepped(now_s, command.serial, track.final_w - before_w)
         self._radio_free_s = max(self._radio_free_s, now_s) + WINDOW_S
 
-    def refused(self, command: Command) -> None:
+    def taken(self, command: Command, now_s: float) -> None:
+        """Note that the POST of a command is over, well or not: what the DTU says from now on counts for it."""
+        if isinstance(command, SetLimit):
+            self.tracks[command.serial].taken(now_s)
+
+    def refused(self, command: Command, now_s: float) -> None:
         """Note that the DTU declined a command."""
         if isinstance(command, SetLimit):
-            self.tracks[command.serial].refused()
+            self.tracks[command.serial].refused(now_s)
+        else:
+            self.tracks[command.serial].power_failed()
+
+    def failed(self, command: Command) -> None:
+        """Note that nobody knows whether a command arrived; of a limit the DTU's status will tell."""
+        if isinstance(command, SetPower):
+            self.tracks[command.serial].power_failed()
 
     def set_unit(self, unit: Unit) -> None:
         """Replace what is known of an inverter, when the DTU has learned its rated power."""
-        self.tracks[unit.serial].unit = unit
+        self.tracks[unit.serial].set_unit(unit)
 
     def leave(self, *, off: bool) -> list[Command]:
-        """Return what each inverter is told when the program ends."""
+        """Return what each inverter is told when the program ends.
+
+        One that was never commanded and is at its minimum, or unknown, is left alone: a program that fails again and
+        again at its start must not keep the radio busy.
+        """
+        left = [
+            track
+            for track in self.tracks.values()
+            if track.was_commanded or (track.wanted_w or 0.0) > track.unit.minimum_w + CAP_SLACK_W
+        ]
         if off:
-            return [SetPower(serial, on=False) for serial in self.tracks]
-        return [SetLimit(serial, track.unit.minimum_w) for serial, track in self.tracks.items()]
+            return [SetPower(track.unit.serial, on=False) for track in left]
+        return [SetLimit(track.unit.serial, track.unit.minimum_w) for track in left]
 
     # ---- the parts of a decision
 
     def _observe(self, seen: Seen) -> None:
-        is_clock_set = seen.dtu is not None and seen.dtu.is_clock_set
+        stale_after_s = -math.inf
+        if seen.dtu is not None and seen.dtu.is_clock_set:
+            stale_after_s = max(self.settings.stale_after_s, seen.dtu.stale_after_s)
         for serial, track in self.tracks.items():
             if (limit := seen.limits.get(serial)) and track.see_limit(limit, seen.now_s):
                 self._foreign_at_s.append(seen.now_s)
             if status := seen.inverters.get(serial):
-                track.see_status(status, seen.now_s, self.settings.stale_after_s if is_clock_set else -math.inf)
+                track.see_status(status, seen.now_s, stale_after_s)
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
     def _dtu_answers(self, seen: Seen) -> bool:
-        return seen.dtu is not None and seen.now_s - seen.dtu.at_s < DTU_SILENT_S and bool(seen.limits)
+        return seen.dtu is not None and seen.now_s - seen.dtu.at_s < self.settings.dtu_silent_s and bool(seen.limits)
 
     def _takes_commands(self, seen: Seen) -> bool:
         return seen.dtu is not None and self._dtu_answers(seen) and seen.dtu.accepts_password
@@ -180,6 +205,9 @@ class Controller:
         ]
         if self._battery.see(seen.now_s, voltages_v):
             return Allowance(0.0, Reason.BATTERY_LOW, may_regulate=False, is_urgent=True)
+        should_be_seen = self._dtu_answers(seen) and not all(t.is_lost for t in self.tracks.values())
+        if self._battery.is_unseen(seen.now_s, voltages_v, should_be_seen=should_be_seen):
+            return Allowance(0.0, Reason.BATTERY_UNSEEN, may_regulate=False, is_urgent=True)
         age_s = self._meter_age_s(seen)
         rung = self.settings.ladder.rung(age_s)
         if rung is Rung.OFF:
@@ -200,10 +228,11 @@ class Controller:
         fixed_w = sum(t.final_w for t in others)
         floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
         top_w = sum(t.unit.maximum_w * t.gain for t in usable)
-        gain = top_w / sum(t.unit.maximum_w for t in usable) if usable else 1.0
-        room_w = gain * max(0.0, allowance.cap_w - sum(t.highest_w for t in others))
+        given_w = sum(t.final_w for t in usable)
+        spare_w = allowance.cap_w - sum(t.highest_w for t in others) - sum(t.wanted_w or 0.0 for t in usable)
+        room_w = given_w + spare_w
         return Span(
-            committed_w=fixed_w + sum(t.final_w for t in usable),
+            committed_w=fixed_w + given_w,
             floor_w=fixed_w + floor_w,
             ceiling_w=fixed_w + max(floor_w, min(top_w, room_w)),
             is_capped=room_w < top_w,
@@ -267,7 +296,7 @@ class Controller:
 
     def _wishes(self, now_s: float, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:
         """Return what each inverter should do: unknown limits to the minimum, off where the cap leaves no minimum."""
-        left_w = allowance.cap_w - sum(t.highest_w for t in self.tracks.values() if t.is_lost)
+        left_w = allowance.cap_w - sum(t.highest_w for t in self.tracks.values() if t.is_missing(now_s))
         is_on: dict[str, bool] = {}
         for serial, track in sorted(self.tracks.items(), key=lambda item: item[1].is_told_off):
             minimum_w = track.unit.minimum_w
@@ -286,6 +315,7 @@ class Controller:
                 limits_w[serial] if is_on[serial] else track.unit.minimum_w,
                 is_on=is_on[serial],
                 is_urgent=allowance.is_urgent or track.wanted_w is None,
+                may_wake=allowance.may_regulate,
                 must_fit=sum(t.highest_w for t in self.tracks.values()) > allowance.cap_w,
             )
             for serial, track in self.tracks.items()
@@ -293,7 +323,8 @@ class Controller:
 
     def _limit_w(self, track: Track, output_w: float | None, now_s: float, allowance: Allowance) -> float:
         unit = track.unit
-        if track.wanted_w is None or track.is_told_off:
+        is_blind = track.status is not None and not track.is_fresh and now_s - track.fresh_at_s > BLIND_S
+        if track.wanted_w is None or track.is_told_off or is_blind:
             return unit.minimum_w
         if not track.is_producing:
             return track.waking_w if track.is_asleep(now_s) and allowance.may_regulate else unit.minimum_w
@@ -312,7 +343,7 @@ class Controller:
             return allowance.reason
         if len(self._foreign_at_s) >= FOREIGN_COUNT:
             return Reason.FOREIGN_LIMITS
-        if sum(t.highest_w for t in self.tracks.values() if t.is_lost) > allowance.cap_w:
+        if sum(t.highest_w for t in self.tracks.values() if t.is_missing(seen.now_s)) > allowance.cap_w:
             return Reason.CAP_UNREACHABLE
         if not any(t.is_usable for t in self.tracks.values()):
             return Reason.NO_INVERTER

@@ -12,6 +12,12 @@ from enum import IntEnum
 
 BATTERY_DELAY_S = 60.0
 BATTERY_HYSTERESIS_V = 1.0
+BATTERY_REST_S = 300.0
+"""How long the voltage must have recovered; twice as long after each relapse, for it rises as soon as the load goes."""
+BATTERY_LONGEST_REST_S = 3600.0
+BATTERY_RELAPSE_S = 6 * 3600.0
+BATTERY_UNSEEN_S = 600.0
+"""Without any voltage for so long, though the DTU answers, the floor cannot be guarded."""
 RAMP_STEPS = 4
 
 
@@ -52,19 +58,39 @@ class BatteryFloor:
     def __init__(self, minimum_v: float) -> None:
         self._minimum_v = minimum_v
         self._below_since_s: float | None = None
+        self._above_since_s: float | None = None
+        self._unseen_since_s: float | None = None
+        self._rest_s = BATTERY_REST_S
+        self._recovered_at_s = -math.inf
         self.is_low = False
 
     def see(self, now_s: float, voltages_v: Sequence[float]) -> bool:
         """Take the fresh DC voltages of the inverters; return True while the plant must be off."""
         if not voltages_v:
+            self._below_since_s = self._above_since_s = None
             return self.is_low
         lowest_v = min(voltages_v)
-        if lowest_v >= self._minimum_v:
-            self._below_since_s = None
-            if lowest_v >= self._minimum_v + BATTERY_HYSTERESIS_V:
-                self.is_low = False
-        elif self._below_since_s is None:
-            self._below_since_s = now_s
-        elif now_s - self._below_since_s >= BATTERY_DELAY_S:
+        is_below = lowest_v < self._minimum_v
+        is_above = lowest_v >= self._minimum_v + BATTERY_HYSTERESIS_V
+        self._below_since_s = _since(self._below_since_s, now_s) if is_below else None
+        self._above_since_s = _since(self._above_since_s, now_s) if is_above else None
+        if self._below_since_s is not None and now_s - self._below_since_s >= BATTERY_DELAY_S and not self.is_low:
             self.is_low = True
+            is_relapse = now_s - self._recovered_at_s < BATTERY_RELAPSE_S
+            self._rest_s = min(2 * self._rest_s, BATTERY_LONGEST_REST_S) if is_relapse else BATTERY_REST_S
+        elif self.is_low and self._above_since_s is not None and now_s - self._above_since_s >= self._rest_s:
+            self.is_low = False
+            self._recovered_at_s = now_s
         return self.is_low
+
+    def is_unseen(self, now_s: float, voltages_v: Sequence[float], *, should_be_seen: bool) -> bool:
+        """Tell whether there has been no voltage for long, while there should have been one."""
+        if voltages_v or not should_be_seen:
+            self._unseen_since_s = None
+            return False
+        self._unseen_since_s = _since(self._unseen_since_s, now_s)
+        return now_s - self._unseen_since_s >= BATTERY_UNSEEN_S
+
+
+def _since(since_s: float | None, now_s: float) -> float:
+    return now_s if since_s is None else since_s

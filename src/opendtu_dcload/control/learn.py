@@ -73,6 +73,6 @@ class DelayLearner:
         return None
 
     def reset(self) -> None:
-        """Forget the open step: the meter was silent, or a guard took over."""
+        """Forget the open step: the meter was silent."""
         self._open = None
         self._recent.clear()

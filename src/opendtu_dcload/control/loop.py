@@ -12,7 +12,7 @@ from opendtu_dcload.control.controller import Controller, Decision, Seen, Settin
 from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit
-from opendtu_dcload.devices.hoymiles import default_minimum_w, family_of
+from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
 from opendtu_dcload.model import Plan, Reason
@@ -24,9 +24,15 @@ TICK_S = 1.0
 LEAVE_S = 5.0
 GUESSED_INPUT_W = 500.0
 """Rated power per DC input that no Hoymiles inverter exceeds; used until the DTU knows the real one."""
+LARGEST_W = 2250.0
+"""The same for an inverter of unknown family: what OpenDTU takes at most."""
+LONGEST_COMMAND_S = 1.0
+"""After a command that took longer the rest of a decision is out of date."""
 
 SUSPICION_S = 20.0
 """A suspicion against the meter is logged when the fall to the minimum has not lifted it in this time."""
+LONGEST_GRID_WAIT_S = 330.0
+"""A switched-on inverter gives nothing for 1 to 5 min, and that is no news."""
 LOGGED_AFTER_S = {
     Reason.METER_STALE_RAMP: 0.0,
     Reason.METER_STALE_MINIMUM: 0.0,
@@ -35,6 +41,8 @@ LOGGED_AFTER_S = {
     Reason.METER_REVERSED: SUSPICION_S,
     Reason.CAP_UNREACHABLE: SUSPICION_S,
     Reason.BATTERY_LOW: 0.0,
+    Reason.BATTERY_UNSEEN: 0.0,
+    Reason.NO_INVERTER: LONGEST_GRID_WAIT_S,
     Reason.FOREIGN_LIMITS: 0.0,
 }
 """Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""
@@ -43,6 +51,11 @@ LOGGED_AFTER_S = {
 def stale_after_s(config: Config) -> float:
     """Return the age in s from which an inverter's values are stale: the DTU polls one inverter per interval."""
     return 3 * max(len(config.inverters), 1) * config.opendtu.poll_interval_s + 5
+
+
+def dtu_silent_s(config: Config) -> float:
+    """Return the time in s without a good answer after which the DTU is silent: two polls have failed."""
+    return max(15.0, 2 * config.opendtu.poll_interval_s + 5)
 
 
 def settings_of(config: Config) -> Settings:
@@ -56,13 +69,15 @@ def settings_of(config: Config) -> Settings:
         min_voltage_v=config.battery.min_voltage_v or 0.0,
         ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
         stale_after_s=stale_after_s(config),
+        dtu_silent_s=dtu_silent_s(config),
     )
 
 
 def unit_of(inverter: InverterConfig, rated_w: float | None) -> Unit:
     """Return an inverter as the controller sees it; `rated_w` None = the DTU does not know it yet."""
     family = family_of(inverter.serial)
-    assumed_w = rated_w or GUESSED_INPUT_W * family.inputs
+    guessed_w = LARGEST_W if family is UNKNOWN else GUESSED_INPUT_W * family.inputs
+    assumed_w = rated_w or guessed_w
     maximum_w = min(inverter.max_power_w or assumed_w, assumed_w)
     minimum_w = inverter.min_power_w or default_minimum_w(inverter.serial, rated_w)
     return Unit(
@@ -132,7 +147,6 @@ class ControlLoop:
         """Tell every inverter once what it does without us, within 5 s in all."""
         if self._is_dry or self._config.is_read_only:
             return
-        self._state.set_plan(Plan(self._clock(), 0.0, 0.0, Reason.STOPPING))
         how = self._config.control.on_stop
         failed: list[str] = []
         try:
@@ -176,16 +190,22 @@ class ControlLoop:
 
     async def _send(self, decision: Decision) -> None:
         for command in decision.commands:
-            self._controller.posted(command, self._clock())
+            began_s = self._clock()
+            self._controller.posted(command, began_s)
             try:
                 await self._command(command)
             except DeviceRefusedError as err:
-                self._controller.refused(command)
+                self._controller.refused(command, self._clock())
                 log.warning("%s", err)
             except DeviceError as err:
                 log.debug("%s", err)
-                return  # whether it arrived shows in the limit status; the next decision knows more
-            self._posted()
+                self._controller.failed(command)
+                return
+            finally:
+                self._controller.taken(command, self._clock())
+                self._posted()
+            if self._clock() - began_s > LONGEST_COMMAND_S:
+                return
 
     async def _command(self, command: Command) -> None:
         log.debug("%s", command)

@@ -27,7 +27,7 @@ class Unit:
     """Fastest rise as a share of rated power (grid profiles limit rising power only)."""
 
 
-class Response:
+class OutputModel:
     """Dead time, then a first-order approach with a bounded rise."""
 
     def __init__(self, unit: Unit) -> None:
@@ -37,6 +37,10 @@ class Response:
         self._changes: list[tuple[float, float]] = []
         self._now_s = -math.inf
         self.output_w = 0.0
+
+    def set_unit(self, unit: Unit) -> None:
+        """Follow another rated power from now on."""
+        self._rise_w_s = unit.rise_per_s * unit.rated_w
 
     def jump(self, output_w: float) -> None:
         """Start again from an output that was measured."""

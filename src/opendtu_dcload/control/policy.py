@@ -45,6 +45,8 @@ class Wish:
     is_on: bool = True
     is_urgent: bool = False
     """A guard asks for it: a smaller fall may replace a waiting limit too."""
+    may_wake: bool = True
+    """It may be switched on although it was not us who switched it off."""
     must_fit: bool = False
     """The plant is above the cap: the smallest fall counts."""
 
@@ -72,7 +74,8 @@ def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
             falls.append(SetLimit(command.serial, limit_w))
     for serial in order:
         track = tracks[serial]
-        if wishes[serial].is_on and track.needs_power(now_s, on=True):
+        may_switch = wishes[serial].is_on and (wishes[serial].may_wake or track.is_told_off)
+        if may_switch and track.needs_power(now_s, on=True):
             more_w = track.highest_on_w - track.highest_w
             if possible_w + more_w <= cap_w + 0.05 or more_w == 0:
                 possible_w += more_w
@@ -83,7 +86,7 @@ def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
 def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track]) -> list[Command]:
     """Return at most one repetition of a limit that rules, for the inverter that has waited longest."""
     due = [t for s, t in tracks.items() if wishes[s].is_on and t.needs_refresh(now_s)]
-    if not due or any(t.is_pending for t in tracks.values()):
+    if not due or any(t.is_pending and not t.is_lost for t in tracks.values()):
         return []
     track = min(due, key=lambda t: t.posted_at_s)
     return [
@@ -95,12 +98,15 @@ def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
 
 def _may_set(now_s: float, track: Track, wish: Wish) -> bool:
     known_w = track.wanted_w
+    if now_s < track.held_until_s:
+        return False
     if known_w is None:
         return now_s - track.posted_at_s >= track.unit.refresh_s
     if abs(wish.limit_w - known_w) < (0.05 if wish.must_fit and wish.limit_w < known_w else SMALLEST_CHANGE_W):
         return False
     if wish.limit_w < known_w:
-        return not track.is_pending or wish.is_urgent or known_w - wish.limit_w > REPLACE_PENDING_W
+        may_replace = known_w - wish.limit_w > REPLACE_PENDING_W and not track.has_replaced
+        return not track.is_pending or wish.is_urgent or may_replace
     spaced = now_s - track.raised_at_s >= track.unit.raise_spacing_s
     return not track.is_pending and spaced
 

@@ -85,7 +85,7 @@ class Regulator:
         self._drift_ws = self._drift_s = 0.0
         self._recent.clear()
 
-    def _change(self, setpoint_w: float, floor_w: float, ceiling_w: float) -> float | None:
+    def _change(self, setpoint_w: float, floor_w: float, ceiling_w: float) -> float:
         self._drift_ws = self._drift_s = 0.0
         return min(max(setpoint_w, floor_w), ceiling_w)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 
-from opendtu_dcload.control.output import Response, Unit
+from opendtu_dcload.control.output import OutputModel, Unit
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
 RADIO_S = 0.15
@@ -30,10 +31,15 @@ TRUSTED_SAMPLES = 3
 """So many learned dead times narrow the bounds; fewer only widen them."""
 LEARNED_SAMPLES = 6
 SHORTEST_DEAD_S, LONGEST_DEAD_S = 0.5, 90.0
-"""Dead times that users reported, see the README."""
+"""Users report dead times up to 90 s (OpenDTU#571)."""
 TOO_HIGH_SAMPLES = 2
 """So many settled measurements above the limit mean that the limit is not in force."""
 TOO_HIGH_SHARE, TOO_HIGH_W = 1.1, 30.0
+NEWER_S = 0.9
+"""Less between two measurements is the jitter of `data_age`, which older firmware gives in whole seconds."""
+HELD_S = 60.0
+"""How long nothing is sent to an inverter whose limit the DTU declined."""
+MISSING_AFTER_S = 20.0
 PRODUCING_W = 2.0
 TRUSTED_SHARE = 0.3
 TRUSTED_W = 15.0
@@ -61,6 +67,11 @@ class Track:
         self.known_since_s = math.inf
         """Since when a limit rules that was not ours."""
         self.raised_at_s = -math.inf
+        self.was_commanded = False
+        self.held_until_s = -math.inf
+        """The DTU declined a limit: none is sent before."""
+        self.has_replaced = False
+        """A waiting limit was already replaced by a lower one."""
         self.is_producing = True
         """False: it is off, waiting for the grid or without DC power, so its limit means nothing."""
         self.gain = 1.0
@@ -69,6 +80,8 @@ class Track:
         """Last measured values, however old."""
         self.is_fresh = False
         """The measured values are young enough to act on, and the inverter answers the DTU."""
+        self.fresh_at_s = -math.inf
+        """When they last were."""
         self.is_told_off = False
         self.is_trusted = False
         """Its measured output was once what its limit says, so the meter can be judged by its steps."""
@@ -85,10 +98,15 @@ class Track:
         self._received: deque[tuple[float, float]] = deque(maxlen=LEARNED_SAMPLES)
         """When the last limits were posted and, as far as known, received."""
         self._dtu_knows_rated = False
+        self._taken_at_s = -math.inf
+        self._forgot_at_s = -math.inf
+        self._lost_since_s = math.inf
+        self._found_at_s = -math.inf
         self._power_sent_at_s = -math.inf
+        self._power_before = (False, -math.inf)
         self._silent_since_s: float | None = None
-        self._quick = Response(unit)
-        self._slow = Response(unit)
+        self._quick = OutputModel(unit)
+        self._slow = OutputModel(unit)
 
     # ---- what is known
 
@@ -111,6 +129,10 @@ class Track:
     def is_lost(self) -> bool:
         """True when commands do not reach it."""
         return self._has_failed or (self.status is not None and not self.status.reachable)
+
+    def is_missing(self, now_s: float) -> bool:
+        """Tell whether commands have not reached it for a while, or only just again: the others must make room."""
+        return now_s - self._lost_since_s >= MISSING_AFTER_S or now_s - self._found_at_s < MISSING_AFTER_S
 
     @property
     def final_w(self) -> float:
@@ -138,7 +160,14 @@ class Track:
     def needs_refresh(self, now_s: float) -> bool:
         """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
         since_s = self.posted_at_s if math.isfinite(self.posted_at_s) else self.known_since_s
-        return not self.is_pending and self.limit_w is not None and now_s - since_s >= self.unit.refresh_s
+        is_settled = not self.is_pending and not self.is_lost and self.limit_w is not None
+        return is_settled and now_s - since_s >= self.unit.refresh_s
+
+    def set_unit(self, unit: Unit) -> None:
+        """Replace what is fixed about the inverter, when the DTU has learned its rated power."""
+        self.unit = unit
+        self._quick.set_unit(unit)
+        self._slow.set_unit(unit)
 
     # ---- what happens
 
@@ -147,8 +176,10 @@ class Track:
         self._superseded_w = max(self._superseded_w, self.posted_w or 0.0)
         if limit_w > (self.wanted_w or 0.0):
             self.raised_at_s = now_s
+        self.has_replaced = self.posted_w is not None
+        self.was_commanded = True
         self.posted_w = limit_w
-        self.posted_at_s = now_s
+        self.posted_at_s = self._taken_at_s = now_s
         received_s = max(now_s, radio_free_s) + RADIO_S
         self._received.append((now_s, received_s))
         self._aim(received_s, limit_w)
@@ -165,8 +196,13 @@ class Track:
         if dead_time_s <= LONGEST_DEAD_S:
             self._dead_times_s.append(max(dead_time_s, SHORTEST_DEAD_S))
 
-    def refused(self) -> None:
+    def taken(self, now_s: float) -> None:
+        """The DTU has answered the POST: only what it says from now on can speak of that limit."""
+        self._taken_at_s = now_s
+
+    def refused(self, now_s: float) -> None:
         """The DTU declined the last limit: it is not on its way."""
+        self.held_until_s = now_s + HELD_S
         self.posted_w, self._superseded_w = self._superseded_w or None, 0.0
         known_w = self.wanted_w
         self._aim(self.posted_at_s, known_w if known_w is not None else self.unit.rated_w)
@@ -176,6 +212,7 @@ class Track:
         shown_w = self._shown_w(status)
         if status.state != CommandState.PENDING:
             self._has_failed = status.state == CommandState.FAILURE
+            self._see_lost(now_s)
         self._is_dtu_pending = status.state == CommandState.PENDING
         if status.rated_w and not self._dtu_knows_rated and self.wanted_w is None:
             self.posted_at_s = -math.inf  # an absolute limit leaves no echo while the DTU does not know the rated power
@@ -187,15 +224,15 @@ class Track:
             if shown_w is None or self.limit_w is None or foreign:
                 self._accept(shown_w, now_s)
             return foreign and status.state != CommandState.PENDING
-        if status.at_s < self.posted_at_s + SETTLE_S:
+        if status.at_s < self._taken_at_s + SETTLE_S:
             return False
         if status.state == CommandState.PENDING:
             self._delay(status.at_s - WINDOW_S + RADIO_S)
         elif status.state == CommandState.OK and shown_w is not None and self._is(shown_w, self.posted_w):
             self._delay(status.at_s - WINDOW_S - SETTLE_S + RADIO_S)
             self.limit_w, self.posted_w, self._superseded_w = self.posted_w, None, 0.0
-            self._is_echo_old = False
-        elif status.state == CommandState.OK and status.at_s > self.posted_at_s + SWALLOWED_S:
+            self._is_echo_old = self.has_replaced = False
+        elif status.state == CommandState.OK and status.at_s > self._taken_at_s + SWALLOWED_S:
             foreign = shown_w is not None and self.limit_w is not None and not self._is(shown_w, self.limit_w)
             self.posted_w, self._superseded_w = None, 0.0
             if not (self._is_echo_old and shown_w is not None):
@@ -205,8 +242,13 @@ class Track:
 
     def post_power(self, now_s: float, *, on: bool) -> None:
         """Remember a power command that is given to the DTU now."""
+        self._power_before = (self.is_told_off, self._power_sent_at_s)
         self.is_told_off = not on
         self._power_sent_at_s = now_s
+
+    def power_failed(self) -> None:
+        """The last power command did not reach the DTU, as far as is known."""
+        self.is_told_off, self._power_sent_at_s = self._power_before
 
     def needs_power(self, now_s: float, *, on: bool) -> bool:
         """Tell whether a power command is due to make the inverter be on or off."""
@@ -232,9 +274,15 @@ class Track:
         before = self.status
         self.status = status
         self.is_fresh = status.reachable and now_s - status.at_s <= stale_after_s
+        self._see_lost(now_s)
+        if self.is_fresh:
+            self.fresh_at_s = now_s
         if before is not None and status.reachable and not before.reachable:
             self.forget()
-        if not self.is_fresh or (before is not None and status.at_s <= before.at_s):
+        if before is not None and status.at_s < before.at_s + NEWER_S:
+            self.status = replace(status, at_s=before.at_s)
+            return
+        if not self.is_fresh:
             return
         output_w = status.ac_power_w or 0.0
         is_producing = output_w >= PRODUCING_W
@@ -248,10 +296,18 @@ class Track:
             self._learn_gain(output_w)
             is_too_high = self.limit_w is not None and output_w > TOO_HIGH_SHARE * self.limit_w + TOO_HIGH_W
             self._too_high = self._too_high + 1 if is_too_high else 0
-            if self._too_high >= TOO_HIGH_SAMPLES:
+            if self._too_high >= TOO_HIGH_SAMPLES and now_s - self._forgot_at_s >= self.unit.refresh_s:
                 self._too_high = 0
+                self._forgot_at_s = now_s
                 self.forget()
-                return
+
+    def _see_lost(self, now_s: float) -> None:
+        if self.is_lost:
+            self._lost_since_s = min(self._lost_since_s, now_s)
+        elif math.isfinite(self._lost_since_s):
+            if now_s - self._lost_since_s >= MISSING_AFTER_S:
+                self._found_at_s = now_s
+            self._lost_since_s = math.inf
 
     def _trust(self, output_w: float, now_s: float) -> None:
         while len(self._aims) > 1 and self._aims[1][0] < now_s - TRUSTED_WITHIN_S:

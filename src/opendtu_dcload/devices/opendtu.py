@@ -74,12 +74,13 @@ class OpenDtu:
     ) -> None:
         self._listed = frozenset(serial.lower() for serial in listed)
         self._clock = clock
-        # Two back-offs for one device: a wrong password must not stop the reading, which needs none by default, and
-        # the lack of memory that a live document meets (429) must not hold back a command.
+        # Three back-offs for one device: a wrong password must not stop the reading, which needs none by default, and
+        # the lack of memory that the large live document meets (429) must not hold back a command and its status.
         lock = asyncio.Lock()
+        self._live = Door("OpenDTU", "opendtu", config, session, clock, lock)
         self._reads = Door("OpenDTU", "opendtu", config, session, clock, lock)
         self._admin = Door("OpenDTU", "opendtu", config, session, clock, lock)
-        for door in (self._reads, self._admin):
+        for door in (self._live, self._reads, self._admin):
             door.authenticate_with("basic")
 
     async def check_password(self) -> None:
@@ -97,22 +98,27 @@ class OpenDtu:
         )
 
     async def live(self, serials: Sequence[str]) -> LiveData:
-        """Return the values of the inverters in `serials` that the DTU knows.
+        """Return the values of the inverters in `serials` that the DTU knows and describes in a usable way.
 
         From v24.2.12 on each takes a request of its own, one after the other; before, one document has all.
         """
-        document = await self._reads.get(_LIVE)
+        document = await self._live.get(_LIVE)
         answered_at_s = self._clock()
         with self._understanding(_LIVE):
             entries = answers.listed(document, "inverters")
         inverters = {}
+        spoilt: ValueError | None = None
         for serial in dict.fromkeys(serial.lower() for serial in serials):
             entry, entry_at_s = entries.get(serial), answered_at_s
             if entry is not None and not answers.is_complete(entry):
                 entry, entry_at_s = await self._single(serial)
             if entry is not None:
-                with self._understanding(_LIVE):
+                try:
                     inverters[serial] = answers.inverter(entry, serial, entry_at_s)
+                except ValueError as err:
+                    spoilt = err
+        if spoilt is not None and not inverters:
+            raise DeviceAnswerError(f"{self._live.name} answered {_LIVE} with something else: {spoilt}") from spoilt
         return LiveData(inverters, answers.is_clock_set(document), answers.known(entries))
 
     async def limits(self) -> dict[str, LimitStatus]:
@@ -167,7 +173,7 @@ class OpenDtu:
     async def _single(self, serial: str) -> tuple[object | None, float]:
         """Return one inverter's complete entry, None when the DTU no longer has it, and when it came."""
         path = f"{_LIVE}?inv={serial}"
-        document = await self._reads.get(path)
+        document = await self._live.get(path)
         answered_at_s = self._clock()
         with self._understanding(path):
             return answers.listed(document, "inverters").get(serial), answered_at_s

@@ -187,7 +187,7 @@ def _power(block: object, field: str) -> float | None:
 
 
 def _dc_voltage(inputs: Sequence[object]) -> float | None:
-    """Return the mean over the inputs that carry current, over all when none does: an open input shows anything."""
+    """Return the mean over the inputs that carry current, the highest when none does: an open one shows anything."""
     voltages = []
     loaded = []
     for channel in inputs:
@@ -197,7 +197,7 @@ def _dc_voltage(inputs: Sequence[object]) -> float | None:
         voltages.append(voltage_v)
         if _leaf(channel, "Current", 0, _LARGEST_CURRENT_A):
             loaded.append(voltage_v)
-    chosen = loaded or voltages
+    chosen = loaded or ([max(voltages)] if voltages else [])
     return round(sum(chosen) / len(chosen), 2) if chosen else None
 
 

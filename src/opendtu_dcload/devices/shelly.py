@@ -77,6 +77,7 @@ class ShellyMeter:
         self._door = Door("Shelly", "meter", config, session, clock)
         self._source: Source | None = None
         self._is_settled = False
+        self._mac: str | None = None
         self._counters: dict[tuple[int, str], _Counter] = {}
         self._energies: Energies | None = None
         self._energies_due_s: float | None = None
@@ -91,6 +92,11 @@ class ShellyMeter:
         """
         about = await self._door.get("/shelly", is_open=True)
         info = self._info(about)
+        if self._mac not in {None, info.mac}:
+            raise DeviceAnswerError(
+                f"{self._door.name} is another Shelly than before: correct meter.host, then restart"
+            )
+        self._mac = info.mac
         if parse.flag(about, "auth" if info.generation == 1 else "auth_en") and not self._door.has_password:
             raise self._door.refuse()
         self._door.authenticate_with("basic" if info.generation == 1 else "digest")

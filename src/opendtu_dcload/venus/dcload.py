@@ -109,7 +109,8 @@ class InverterService:
         """Return what the service has to show now; what is too old is None."""
         now_s = self._clock()
         told, dtu = self._state.inverters.get(self._serial), self._state.dtu
-        status = fresh(told, now_s, self._stale_after_s)
+        stale_after_s = max(self._stale_after_s, dtu.stale_after_s if dtu is not None else 0.0)
+        status = fresh(told, now_s, stale_after_s)
         limit = fresh(self._state.limits.get(self._serial), now_s, self._stale_after_s)
         plan = fresh(self._state.plan, now_s, self._stale_after_s)
         mine = next((part for part in plan.inverters if part.serial == self._serial), None) if plan else None

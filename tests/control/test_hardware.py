@@ -1,0 +1,136 @@
+"""Plants and devices that are not as the book says: little headroom, slow DTUs, stubborn and lost inverters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from opendtu_dcload.control.controller import Settings
+from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.policy import Wish, allowed
+from opendtu_dcload.control.track import Track
+from opendtu_dcload.model import CommandState, LimitStatus, Reason
+from opendtu_dcload.sim.house import InverterModel
+from tests.control.plant import make_plant, models_of
+
+SERIAL = "1124a0000001"
+UNIT = Unit(SERIAL, 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0)
+
+
+def shown(at_s: float, limit_w: float, state: CommandState = CommandState.OK) -> LimitStatus:
+    return LimitStatus(SERIAL, at_s, limit_w / 4, 400.0, state)
+
+
+@pytest.mark.parametrize(("count", "rated_w"), [(2, 1500.0), (3, 800.0), (3, 400.0)])
+def test_a_load_far_above_the_cap_is_no_reason_to_shift_power_about(count: int, rated_w: float):
+    plant = make_plant([2500.0] * 1800, models_of(count, rated_w=rated_w), settings=Settings(max_feed_in_w=800))
+    plant.until(120.0)
+    assert plant.reason is Reason.FEED_IN_CAP
+    plant.until(720.0)
+    refreshes = count * 600 // 210
+    # The meter is asked once by a fall, which costs two commands and what the return needs.
+    assert len(plant.limits(since_s=120.0)) <= refreshes + 6
+    assert plant.house.output_w == pytest.approx(788, abs=12)
+
+
+def test_an_answer_that_was_on_its_way_when_the_limit_was_posted_says_nothing_about_it():
+    track = Track(UNIT)
+    track.see_limit(shown(0.0, 100), 0.0)
+    track.post(10.0, 400.0, 10.0)
+    track.taken(15.0)
+    assert not track.see_limit(shown(14.0, 100), 15.0)
+    assert track.is_pending
+    assert track.highest_w == 400
+    assert not track.see_limit(shown(17.5, 400), 17.5), "the acknowledgement is no other master's"
+    assert not track.is_pending
+
+
+def test_an_output_that_stays_above_its_limit_is_answered_by_one_limit_per_refresh():
+    plant = make_plant([30.0] * 1800, models_of(1, gain=3.5), settings=Settings(max_feed_in_w=400))
+    plant.until(1200.0)
+    assert len(plant.limits(since_s=60.0)) <= 2 * 1140 / 210 + 2
+
+
+def test_one_lost_inverter_does_not_keep_the_others_from_their_refresh():
+    plant = make_plant([2500.0] * 2400, models_of(3, rated_w=800.0), settings=Settings(max_feed_in_w=2400))
+    plant.until(120.0)
+    lost, *others = plant.house.inverters.values()
+    lost.set_dc(plant.now_s, on=False)
+    plant.until(1800.0)
+    for inverter in others:
+        times_s = [s.at_s for s in plant.limits(since_s=200.0) if s.command.serial == inverter.model.serial]
+        assert len(times_s) >= 5, "every 210 s"
+
+
+def test_an_inverter_whose_data_stopped_goes_to_its_minimum_and_at_last_off():
+    plant = make_plant([800.0] * 3000, models_of(1, rated_w=800.0), settings=Settings(max_feed_in_w=800))
+    plant.until(120.0)
+    inverter = plant.house.inverters[SERIAL]
+    assert inverter.limit_w > 600
+    inverter.model = replace(inverter.model, endured_per_min=0, sulks_s=1e9)
+    inverter.receive_limit(plant.now_s, inverter.limit_w)
+    plant.dtu.reachable_threshold = 10_000
+    plant.until(300.0)
+    assert inverter.limit_w == 20
+    plant.until(1000.0)
+    assert not inverter.is_on
+    assert plant.reason is Reason.BATTERY_UNSEEN
+
+
+def test_nobody_is_woken_while_the_meter_is_silent():
+    plant = make_plant([300.0] * 900, models_of(1, power_on_wait_s=1e6))
+    plant.until(60.0)
+    inverter = plant.house.inverters[SERIAL]
+    inverter.receive_power(plant.now_s, on=False)
+    plant.run.has_meter = False
+    plant.until(340.0)
+    assert not [s for s in plant.powers() if getattr(s.command, "on", False)]
+
+
+def test_a_declined_limit_is_not_sent_again_at_once():
+    track = Track(UNIT)
+    track.see_limit(shown(0.0, 100), 0.0)
+    tracks = {SERIAL: track}
+    assert allowed(10.0, {SERIAL: Wish(50.0)}, tracks, 400.0)
+    track.post(10.0, 50.0, 10.0)
+    track.refused(10.0)
+    assert not allowed(11.0, {SERIAL: Wish(50.0)}, tracks, 400.0)
+    assert allowed(71.0, {SERIAL: Wish(50.0)}, tracks, 400.0)
+
+
+def test_a_power_command_that_did_not_arrive_is_repeated_at_once():
+    track = Track(UNIT)
+    track.see_limit(shown(0.0, 100), 0.0)
+    track.post_power(10.0, on=False)
+    track.power_failed()
+    assert track.needs_power(11.0, on=False)
+    track.post_power(12.0, on=False)
+    track.post_power(500.0, on=True)
+    track.power_failed()
+    assert track.needs_power(501.0, on=True)
+
+
+def test_only_one_lower_limit_replaces_a_waiting_one():
+    track = Track(UNIT)
+    track.see_limit(shown(0.0, 400), 0.0)
+    tracks = {SERIAL: track}
+    track.post(10.0, 390.0, 10.0)
+    assert allowed(11.0, {SERIAL: Wish(250.0)}, tracks, 400.0)
+    track.post(11.0, 250.0, 12.0)
+    assert not allowed(12.0, {SERIAL: Wish(100.0)}, tracks, 400.0)
+    assert allowed(12.0, {SERIAL: Wish(100.0, is_urgent=True)}, tracks, 400.0), "but for a guard"
+
+
+def test_leaving_a_plant_that_was_never_commanded_sends_nothing():
+    plant = make_plant([300.0] * 60, is_warm=True)
+    assert plant.controller.leave(off=False) == []
+    plant.until(2.0)
+    assert len(plant.controller.leave(off=False)) == len({s.command.serial for s in plant.controller.sent})
+
+
+def test_an_inverter_above_its_minimum_is_left_at_it_even_if_never_commanded():
+    plant = make_plant([300.0] * 60, [InverterModel(SERIAL, "HMS")])
+    plant.set_limits([300.0])
+    plant.controller.tracks[SERIAL].see_limit(shown(0.0, 300), 0.0)
+    assert [c.serial for c in plant.controller.leave(off=False)] == [SERIAL]
