@@ -201,6 +201,44 @@ async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, 
     assert re.match(r"grid +-?\d+ W \| HMS 0 \d+ W \(set \d+\) \| HMS 1 \d+ W \(set \d+\) \| \w", lines[-1])
 
 
+async def test_live_line_that_nobody_reads_any_more_does_not_end_the_regulation(
+    devices: Devices, tmp_path: Path
+) -> None:
+    house = devices.dtu.house
+    reader, writer = os.pipe()
+    argv = (sys.executable, "-m", "opendtu_dcload", "--config", str(devices.config(tmp_path)), "--live")
+    program = await asyncio.create_subprocess_exec(*argv, stdout=writer, stderr=PIPE)
+    os.close(writer)
+    os.close(reader)
+    try:
+        await until(lambda: abs(house.grid_w - 10) < 30)
+        program.terminate()
+        _, log = await program.communicate()
+    finally:
+        if program.returncode is None:
+            program.kill()
+    assert program.returncode == 0
+    assert b"Traceback" not in log
+    assert log.count(b"the live line ends") == 1
+
+
+async def test_program_that_fails_again_and_again_at_its_start_leaves_the_radio_alone(tmp_path: Path) -> None:
+    dtu = SimDtu(House([LOAD_W], [InverterModel(SERIALS[0], "HMS")], start_s=-300.0), loss=0.0)
+    dtu.advance(0.0)
+    opendtu = OpenDtuServer(dtu, lambda: 0.0, password=PASSWORD)
+    two_channels = Gen2Server(dtu, lambda: 0.0, device="pro3em-mono")
+    async with opendtu, two_channels:
+        path = Devices(dtu, opendtu, two_channels).config(tmp_path)
+        dtu.post_limit(SERIALS[0], 0, 20.0)
+        dtu.advance(10.0)
+        for _ in range(2):
+            code, _, err = await run("--config", path)
+            assert code == 2
+            assert "meter.channel" in err
+            assert "Traceback" not in err
+    assert dtu.counters.limits == 1
+
+
 async def test_without_an_inverter_it_only_reads_and_offers_the_blocks(devices: Devices, tmp_path: Path) -> None:
     path = devices.config(tmp_path, inverters=False)
     async with running("--config", path) as program:

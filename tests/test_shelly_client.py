@@ -525,6 +525,16 @@ async def test_changed_profile_is_found_at_the_next_reading(rig: Rig, refusal: o
     assert reading.energy_import_wh == 100.5
 
 
+async def test_another_shelly_at_the_same_address_is_not_the_grid_meter(rig: Rig) -> None:
+    meter = rig.meter(MONOPHASE, channel="0")
+    await meter.read()
+    other = PRO_3EM["/shelly"] | {"mac": "A0DD6C445566"}
+    rig.device.answers = copy.deepcopy(PRO_3EM) | {"/shelly": other}
+    for _ in range(3):
+        with pytest.raises(DeviceAnswerError):
+            await meter.read()
+
+
 async def test_changed_profile_is_found_from_the_sum_too(rig: Rig) -> None:
     meter = rig.meter(MONOPHASE, channel="sum")
     await meter.read()
