@@ -310,13 +310,14 @@ class Controller:
         limits_w |= fit(
             within, {s: self.tracks[s].unit.minimum_w if is_on[s] else 0.0 for s in within}, allowance.cap_w - lost_w
         )
+        must_fit = sum(t.highest_w for t in self.tracks.values()) > allowance.cap_w
         return {
             serial: Wish(
                 limits_w[serial] if is_on[serial] else track.unit.minimum_w,
                 is_on=is_on[serial],
                 is_urgent=allowance.is_urgent or track.wanted_w is None,
                 may_wake=allowance.may_regulate,
-                must_fit=sum(t.highest_w for t in self.tracks.values()) > allowance.cap_w,
+                must_fit=must_fit,
             )
             for serial, track in self.tracks.items()
         }

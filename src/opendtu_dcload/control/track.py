@@ -81,7 +81,7 @@ class Track:
         self.is_fresh = False
         """The measured values are young enough to act on, and the inverter answers the DTU."""
         self.fresh_at_s = -math.inf
-        """When they last were."""
+        """When they last were, or when they were first heard of."""
         self.is_told_off = False
         self.is_trusted = False
         """Its measured output was once what its limit says, so the meter can be judged by its steps."""
@@ -275,7 +275,7 @@ class Track:
         self.status = status
         self.is_fresh = status.reachable and now_s - status.at_s <= stale_after_s
         self._see_lost(now_s)
-        if self.is_fresh:
+        if self.is_fresh or before is None:
             self.fresh_at_s = now_s
         if before is not None and status.reachable and not before.reachable:
             self.forget()
