@@ -13,7 +13,7 @@ from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import Command, SetLimit, SetPower, Wish, allowed, refresh
+from opendtu_dcload.control.policy import REPLACE_PENDING_W, Command, SetLimit, SetPower, Wish, allowed, refresh
 from opendtu_dcload.control.regulator import Regulator, Tuning
 from opendtu_dcload.control.response import PROBE_W, ResponseGuard
 from opendtu_dcload.control.track import WINDOW_S, Track
@@ -284,14 +284,14 @@ class Controller:
 
     def _share(self, track: Track, allowance: Allowance) -> Share:
         too_hot = track.status is not None and (track.status.temperature_c or 0.0) > self.settings.max_temperature_c
-        to_give_w = track.final_w - track.unit.minimum_w * track.gain
+        may_replace = track.final_w - track.unit.minimum_w * track.gain > REPLACE_PENDING_W and not track.has_replaced
         return Share(
             track.unit.serial,
             track.final_w,
             track.unit.minimum_w * track.gain,
             track.unit.maximum_w * track.gain,
             may_rise=not track.is_pending and not too_hot,
-            may_fall=not track.is_pending or allowance.is_urgent or to_give_w > 100,
+            may_fall=not track.is_pending or allowance.is_urgent or may_replace,
         )
 
     def _wishes(self, now_s: float, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:
