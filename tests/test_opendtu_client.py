@@ -489,7 +489,7 @@ def test_every_limit_sent_is_a_tenth_within_the_bounds(limit_w: float, minimum_w
 
     async def command() -> None:
         async with aiohttp.ClientSession() as session:
-            dtu = OpenDtu(Settings("192.0.2.1"), session, [SHED])
+            dtu = OpenDtu(Settings("127.0.0.1:9"), session, [SHED])
             dtu._admin.post = post  # type: ignore[method-assign, assignment] # the transport has its own test
             await dtu.set_limit(SHED, limit_w, minimum_w=minimum_w, rated_w=rated_w)
 
@@ -670,8 +670,9 @@ def test_damaged_answers_give_sound_values_or_a_device_error(data: st.DataObject
 
     async def read() -> None:
         async with aiohttp.ClientSession() as session:
-            dtu = OpenDtu(Settings("192.0.2.1"), session, [SHED], FakeClock())
-            dtu._reads.get = get  # type: ignore[method-assign, assignment] # the transport has its own test
+            dtu = OpenDtu(Settings("127.0.0.1:9"), session, [SHED], FakeClock())
+            for door in (dtu._live, dtu._reads):
+                door.get = get  # type: ignore[method-assign, assignment] # the transport has its own test
             with contextlib.suppress(DeviceError):
                 live = await dtu.live([GARAGE, SHED, BALCONY])
                 for status in live.inverters.values():

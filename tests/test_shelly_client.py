@@ -700,7 +700,7 @@ def test_damaged_answers_give_a_sound_reading_or_a_device_error(data: st.DataObj
 
     async def read() -> None:
         async with aiohttp.ClientSession() as session:
-            meter = ShellyMeter(Settings("192.0.2.1", channel=channel), session, FakeClock())
+            meter = ShellyMeter(Settings("127.0.0.1:9", channel=channel), session, FakeClock())
             meter._door.get = get  # type: ignore[method-assign] # the transport has its own test
             with contextlib.suppress(DeviceError, ConfigError):
                 reading = await meter.read()
