@@ -148,10 +148,13 @@ class ControlLoop:
         if self._is_dry or self._config.is_read_only:
             return
         how = self._config.control.on_stop
+        commands = self._controller.leave(off=how == "off")
+        if not commands:
+            return
         failed: list[str] = []
         try:
             async with asyncio.timeout(LEAVE_S):
-                for command in self._controller.leave(off=how == "off"):
+                for command in commands:
                     try:
                         await self._command(command)
                     except DeviceError as err:
