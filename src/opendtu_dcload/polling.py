@@ -123,7 +123,8 @@ class DtuPoller:
             system = await self._dtu.system(is_clock_set=is_clock_set)
             accepts_password = await self._check_password() if self._serials else True
             if accepts_password and self._serials and not self._radio_interval_s:
-                self._radio_interval_s = await self._dtu.poll_interval_s()
+                with contextlib.suppress(DeviceError):  # good to know, but nothing depends on it alone
+                    self._radio_interval_s = await self._dtu.poll_interval_s()
             self._state.set_dtu(replace(system, accepts_password=accepts_password, round_s=self._round_s()))
             self._system_due_s = self._clock() + SYSTEM_S
         if self._clock() >= self._limits_due_s:
@@ -146,6 +147,9 @@ class DtuPoller:
                 log.error("%s", err)  # noqa: TRY400  the sentence says it all, a traceback would not help
             self._is_login_wrong = True
             return False
+        except DeviceError as err:  # the first command will tell
+            log.debug("%s", err)
+            return not self._is_login_wrong
         if self._is_login_wrong:
             log.info("OpenDTU accepts the password now")
         self._is_login_wrong = False
