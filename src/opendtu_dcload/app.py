@@ -55,7 +55,8 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")
                 meter = ShellyMeter(config.meter, session, clock)
-                tasks.create_task(_poll_meter(config, meter, state), name="meter")
+                every_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
+                tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
                 tasks.create_task(poller.run(), name="DTU")
                 tasks.create_task(loop.run(), name="control")
                 if config.is_read_only:
@@ -66,10 +67,6 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
             pass
-
-
-async def _poll_meter(config: Config, meter: ShellyMeter, state: State) -> None:
-    await poll_meter(meter, state, config.meter.poll_interval_s, config.control.meter_hold_s, time.monotonic)
 
 
 def _stop_event(stack: contextlib.AsyncExitStack) -> asyncio.Event:

@@ -13,7 +13,16 @@ from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import REPLACE_PENDING_W, Command, SetLimit, SetPower, Wish, allowed, refresh
+from opendtu_dcload.control.policy import (
+    CAP_SLACK_W,
+    REPLACE_PENDING_W,
+    Command,
+    SetLimit,
+    SetPower,
+    Wish,
+    allowed,
+    refresh,
+)
 from opendtu_dcload.control.regulator import Regulator, Tuning
 from opendtu_dcload.control.response import PROBE_W, ResponseGuard
 from opendtu_dcload.control.track import WINDOW_S, Track
@@ -23,8 +32,6 @@ BLIND_S = 60.0
 """An inverter whose data have been stale for so long, though commands may reach it, gets its minimum."""
 FOREIGN_COUNT = 2
 FOREIGN_WITHIN_S = 600.0
-CAP_SLACK_W = 0.05
-"""Less than the resolution of a limit."""
 REST_OF_LAG_S = 3.0
 """Meter, radio and ramp: what is added to an inverter's dead time until a command shows."""
 CORRECTED_W = 50.0

@@ -15,6 +15,8 @@ from opendtu_dcload.control.track import Track
 REPLACE_PENDING_W = 100.0
 """A lower limit may replace one that is still waiting when it is lower by more than this."""
 SMALLEST_CHANGE_W = 3.0
+CAP_SLACK_W = 0.05
+"""Less than the resolution of a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +55,32 @@ class Wish:
 
 def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track], cap_w: float) -> list[Command]:
     """Return the commands that may go out now, falls first, so that the sum of what is possible stays below `cap_w`."""
-    commands: list[Command] = []
     order = sorted(wishes, key=lambda serial: wishes[serial].limit_w - tracks[serial].highest_w)
+    going: list[Command] = []
+    rises: list[SetLimit] = []
     for serial in order:
         track, wish = tracks[serial], wishes[serial]
         if not wish.is_on and track.needs_power(now_s, on=False):
-            commands.append(SetPower(serial, on=False))
+            going.append(SetPower(serial, on=False))
         if _may_set(now_s, track, wish):
-            commands.append(SetLimit(serial, _rounded_w(wish.limit_w)))
-    falls = [c for c in commands if not _rises(c, tracks)]
-    rises = [c for c in commands if _rises(c, tracks)]
-    possible_w = sum(t.highest_w for t in tracks.values())
+            command = SetLimit(serial, _rounded_w(wish.limit_w))
+            (rises if command.limit_w > track.highest_w else going).append(command)
+    spare_w = cap_w - sum(t.highest_w for t in tracks.values())
     for command in rises:
-        assert isinstance(command, SetLimit)
-        limit_w = min(command.limit_w, _rounded_w(tracks[command.serial].highest_w + cap_w - possible_w))
-        if limit_w >= max(
-            (tracks[command.serial].wanted_w or 0.0) + SMALLEST_CHANGE_W, tracks[command.serial].unit.minimum_w - 0.1
-        ):
-            possible_w += limit_w - tracks[command.serial].highest_w
-            falls.append(SetLimit(command.serial, limit_w))
+        track = tracks[command.serial]
+        limit_w = min(command.limit_w, _rounded_w(track.highest_w + spare_w))
+        least_w = max((track.wanted_w or 0.0) + SMALLEST_CHANGE_W, _rounded_w(track.unit.minimum_w))
+        if limit_w >= least_w:
+            spare_w -= limit_w - track.highest_w
+            going.append(SetLimit(command.serial, limit_w))
     for serial in order:
-        track = tracks[serial]
-        may_switch = wishes[serial].is_on and (wishes[serial].may_wake or track.is_told_off)
-        if may_switch and track.needs_power(now_s, on=True):
-            more_w = track.highest_on_w - track.highest_w
-            if possible_w + more_w <= cap_w + 0.05 or more_w == 0:
-                possible_w += more_w
-                falls.append(SetPower(serial, on=True))
-    return falls
+        track, wish = tracks[serial], wishes[serial]
+        may_switch = wish.is_on and (wish.may_wake or track.is_told_off)
+        more_w = track.highest_on_w - track.highest_w
+        if may_switch and track.needs_power(now_s, on=True) and (more_w == 0 or more_w <= spare_w + CAP_SLACK_W):
+            spare_w -= more_w
+            going.append(SetPower(serial, on=True))
+    return going
 
 
 def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track]) -> list[Command]:
@@ -102,17 +102,13 @@ def _may_set(now_s: float, track: Track, wish: Wish) -> bool:
         return False
     if known_w is None:
         return now_s - track.posted_at_s >= track.unit.refresh_s
-    if abs(wish.limit_w - known_w) < (0.05 if wish.must_fit and wish.limit_w < known_w else SMALLEST_CHANGE_W):
+    if abs(wish.limit_w - known_w) < (CAP_SLACK_W if wish.must_fit and wish.limit_w < known_w else SMALLEST_CHANGE_W):
         return False
     if wish.limit_w < known_w:
         may_replace = known_w - wish.limit_w > REPLACE_PENDING_W and not track.has_replaced
         return not track.is_pending or wish.is_urgent or may_replace
     spaced = now_s - track.raised_at_s >= track.unit.raise_spacing_s
     return not track.is_pending and spaced
-
-
-def _rises(command: Command, tracks: Mapping[str, Track]) -> bool:
-    return isinstance(command, SetLimit) and command.limit_w > tracks[command.serial].highest_w
 
 
 def _rounded_w(limit_w: float) -> float:

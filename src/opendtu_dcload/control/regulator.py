@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How eagerly the regulator acts. The defaults won on measured loads, see `simulate`."""
+    """How eagerly the regulator acts. The defaults were chosen on four measured houses, see `simulate`."""
 
     fall_band_w: float = 25.0
     """Smallest excess answered at once."""

@@ -40,9 +40,10 @@ NEWER_S = 0.9
 HELD_S = 60.0
 """How long nothing is sent to an inverter whose limit the DTU declined."""
 MISSING_AFTER_S = 20.0
+"""A radio that fails for a moment is no reason to switch the other inverters off and on."""
 PRODUCING_W = 2.0
-TRUSTED_SHARE = 0.3
-TRUSTED_W = 15.0
+"""Less is the noise of an inverter that gives nothing."""
+TRUSTED_SHARE, TRUSTED_W = 0.3, 15.0
 TRUSTED_WITHIN_S = 30.0
 """A measured output is compared with all that the model headed for in this time."""
 POWER_AGAIN_S = 60.0
@@ -50,8 +51,9 @@ POWER_AGAIN_S = 60.0
 WAKE_AFTER_S = 180.0
 """An inverter that should be on and gives nothing for so long is switched on (grid-connection wait: 1 to 5 min) ..."""
 WAKE_AGAIN_S = 600.0
-"""... no more often than this, and its limit is raised to this share of rated power."""
+"""... no more often than this."""
 WAKE_SHARE = 0.1
+"""Its limit is then raised to this share of rated power, for it may have stopped because of a low one."""
 
 
 class Track:
