@@ -221,6 +221,11 @@ class SimDtu:
 
     # Radio and polling ---------------------------------------------------------------------------------------------
 
+    @property
+    def next_event_s(self) -> float:
+        """Return when radio or polling does something next; infinity for never."""
+        return self._up_at_s if not self.is_up else min(self._next_s(), self._down_at_s)
+
     def advance(self, now_s: float) -> None:
         """Move radio, polling and the house to `now_s`."""
         if now_s >= self._down_at_s:
@@ -233,9 +238,7 @@ class SimDtu:
 
     def _advance(self, now_s: float) -> None:
         while True:
-            at_s = min(
-                self._deliver_at_s, self._free_at_s if self._on_air or self._queue else math.inf, self._next_poll_s
-            )
+            at_s = self._next_s()
             if at_s > now_s:
                 break
             self.house.advance(at_s)
@@ -246,6 +249,10 @@ class SimDtu:
             else:
                 self._radio_free(at_s)
         self.house.advance(now_s)
+
+    def _next_s(self) -> float:
+        busy_until_s = self._free_at_s if self._on_air or self._queue else math.inf
+        return min(self._deliver_at_s, busy_until_s, self._next_poll_s)
 
     def _poll(self, now_s: float) -> None:
         self._next_poll_s = now_s + self.poll_interval_s
