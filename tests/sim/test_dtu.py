@@ -4,6 +4,7 @@ import pytest
 
 from opendtu_dcload.model import CommandState
 from opendtu_dcload.sim.dtu import SimDtu
+from opendtu_dcload.sim.house import House, InverterModel
 from tests.sim.conftest import OTHER, SERIAL, make_dtu
 
 
@@ -264,3 +265,28 @@ def test_before_the_clock_is_set_nothing_is_polled_but_limits_are_sent() -> None
     dtu.advance(31.0)
     assert dtu.is_clock_set
     assert dtu.believed[SERIAL].statistics is not None
+
+
+def test_the_two_radios_work_in_parallel() -> None:
+    hm, hms = "112100000001", SERIAL
+    house = House([500.0], [InverterModel(hm, "HM"), InverterModel(hms, "HMS")])
+    dtu = SimDtu(house, loss=0.0)
+    learn_rated(dtu)
+    posted_s = house.now_s
+    for serial in (hm, hms):
+        dtu.post_limit(serial, 0, 100.0)
+    dtu.advance(posted_s + 2.05)
+    assert (state(dtu, hm), state(dtu, hms)) == (CommandState.OK, CommandState.OK)
+
+
+def test_a_dead_inverter_keeps_its_own_radio_busy_only() -> None:
+    dead, alive = "112100000001", SERIAL
+    house = House([500.0], [InverterModel(dead, "HM"), InverterModel(alive, "HMS")])
+    dtu = SimDtu(house, loss=0.0)
+    learn_rated(dtu)
+    house.inverters[dead].set_dc(house.now_s, on=False)
+    posted_s = house.now_s
+    for serial in (dead, alive):
+        dtu.post_limit(serial, 0, 100.0)
+    dtu.advance(posted_s + 2.05)
+    assert (state(dtu, dead), state(dtu, alive)) == (CommandState.PENDING, CommandState.OK)

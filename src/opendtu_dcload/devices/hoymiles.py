@@ -7,6 +7,10 @@ with the same firmware. They are starting values: the control loop learns the re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Chip = Literal["NRF", "CMT"]
+"""The radio chip of the DTU that serves an inverter: 2.4 GHz or sub-GHz. Both work in parallel, with a queue each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,7 @@ class Family:
 
     name: str
     """HM, HMS, HMT, HERF or unknown."""
+    chip: Chip
     inputs: int
     """DC inputs; 1 when the serial number is of no known model."""
     credit_s: float
@@ -29,12 +34,12 @@ class Family:
 
 def _quick(name: str, inputs: int) -> Family:
     # Sub-GHz radio. HMS firmware 2.x forgets a non-persistent limit 4 to 5 min after the last command, hence 210 s.
-    return Family(name, inputs, credit_s=8, dead_time_s=2, refresh_s=210, raise_spacing_s=5)
+    return Family(name, "CMT", inputs, credit_s=8, dead_time_s=2, refresh_s=210, raise_spacing_s=5)
 
 
 def _slow(name: str, inputs: int) -> Family:
     # 2.4 GHz radio. An HM loses its limit only with its DC supply, so a refresh each 15 min is enough.
-    return Family(name, inputs, credit_s=25, dead_time_s=6, refresh_s=900, raise_spacing_s=10)
+    return Family(name, "NRF", inputs, credit_s=25, dead_time_s=6, refresh_s=900, raise_spacing_s=10)
 
 
 UNKNOWN = _slow("unknown", 1)

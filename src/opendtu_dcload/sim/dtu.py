@@ -1,8 +1,8 @@
-"""An OpenDTU on virtual time: its command queue, radio, polling and what it believes of its inverters.
+"""An OpenDTU on virtual time: its radios, polling and what it believes of its inverters.
 
-The rules are those of the firmware: a command keeps the radio for its whole receive window, an unanswered one is sent
+The rules are those of the firmware: a command keeps its radio for its whole receive window, an unanswered one is sent
 up to five times and then again in each poll slot, limits are an echo of what was acknowledged, and after a boot nothing
-is known. HTTP is put around it by `opendtu_server`.
+is known. Its two radio chips work in parallel. HTTP is put around it by `opendtu_server`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import random
 import struct
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from opendtu_dcload.devices.hoymiles import Chip, family_of
 from opendtu_dcload.model import CommandState
 from opendtu_dcload.sim.house import House, SimInverter
+from opendtu_dcload.sim.radio import Command, Radio
 
 COMMAND_WINDOW_S = 2.0
 STATISTICS_WINDOW_S = 0.5
@@ -66,18 +67,6 @@ class Statistics:
 
 
 @dataclass(slots=True)
-class Command:
-    """One message to an inverter."""
-
-    serial: str
-    kind: str
-    """`limit`, `power`, `restart`, `statistics` or `read_back`."""
-    value: float = 0.0
-    limit_type: int = 0
-    sent: int = 0
-
-
-@dataclass(slots=True)
 class Believed:
     """What the DTU knows of one inverter."""
 
@@ -101,6 +90,7 @@ class SimDtu:
         self,
         house: House,
         *,
+        name: str = "opendtu",
         serials: Iterable[str] | None = None,
         poll_interval_s: float = 5.0,
         loss: float = 0.02,
@@ -109,6 +99,8 @@ class SimDtu:
         seed: int = 1,
     ) -> None:
         self.house = house
+        self.name = name
+        """As the controller's units call it."""
         self.serials = list(serials if serials is not None else house.inverters)
         self.poll_interval_s = poll_interval_s
         self.loss = loss
@@ -129,10 +121,9 @@ class SimDtu:
         """Forget everything, as after power up."""
         self.booted_at_s = self.house.now_s
         self.believed = {serial: Believed() for serial in self.serials}
-        self._queue: deque[Command] = deque()
-        self._on_air: Command | None = None
-        self._free_at_s = self.house.now_s
-        self._deliver_at_s = math.inf
+        chips: dict[Chip, Radio] = {}
+        self._radio_of = {s: chips.setdefault(family_of(s).chip, Radio(self.house.now_s)) for s in self.serials}
+        self._radios = list(chips.values())
         self._slot = 0
         self._next_poll_s = self.house.now_s + self.clock_set_after_s
         self._down_at_s = math.inf
@@ -178,9 +169,7 @@ class SimDtu:
         if not self.commands_enabled:
             return
         self.believed[serial].failed = [c for c in self.believed[serial].failed if c.kind != "limit"]
-        waiting = [c for c in self._queue if c.serial == serial and c.kind == "limit" and c.limit_type == limit_type]
-        for command in waiting:
-            self._queue.remove(command)
+        self._radio_of[serial].withdraw(serial, limit_type)
         self._enqueue(Command(serial, "limit", tenths(value), limit_type))
         self.believed[serial].limit_state = CommandState.PENDING
 
@@ -201,8 +190,7 @@ class SimDtu:
             believed.power_state = CommandState.PENDING
 
     def _enqueue(self, command: Command) -> None:
-        self._queue.append(command)
-        self._free_at_s = max(self._free_at_s, self.house.now_s)
+        self._radio_of[command.serial].enqueue(command, self.house.now_s)
 
     def _limit_w(self, command: Command) -> float:
         rated_w = self.house.inverters[command.serial].model.rated_w
@@ -211,7 +199,7 @@ class SimDtu:
     def _count_while_pending(self, serial: str, limit_type: int, value: float) -> None:
         if self.believed[serial].limit_state != CommandState.PENDING:
             return
-        in_flight = [c for c in [self._on_air, *self._queue] if c and c.serial == serial and c.kind == "limit"]
+        in_flight = self._radio_of[serial].in_flight(serial)
         if not in_flight:
             return
         if self._limit_w(Command(serial, "limit", value, limit_type)) < self._limit_w(in_flight[-1]):
@@ -237,22 +225,19 @@ class SimDtu:
         self._advance(now_s)
 
     def _advance(self, now_s: float) -> None:
-        while True:
-            at_s = self._next_s()
-            if at_s > now_s:
-                break
+        while (at_s := self._next_s()) <= now_s:
             self.house.advance(at_s)
-            if at_s >= self._deliver_at_s:
-                self._deliver(at_s)
+            heard = next((radio for radio in self._radios if radio.deliver_at_s <= at_s), None)
+            if heard is not None:
+                self._deliver(heard, at_s)
             elif at_s >= self._next_poll_s:
                 self._poll(at_s)
             else:
-                self._radio_free(at_s)
+                self._radio_free(next(radio for radio in self._radios if radio.next_s <= at_s), at_s)
         self.house.advance(now_s)
 
     def _next_s(self) -> float:
-        busy_until_s = self._free_at_s if self._on_air or self._queue else math.inf
-        return min(self._deliver_at_s, busy_until_s, self._next_poll_s)
+        return min([self._next_poll_s, *(radio.next_s for radio in self._radios)])
 
     def _poll(self, now_s: float) -> None:
         self._next_poll_s = now_s + self.poll_interval_s
@@ -266,7 +251,7 @@ class SimDtu:
             self._enqueue(command)
             self._set_state(command, CommandState.PENDING)
         believed.failed = []
-        if not any(c.serial == serial and c.kind == "statistics" for c in self._queue):
+        if not self._radio_of[serial].has_waiting(serial, "statistics"):
             self._enqueue(Command(serial, "statistics"))
         is_quiet = (
             now_s - believed.limit_acked_at_s > READ_BACK_QUIET_S and now_s - self.booted_at_s > READ_BACK_QUIET_S
@@ -275,33 +260,32 @@ class SimDtu:
             believed.read_back_at_s = now_s
             self._enqueue(Command(serial, "read_back"))
 
-    def _radio_free(self, now_s: float) -> None:
-        if self._on_air is not None:
-            command = self._on_air
-            self._on_air = None
-            if command.sent < 0:
-                self._succeed(command, now_s)
-            elif command.sent >= TRANSMISSIONS:
-                self._fail(command)
+    def _radio_free(self, radio: Radio, now_s: float) -> None:
+        if (done := radio.on_air) is not None:
+            radio.on_air = None
+            if done.sent < 0:
+                self._succeed(done, now_s)
+            elif done.sent >= TRANSMISSIONS:
+                self._fail(done)
             else:
-                self._queue.appendleft(command)
-        if not self._queue:
+                radio.queue.appendleft(done)
+        if not radio.queue:
             return
-        command = self._queue.popleft()
+        command = radio.queue.popleft()
         command.sent += 1
         self.believed[command.serial].transmissions += 1
-        self._on_air = command
-        self._free_at_s = now_s + (
+        radio.on_air = command
+        radio.free_at_s = now_s + (
             COMMAND_WINDOW_S if command.kind in ("limit", "power", "restart") else STATISTICS_WINDOW_S
         )
         inverter = self.house.inverters[command.serial]
         is_mute = command.kind == "statistics" and not inverter.answers_statistics(now_s)
         if inverter.has_dc and not is_mute and self._rng.random() >= self.loss:
-            self._deliver_at_s = now_s + ON_AIR_S
+            radio.deliver_at_s = now_s + ON_AIR_S
 
-    def _deliver(self, now_s: float) -> None:
-        self._deliver_at_s = math.inf
-        command = self._on_air
+    def _deliver(self, radio: Radio, now_s: float) -> None:
+        radio.deliver_at_s = math.inf
+        command = radio.on_air
         if command is None:
             return
         command.sent = -1
@@ -342,7 +326,7 @@ class SimDtu:
                 believed.limit_pct = min(command.value, 100.0)
             elif believed.rated_w > 0:
                 believed.limit_pct = min(100.0, tenths(100 * command.value / believed.rated_w))
-        if not any(c.serial == command.serial and c.kind == command.kind for c in self._queue):
+        if not self._is_replaced(command):
             self._set_state(command, CommandState.OK)
 
     def _fail(self, command: Command) -> None:
@@ -351,11 +335,12 @@ class SimDtu:
             believed.failed_polls += 1
             if self.zero_runtime and not self.is_reachable(command.serial) and believed.statistics:
                 believed.statistics = Statistics(believed.statistics.at_s, yield_wh=believed.statistics.yield_wh)
-        elif command.kind != "read_back":
-            replaced = any(c.serial == command.serial and c.kind == command.kind for c in self._queue)
-            if not replaced:
-                believed.failed.append(command)
-                self._set_state(command, CommandState.FAILURE)
+        elif command.kind != "read_back" and not self._is_replaced(command):
+            believed.failed.append(command)
+            self._set_state(command, CommandState.FAILURE)
+
+    def _is_replaced(self, command: Command) -> bool:
+        return self._radio_of[command.serial].has_waiting(command.serial, command.kind)
 
     def _set_state(self, command: Command, state: CommandState) -> None:
         believed = self.believed[command.serial]
