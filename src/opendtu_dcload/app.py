@@ -47,7 +47,7 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
         stop = _stop_event(stack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         dtu = OpenDtu(config.opendtu, session, serials, clock)
-        poller = DtuPoller(dtu, state, serials, config.opendtu.poll_interval_s, dtu_silent_s(config), clock)
+        poller = DtuPoller(config.opendtu, dtu, state, serials, dtu_silent_s(config), clock)
         loop = ControlLoop(config, state, dtu, poller.posted, clock, dry_run=dry_run)
         stack.push_async_callback(loop.leave)
         log.info("opendtu-dcload %s: meter %s, DTU %s", __version__, config.meter.host, config.opendtu.host)

@@ -16,6 +16,7 @@ from opendtu_dcload import config_source, config_words
 from opendtu_dcload.config_checks import Part, contradictions
 from opendtu_dcload.errors import ConfigError
 
+DEFAULT_DTU = "opendtu"
 FIRST_INVERTER_INSTANCE = 134  # as the original's, so that VRM knows the devices again
 
 
@@ -132,13 +133,22 @@ class MeterConfig(LoginSection):
 
 
 class OpenDtuConfig(LoginSection):
-    """`[opendtu]`: the DTU. With an inverter listed its password is never None."""
+    """`[opendtu]`, or one `[[opendtu]]` of several: a DTU. With an inverter of its own its password is never None."""
 
+    name: Label = Field(DEFAULT_DTU, description="a name in quotes that no other DTU has")
+    """What inverters, messages and the log call it."""
     host: Host = Field(description='OpenDTU\'s address in quotes, such as "192.168.1.51"')
     """Host name or IP address, with `:port` when it is not 80."""
     poll_interval_s: Annotated[float, Field(ge=1, le=60)] = 5.0
     """Between two readings of the live data."""
     timeout_s: Annotated[float, Field(ge=1, le=30)] = 8.0
+    max_commands_per_hour: Annotated[int, Field(ge=12, le=1800)] = 300  # 1800: one in each window of 2 s
+    """How many commands it is given at most."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it: its name is worth saying only when it was given one."""
+        return "DTU" if self.name == DEFAULT_DTU else f"DTU {self.name}"
 
 
 class InverterConfig(Section):

@@ -113,11 +113,21 @@ class DtuStatus:
     """False: it takes no commands from us."""
     round_s: float = 0.0
     """In this time it polls each of its inverters once, 0 = not known."""
+    serials: frozenset[str] | None = None
+    """All inverters that it knows limits of, ours or not; None = it was not asked yet."""
 
     @property
     def stale_after_s(self) -> float:
         """Age from which an inverter's data are stale: three rounds were missed."""
         return 3 * self.round_s + 5
+
+
+class Priority(StrEnum):
+    """What the plant rather avoids when it cannot avoid both."""
+
+    NO_EXPORT = "no-export"
+    BALANCED = "balanced"
+    NO_IMPORT = "no-import"
 
 
 class Reason(StrEnum):

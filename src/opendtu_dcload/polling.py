@@ -7,7 +7,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
@@ -77,14 +79,22 @@ class DtuPoller:
     """Reads live data at the poll interval, limits more often while a command is on its way."""
 
     def __init__(
-        self, dtu: OpenDtu, state: State, serials: Sequence[str], interval_s: float, lost_after_s: float, clock: Clock
+        self,
+        config: OpenDtuConfig,
+        dtu: OpenDtu,
+        state: State,
+        serials: Sequence[str],
+        lost_after_s: float,
+        clock: Clock,
     ) -> None:
+        self._name = config.name
+        self._label = config.label
         self._dtu = dtu
         self._state = state
         self._serials = serials
-        self._interval_s = interval_s
+        self._interval_s = config.poll_interval_s
         self._clock = clock
-        self._presence = Presence("DTU", lost_after_s, clock())
+        self._presence = Presence(config.label, lost_after_s, clock())
         self._posted = asyncio.Event()
         self._posted_at_s = clock() - POSTED_S
         self._is_login_wrong = False
@@ -119,24 +129,27 @@ class DtuPoller:
 
     async def _round(self) -> None:
         if self._clock() >= self._system_due_s:
-            is_clock_set = self._state.dtu is None or self._state.dtu.is_clock_set
-            system = await self._dtu.system(is_clock_set=is_clock_set)
+            before = self._state.dtus.get(self._name)
+            system = await self._dtu.system(is_clock_set=before is None or before.is_clock_set)
             accepts_password = await self._check_password() if self._serials else True
             if accepts_password and self._serials and not self._radio_interval_s:
                 with contextlib.suppress(DeviceError):  # good to know, but nothing depends on it alone
                     self._radio_interval_s = await self._dtu.poll_interval_s()
-            self._state.set_dtu(replace(system, accepts_password=accepts_password, round_s=self._round_s()))
+            serials = before.serials if before is not None else None
+            system = replace(system, accepts_password=accepts_password, round_s=self._round_s(), serials=serials)
+            self._state.set_dtu(self._name, system)
             self._system_due_s = self._clock() + SYSTEM_S
         if self._clock() >= self._limits_due_s:
-            self._state.set_limits(await self._dtu.limits())
-            self._answered()
+            limits = await self._dtu.limits()
+            self._state.set_limits(self._name, {s: limits[s] for s in self._serials if s in limits})
+            self._answered(serials=frozenset(limits))
             self._limits_due_s = self._clock() + (LIMITS_PENDING_S if self._is_pending() else self._interval_s)
         if self._clock() >= self._live_due_s:
             self._live_due_s = self._clock() + self._interval_s
             live = await self._dtu.live(self._serials)
             self.known = live.known
             self._answered(is_clock_set=live.is_clock_set)
-            self._state.set_inverters(live.inverters)
+            self._state.set_inverters(self._name, live.inverters)
 
     async def _check_password(self) -> bool:
         """Tell whether commands will be taken: reading alone needs no password, so it would not show."""
@@ -151,7 +164,7 @@ class DtuPoller:
             log.debug("%s", err)
             return not self._is_login_wrong
         if self._is_login_wrong:
-            log.info("OpenDTU accepts the password now")
+            log.info("%s accepts the password now", self._label)
         self._is_login_wrong = False
         return True
 
@@ -159,10 +172,10 @@ class DtuPoller:
         """Return the time in which the DTU polls each of its inverters, ours or not, once."""
         return self._radio_interval_s * len(self.known or ())
 
-    def _answered(self, *, is_clock_set: bool | None = None) -> None:
-        if (dtu := self._state.dtu) is not None:
-            is_clock_set = dtu.is_clock_set if is_clock_set is None else is_clock_set
-            self._state.set_dtu(replace(dtu, at_s=self._clock(), is_clock_set=is_clock_set, round_s=self._round_s()))
+    def _answered(self, **told: Any) -> None:
+        if (status := self._state.dtus.get(self._name)) is not None:
+            status = replace(status, at_s=self._clock(), round_s=self._round_s(), **told)
+            self._state.set_dtu(self._name, status)
 
     def _is_pending(self) -> bool:
         limits = self._state.limits

@@ -6,25 +6,32 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterInfo, MeterReading, Plan
+
+Status = TypeVar("Status")
 
 
 class State:
     """What is known now. Readers take the fields as they are: every value in them is immutable.
 
-    Writers: the meter poller (`set_meter*`), the DTU poller (`set_inverters`, `set_limits`, `set_dtu`), the control
-    loop (`set_plan`).
+    Writers: the meter poller (`set_meter*`), one poller per DTU for its part (`set_inverters`, `set_limits`,
+    `set_dtu`), the control loop (`set_plan`).
     """
 
     def __init__(self) -> None:
         self.meter: MeterReading | None = None
         self.meter_info: MeterInfo | None = None
         self.inverters: Mapping[str, InverterStatus] = MappingProxyType({})
-        """Every inverter the DTU knows, by serial."""
+        """Our inverters, by serial."""
         self.limits: Mapping[str, LimitStatus] = MappingProxyType({})
-        self.dtu: DtuStatus | None = None
+        """Of our inverters, by serial."""
+        self.dtus: Mapping[str, DtuStatus] = MappingProxyType({})
+        """Those that have answered, by name."""
         self.plan: Plan | None = None
+        self._inverters_of: dict[str, Mapping[str, InverterStatus]] = {}
+        self._limits_of: dict[str, Mapping[str, LimitStatus]] = {}
         self._listeners: set[asyncio.Event] = set()
 
     @contextlib.contextmanager
@@ -47,19 +54,21 @@ class State:
         self.meter = reading
         self._notify()
 
-    def set_inverters(self, inverters: Mapping[str, InverterStatus]) -> None:
-        """Keep the inverters' measured values."""
-        self.inverters = MappingProxyType(dict(inverters))
+    def set_inverters(self, dtu: str, inverters: Mapping[str, InverterStatus]) -> None:
+        """Keep the measured values of one DTU's inverters, instead of those it had."""
+        self._inverters_of[dtu] = inverters
+        self.inverters = _together(self._inverters_of)
         self._notify()
 
-    def set_limits(self, limits: Mapping[str, LimitStatus]) -> None:
-        """Keep what the DTU knows of the limits."""
-        self.limits = MappingProxyType(dict(limits))
+    def set_limits(self, dtu: str, limits: Mapping[str, LimitStatus]) -> None:
+        """Keep what one DTU knows of the limits, instead of what it knew."""
+        self._limits_of[dtu] = limits
+        self.limits = _together(self._limits_of)
         self._notify()
 
-    def set_dtu(self, dtu: DtuStatus) -> None:
-        """Keep the DTU's own status."""
-        self.dtu = dtu
+    def set_dtu(self, name: str, status: DtuStatus) -> None:
+        """Keep a DTU's own status."""
+        self.dtus = MappingProxyType({**self.dtus, name: status})
         self._notify()
 
     def set_plan(self, plan: Plan) -> None:
@@ -70,3 +79,7 @@ class State:
     def _notify(self) -> None:
         for changed in self._listeners:
             changed.set()
+
+
+def _together(parts: Mapping[str, Mapping[str, Status]]) -> Mapping[str, Status]:
+    return MappingProxyType({serial: value for part in parts.values() for serial, value in part.items()})

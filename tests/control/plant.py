@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit, SetPower
+from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.simulate import Run, unit_of
+from opendtu_dcload.sim.world import World
 
 SAME_VALUE_S = 60.0
 HOLD_S = 5.0
@@ -109,11 +111,16 @@ class Plant:
     """A run on virtual time with short hands for what happens to it."""
 
     house: House
-    dtu: SimDtu
+    dtus: list[SimDtu]
     controller: WatchedController
     run: Run
     grid_w: list[tuple[float, float]] = field(default_factory=list)
     """(s, W) as the true meter showed it."""
+
+    @property
+    def dtu(self) -> SimDtu:
+        (dtu,) = self.dtus
+        return dtu
 
     @property
     def now_s(self) -> float:
@@ -142,8 +149,9 @@ class Plant:
             rated_w = inverter.model.rated_w
             inverter.limit_w = limit_w
             inverter.output_w = limit_w * inverter.model.gain
-            self.dtu.believed[serial].limit_pct = round(1000 * limit_w / rated_w) / 10
-            self.dtu.believed[serial].rated_w = rated_w
+            believed = self.run.world.dtu_of(serial).believed[serial]
+            believed.limit_pct = round(1000 * limit_w / rated_w) / 10
+            believed.rated_w = rated_w
 
     def limits(self, since_s: float = 0.0) -> list[Sent]:
         return [s for s in self.controller.sent if isinstance(s.command, SetLimit) and s.at_s >= since_s]
@@ -173,15 +181,32 @@ def make_plant(
     loss: float = 0.0,
     poll_interval_s: float = 5.0,
     is_warm: bool = False,
+    dtu_names: Sequence[str] = ("opendtu",),
 ) -> Plant:
-    """A plant at time 0; `is_warm`: the DTU knows its inverters, and all limits are at their minimum."""
+    """A plant at time 0; `is_warm`: the DTUs know their inverters, and all limits are at their minimum.
+
+    The inverters belong to the DTUs in turn.
+    """
     models = models_of() if models is None else models
     settings = settings or Settings(max_feed_in_w=sum(m.rated_w for m in models))
     units = units or [unit_of(m) for m in models]
+    for number, unit in enumerate(units):
+        name = dtu_names[number % len(dtu_names)]
+        units[number] = replace(unit, dtu=name, radio=f"{name}/{family_of(unit.serial).chip}")
     house = House(load_w, models, seed=seed, cap_w=settings.max_feed_in_w)
-    dtu = SimDtu(house, loss=loss, poll_interval_s=poll_interval_s, seed=seed)
+    dtus = [
+        SimDtu(
+            house,
+            name=name,
+            serials=[unit.serial for unit in units if unit.dtu == name],
+            loss=loss,
+            poll_interval_s=poll_interval_s,
+            seed=seed + number,
+        )
+        for number, name in enumerate(dtu_names)
+    ]
     controller = WatchedController(settings, units, 0.0)
-    plant = Plant(house, dtu, controller, Run(house, dtu, controller))
+    plant = Plant(house, dtus, controller, Run(World(house, dtus), controller))
     if is_warm:
         plant.set_limits([unit.minimum_w for unit in units])
     return plant

@@ -89,7 +89,7 @@ def test_while_one_inverter_is_unreachable_the_others_are_not_switched_to_and_fr
 def test_a_silent_dtu_is_named_and_nothing_is_sent():
     plant = make_plant([800.0] * 400, is_warm=True)
     plant.until(60.0)
-    plant.run.has_dtu = False
+    plant.run.silent.add("opendtu")
     plant.until(80.0)
     silent_s = plant.now_s
     assert plant.reason is Reason.DTU_SILENT
@@ -217,7 +217,8 @@ def test_leaving_tells_each_inverter_once(off):
 
 def test_a_plan_is_finite_before_anything_is_known():
     plant = make_plant([800.0] * 10)
-    plant.run.has_meter = plant.run.has_dtu = False
+    plant.run.has_meter = False
+    plant.run.silent.add("opendtu")
     plant.until(2.0)
     assert plant.reason is Reason.STARTING
     assert plant.controller.decision is not None

@@ -8,6 +8,7 @@ from opendtu_dcload.control.controller import Controller, Settings
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.simulate import Run, unit_of
+from opendtu_dcload.sim.world import World
 
 SERIAL = "1124a0000001"
 
@@ -19,7 +20,7 @@ def plant(load_w: float, **quirks: float) -> SimDtu:
 
 def regulated(dtu: SimDtu) -> Run:
     units = [unit_of(inverter.model) for inverter in dtu.house.inverters.values()]
-    return Run(dtu.house, dtu, Controller(Settings(max_feed_in_w=2000), units, 0.0))
+    return Run(World(dtu.house, [dtu]), Controller(Settings(max_feed_in_w=2000), units, 0.0))
 
 
 def test_half_the_inputs_give_half_the_limit():

@@ -57,10 +57,10 @@ class House:
         )
 
     def learn(self) -> None:
-        self.state.set_dtu(DtuStatus(at_s=100.0, firmware="v25.2.3"))
-        self.state.set_limits({SERIAL: LIMIT})
+        self.state.set_dtu("opendtu", DtuStatus(at_s=100.0, firmware="v25.2.3"))
+        self.state.set_limits("opendtu", {SERIAL: LIMIT})
         self.state.set_plan(PLAN)
-        self.state.set_inverters({SERIAL: STATUS})
+        self.state.set_inverters("opendtu", {SERIAL: STATUS})
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -134,7 +134,7 @@ async def test_old_values_become_invalid_instead_of_frozen(house, client):
     async with house.running():
         await client.get(NAME, "/Dc/0/Power")
         house.now_s = 128.1  # the inverter's data are older than 30 s, limit and plan are not
-        house.state.set_limits({SERIAL: LIMIT})
+        house.state.set_limits("opendtu", {SERIAL: LIMIT})
         await until(lambda: house.service.service.value("/Dc/0/Power") is None)
         for path in MEASURED:
             assert await client.get(NAME, path) == ["ai", []]
@@ -147,7 +147,7 @@ async def test_old_values_become_invalid_instead_of_frozen(house, client):
 async def test_the_service_waits_for_the_name_the_dtu_gives(house, client):
     house.service._name_wait_s = 20.0
     task = asyncio.create_task(house.service.run())
-    house.state.set_dtu(DtuStatus(at_s=100.0))
+    house.state.set_dtu("opendtu", DtuStatus(at_s=100.0))
     await asyncio.sleep(0.02)
     assert not house.service.service.is_online
     house.learn()
@@ -167,7 +167,7 @@ def test_an_old_limit_and_an_old_plan_are_not_shown(quiet):
 
 def test_a_limit_the_dtu_does_not_know_is_not_shown(quiet):
     for limit in (replace(LIMIT, limit_pct=None), replace(LIMIT, rated_w=None)):
-        quiet.state.set_limits({SERIAL: limit})
+        quiet.state.set_limits("opendtu", {SERIAL: limit})
         assert quiet.service.values()["/Ac/Limit"] is None
 
 
@@ -185,13 +185,13 @@ def test_an_inverter_the_plan_does_not_mention_has_no_set_value(quiet):
 
 
 def test_an_unreachable_inverter_is_not_connected(quiet):
-    quiet.state.set_inverters({SERIAL: replace(STATUS, reachable=False)})
+    quiet.state.set_inverters("opendtu", {SERIAL: replace(STATUS, reachable=False)})
     assert quiet.service.values()["/Connected"] == 0
 
 
 def test_the_energy_does_not_fall_to_zero_for_a_moment(quiet):
     quiet.service.values()
-    quiet.state.set_inverters({SERIAL: replace(STATUS, yield_total_wh=0.0)})
+    quiet.state.set_inverters("opendtu", {SERIAL: replace(STATUS, yield_total_wh=0.0)})
     assert quiet.service.values()["/History/EnergyIn"] == 123.456
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
+from opendtu_dcload.control.dtu import NOTES, DtuSettings
 from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.output import Unit
@@ -26,7 +27,16 @@ from opendtu_dcload.control.policy import (
 from opendtu_dcload.control.regulator import Regulator, Tuning
 from opendtu_dcload.control.response import PROBE_W, ResponseGuard
 from opendtu_dcload.control.track import WINDOW_S, Track
-from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, LimitStatus, MeterReading, Plan, Reason
+from opendtu_dcload.model import (
+    DtuStatus,
+    InverterPlan,
+    InverterStatus,
+    LimitStatus,
+    MeterReading,
+    Plan,
+    Priority,
+    Reason,
+)
 
 BLIND_S = 60.0
 """An inverter whose data have been stale for so long, though commands may reach it, gets its minimum."""
@@ -50,10 +60,9 @@ class Settings:
     max_temperature_c: float = 65.0
     min_voltage_v: float = 0.0
     ladder: Ladder = field(default_factory=Ladder)
-    stale_after_s: float = 50.0
-    """Age in s from which an inverter's measured values are not acted on, until the DTU tells its own round."""
-    dtu_silent_s: float = 15.0
-    """No good answer of the DTU for so long: nothing can be commanded, what rules is only assumed."""
+    priority: Priority = Priority.BALANCED
+    dtus: Mapping[str, DtuSettings] = field(default_factory=dict)
+    """By name; the defaults hold for a DTU that is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,10 @@ class Seen:
     meter: MeterReading | None
     inverters: Mapping[str, InverterStatus]
     limits: Mapping[str, LimitStatus]
-    dtu: DtuStatus | None
+    dtus: Mapping[str, DtuStatus]
+    """By name; those that have answered at all."""
+    busy: frozenset[str] = frozenset()
+    """DTUs that have not answered an earlier command yet: they can be given no further one now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,8 @@ class Controller:
         self._battery = BatteryFloor(settings.min_voltage_v)
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
-        self._radio_free_s = now_s
+        self._dtus = {unit.dtu: settings.dtus.get(unit.dtu, DtuSettings()) for unit in units}
+        self._radio_free_s: dict[str, float] = {}
         self._foreign_at_s: list[float] = []
         self._ramp_from_w = 0.0
         self._corrected_w = 0.0
@@ -125,11 +138,7 @@ class Controller:
         span = self._span(allowance)
         outputs_w = self._regulate(seen, allowance, span)
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
-        commands: list[Command] = []
-        if self._takes_commands(seen):
-            commands = allowed(seen.now_s, wishes, self.tracks, allowance.cap_w)
-            commands = commands or refresh(seen.now_s, wishes, self.tracks)
-            commands = [c for c in commands if c.serial in seen.limits]
+        commands = self._commands(seen, wishes, allowance)
         return Decision(self._plan(seen.now_s, wishes, allowance, self._reason(seen, allowance, span)), tuple(commands))
 
     def posted(self, command: Command, now_s: float) -> None:
@@ -140,9 +149,10 @@ class Controller:
         else:
             self.response.stepped(is_trusted=all(t.is_trusted for t in self.tracks.values() if t.is_usable))
             before_w = track.final_w
-            track.post(now_s, command.limit_w, self._radio_free_s)
+            track.post(now_s, command.limit_w, self._radio_free_s.get(track.unit.radio, now_s))
             self._learner.stepped(now_s, command.serial, track.final_w - before_w)
-        self._radio_free_s = max(self._radio_free_s, now_s) + WINDOW_S
+        radio = track.unit.radio
+        self._radio_free_s[radio] = max(self._radio_free_s.get(radio, now_s), now_s) + WINDOW_S
 
     def taken(self, command: Command, now_s: float) -> None:
         """Note that the POST of a command is over, well or not: what the DTU says from now on counts for it."""
@@ -183,21 +193,25 @@ class Controller:
     # ---- the parts of a decision
 
     def _observe(self, seen: Seen) -> None:
-        stale_after_s = -math.inf
-        if seen.dtu is not None and seen.dtu.is_clock_set:
-            stale_after_s = max(self.settings.stale_after_s, seen.dtu.stale_after_s)
         for serial, track in self.tracks.items():
+            dtu, told = self._dtus[track.unit.dtu], seen.dtus.get(track.unit.dtu)
+            track.trouble = dtu.trouble(told, seen.now_s)
             if (limit := seen.limits.get(serial)) and track.see_limit(limit, seen.now_s):
                 self._foreign_at_s.append(seen.now_s)
             if status := seen.inverters.get(serial):
-                track.see_status(status, seen.now_s, stale_after_s)
+                track.see_status(status, seen.now_s, dtu.freshness_s(told))
+            track.see_lost(seen.now_s)
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
-    def _dtu_answers(self, seen: Seen) -> bool:
-        return seen.dtu is not None and seen.now_s - seen.dtu.at_s < self.settings.dtu_silent_s and bool(seen.limits)
-
-    def _takes_commands(self, seen: Seen) -> bool:
-        return seen.dtu is not None and self._dtu_answers(seen) and seen.dtu.accepts_password
+    def _commands(self, seen: Seen, wishes: Mapping[str, Wish], allowance: Allowance) -> list[Command]:
+        """Return what may go out now; DTUs that cannot be commanded are left out, but count for the cap."""
+        free = {s: t for s, t in self.tracks.items() if _is_free(t, seen) and s in seen.limits}
+        commands = allowed(seen.now_s, {s: wishes[s] for s in free}, self.tracks, allowance.cap_w)
+        told = {self.tracks[c.serial].unit.dtu for c in commands}
+        for dtu in self._dtus:
+            if dtu not in told:
+                commands += refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu})
+        return commands
 
     def _meter_age_s(self, seen: Seen) -> float:
         return seen.now_s - (seen.meter.at_s if seen.meter else self._started_at_s)
@@ -212,7 +226,7 @@ class Controller:
         ]
         if self._battery.see(seen.now_s, voltages_v):
             return Allowance(0.0, Reason.BATTERY_LOW, may_regulate=False, is_urgent=True)
-        should_be_seen = self._dtu_answers(seen) and not all(t.is_lost for t in self.tracks.values())
+        should_be_seen = not all(t.is_lost for t in self.tracks.values())
         if self._battery.is_unseen(seen.now_s, voltages_v, should_be_seen=should_be_seen):
             return Allowance(0.0, Reason.BATTERY_UNSEEN, may_regulate=False, is_urgent=True)
         age_s = self._meter_age_s(seen)
@@ -255,7 +269,7 @@ class Controller:
         setpoint_w = min(setpoint_w, span.ceiling_w)
         if abs(setpoint_w - span.committed_w) < 1:
             return {}
-        shares = [self._share(t, allowance) for t in self.tracks.values() if t.is_usable]
+        shares = [self._share(t, allowance) for t in self.tracks.values() if t.is_usable and _is_free(t, seen)]
         return dispatch(sum(s.output_w for s in shares) + setpoint_w - span.committed_w, shares)
 
     def _read(self, meter: MeterReading, allowance: Allowance, span: Span) -> float:
@@ -303,13 +317,15 @@ class Controller:
 
     def _wishes(self, now_s: float, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:
         """Return what each inverter should do: unknown limits to the minimum, off where the cap leaves no minimum."""
-        left_w = allowance.cap_w - sum(t.highest_w for t in self.tracks.values() if t.is_missing(now_s))
+        missing = [t for t in self.tracks.values() if t.is_missing(now_s)]
+        left_w = allowance.cap_w - sum(t.highest_w for t in missing if t.is_lost)
+        # One that only just came back may be gone again at once: for some time nobody is switched on in its room.
+        kept_w = sum(max(t.highest_w - t.unit.minimum_w, 0.0) for t in missing if not t.is_lost)
         is_on: dict[str, bool] = {}
         for serial, track in sorted(self.tracks.items(), key=lambda item: item[1].is_told_off):
             minimum_w = track.unit.minimum_w
-            is_on[serial] = (allowance.cap_w if track.is_lost else left_w) >= minimum_w - CAP_SLACK_W and (
-                allowance.may_regulate or not track.is_told_off
-            )
+            room_w = allowance.cap_w if track.is_lost else left_w - (kept_w if track.is_told_off else 0.0)
+            is_on[serial] = room_w >= minimum_w - CAP_SLACK_W and (allowance.may_regulate or not track.is_told_off)
             left_w -= minimum_w if is_on[serial] and not track.is_lost else 0.0
         limits_w = {s: self._limit_w(t, outputs_w.get(s), now_s, allowance) for s, t in self.tracks.items()}
         within = {s: w if is_on[s] else 0.0 for s, w in limits_w.items() if not self.tracks[s].is_lost}
@@ -341,12 +357,10 @@ class Controller:
         return min(max(output_w / track.gain, unit.minimum_w), unit.maximum_w)
 
     def _reason(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
-        if seen.meter is None or seen.dtu is None:
+        if seen.meter is None or not seen.dtus:
             return Reason.STARTING
-        if not self._dtu_answers(seen):
-            return Reason.DTU_SILENT
-        if not seen.dtu.accepts_password:
-            return Reason.DTU_PASSWORD
+        if all(troubles := [t.trouble for t in self.tracks.values()]):
+            return Reason.DTU_PASSWORD if Reason.DTU_PASSWORD in troubles else Reason.DTU_SILENT
         if allowance.reason is not None:
             return allowance.reason
         if len(self._foreign_at_s) >= FOREIGN_COUNT:
@@ -363,17 +377,23 @@ class Controller:
 
     def _plan(self, now_s: float, wishes: Mapping[str, Wish], allowance: Allowance, reason: Reason) -> Plan:
         inverters = tuple(
-            InverterPlan(serial, wish.limit_w if wish.is_on else 0.0, wish.is_on, _note(self.tracks[serial]))
+            InverterPlan(serial, wish.limit_w if wish.is_on else 0.0, wish.is_on, self._note(self.tracks[serial]))
             for serial, wish in wishes.items()
         )
         return Plan(now_s, sum(i.limit_w for i in inverters), allowance.cap_w, reason, inverters)
 
+    def _note(self, track: Track) -> str:
+        if track.trouble and len(self._dtus) > 1:
+            return NOTES[track.trouble]
+        if not track.is_fresh:
+            return "no fresh data"
+        if track.wanted_w is None:
+            return "limit unknown"
+        if not track.is_producing:
+            return "switched off" if track.is_told_off else "gives no power yet"
+        return ""
 
-def _note(track: Track) -> str:
-    if not track.is_fresh:
-        return "no fresh data"
-    if track.wanted_w is None:
-        return "limit unknown"
-    if not track.is_producing:
-        return "switched off" if track.is_told_off else "gives no power yet"
-    return ""
+
+def _is_free(track: Track, seen: Seen) -> bool:
+    """Tell whether its DTU can be given a command now."""
+    return track.trouble is None and track.unit.dtu not in seen.busy

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
+from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit
@@ -68,8 +69,7 @@ def settings_of(config: Config) -> Settings:
         max_temperature_c=control.max_temperature_c,
         min_voltage_v=config.battery.min_voltage_v or 0.0,
         ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
-        stale_after_s=stale_after_s(config),
-        dtu_silent_s=dtu_silent_s(config),
+        dtus={"opendtu": DtuSettings(stale_after_s(config), dtu_silent_s(config))},
     )
 
 
@@ -172,7 +172,7 @@ class ControlLoop:
             return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY))
         self._learn_rated()
         state = self._state
-        decision = self._controller.step(Seen(now_s, state.meter, state.inverters, state.limits, state.dtu))
+        decision = self._controller.step(Seen(now_s, state.meter, state.inverters, state.limits, state.dtus))
         self._log_reason(decision.plan)
         return decision
 

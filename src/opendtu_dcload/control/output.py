@@ -25,6 +25,10 @@ class Unit:
     time_constant_s: float = 1.0
     rise_per_s: float = 0.25
     """Fastest rise as a share of rated power (grid profiles limit rising power only)."""
+    dtu: str = "opendtu"
+    """Name of the DTU that commands it."""
+    radio: str = "opendtu/CMT"
+    """Name of the radio that serves it: the chip of its DTU, one command at a time."""
 
 
 class OutputModel:

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import replace
 
 from opendtu_dcload.control.output import OutputModel, Unit
-from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
+from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus, Reason
 
 RADIO_S = 0.15
 """From the start of the radio's transmission to the limit being received."""
@@ -80,6 +80,8 @@ class Track:
         """Output / limit."""
         self.status: InverterStatus | None = None
         """Last measured values, however old."""
+        self.trouble: Reason | None = None
+        """Why its DTU cannot be commanded."""
         self.is_fresh = False
         """The measured values are young enough to act on, and the inverter answers the DTU."""
         self.fresh_at_s = -math.inf
@@ -90,9 +92,7 @@ class Track:
         self.corrected_w = 0.0
         """All corrections of the model so far, up and down added: these are no steps of the plant."""
         self._superseded_w = 0.0
-        self._has_failed = False
-        self._is_dtu_pending = False
-        self._is_echo_old = False
+        self._has_failed = self._is_dtu_pending = self._is_echo_old = False
         self._too_high = 0
         self._dead_times_s: deque[float] = deque(maxlen=LEARNED_SAMPLES)
         self._aims: deque[tuple[float, float]] = deque([(-math.inf, 0.0)])
@@ -125,12 +125,12 @@ class Track:
     @property
     def is_usable(self) -> bool:
         """True when its output can be set: it gives power, its data are fresh and its limit is known."""
-        return self.is_fresh and self.is_producing and self.wanted_w is not None
+        return self.trouble is None and self.is_fresh and self.is_producing and self.wanted_w is not None
 
     @property
     def is_lost(self) -> bool:
         """True when commands do not reach it."""
-        return self._has_failed or (self.status is not None and not self.status.reachable)
+        return self.trouble is not None or self._has_failed or (self.status is not None and not self.status.reachable)
 
     def is_missing(self, now_s: float) -> bool:
         """Tell whether commands have not reached it for a while, or only just again: the others must make room."""
@@ -214,7 +214,6 @@ class Track:
         shown_w = self._shown_w(status)
         if status.state != CommandState.PENDING:
             self._has_failed = status.state == CommandState.FAILURE
-            self._see_lost(now_s)
         self._is_dtu_pending = status.state == CommandState.PENDING
         if status.rated_w and not self._dtu_knows_rated and self.wanted_w is None:
             self.posted_at_s = -math.inf  # an absolute limit leaves no echo while the DTU does not know the rated power
@@ -276,7 +275,6 @@ class Track:
         before = self.status
         self.status = status
         self.is_fresh = status.reachable and now_s - status.at_s <= stale_after_s
-        self._see_lost(now_s)
         if self.is_fresh or before is None:
             self.fresh_at_s = now_s
         if before is not None and status.reachable and not before.reachable:
@@ -303,7 +301,8 @@ class Track:
                 self._forgot_at_s = now_s
                 self.forget()
 
-    def _see_lost(self, now_s: float) -> None:
+    def see_lost(self, now_s: float) -> None:
+        """Note since when it is lost, or found; to be called once all else was seen."""
         if self.is_lost:
             self._lost_since_s = min(self._lost_since_s, now_s)
         elif math.isfinite(self._lost_since_s):

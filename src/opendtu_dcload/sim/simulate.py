@@ -13,6 +13,7 @@ from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterRe
 from opendtu_dcload.sim.dtu import Counters, SimDtu
 from opendtu_dcload.sim.house import Energy, House, InverterModel
 from opendtu_dcload.sim.score import ideal_waste_wh
+from opendtu_dcload.sim.world import World
 
 SKIPPED_S = 300
 """The start is not counted."""
@@ -24,7 +25,7 @@ def default_models(count: int = 3) -> list[InverterModel]:
     return [InverterModel(f"1124a000000{n}", f"HMS {n}") for n in range(1, count + 1)]
 
 
-def unit_of(model: InverterModel, minimum_w: float = SIM_MINIMUM_W) -> Unit:
+def unit_of(model: InverterModel, minimum_w: float = SIM_MINIMUM_W, dtu: str = "opendtu") -> Unit:
     """Return what the controller is told of a simulated inverter: family values, not the model's true ones."""
     family = family_of(model.serial)
     return Unit(
@@ -36,6 +37,8 @@ def unit_of(model: InverterModel, minimum_w: float = SIM_MINIMUM_W) -> Unit:
         credit_s=family.credit_s,
         raise_spacing_s=family.raise_spacing_s,
         refresh_s=family.refresh_s,
+        dtu=dtu,
+        radio=f"{dtu}/{family.chip}",
     )
 
 
@@ -63,45 +66,49 @@ class Result:
 
 
 class Run:
-    """House, DTU and controller on virtual time, one meter sample per step."""
+    """House, DTUs and controller on virtual time, one meter sample per step."""
 
-    def __init__(self, house: House, dtu: SimDtu, controller: Controller) -> None:
-        self.house = house
-        self.dtu = dtu
+    def __init__(self, world: World, controller: Controller) -> None:
+        self.world = world
+        self.house = world.house
         self.controller = controller
         self.meter_sign = 1.0
         self.sees_inverters = True
         self.has_meter = True
-        self.has_dtu = True
+        self.silent: set[str] = set()
+        """Names of DTUs that do not answer; what they are told does not arrive."""
         self._meter: MeterReading | None = None
-        self._dtu_status: DtuStatus | None = None
+        self._dtus: dict[str, DtuStatus] = {}
         self._limits: dict[str, LimitStatus] = {}
         self._inverters: dict[str, InverterStatus] = {}
 
     def step(self) -> Seen:
         """Move to the next meter sample, decide, and send what was decided; returns what the controller saw."""
-        self.dtu.advance(self.house.next_sample_s)
-        now_s = self.house.now_s
+        now_s = self.world.advance_to_sample()
         if self.has_meter:
             shown_w = self.house.meter.power_w + (0.0 if self.sees_inverters else self.house.meter.output_w)
             self._meter = MeterReading(now_s, self.meter_sign * shown_w)
-        if self.has_dtu:
-            self._poll(now_s)
-        seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtu_status)
+        for dtu in self.world.dtus:
+            if self._answers(dtu):
+                self._poll(dtu, now_s)
+        seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtus)
         for command in self.controller.step(seen).commands:
             self.controller.posted(command, now_s)
             self._send(command)
         return seen
 
-    def _poll(self, now_s: float) -> None:
-        self._dtu_status = DtuStatus(now_s)
-        for serial, known in self.dtu.believed.items():
+    def _answers(self, dtu: SimDtu) -> bool:
+        return dtu.is_up and dtu.name not in self.silent
+
+    def _poll(self, dtu: SimDtu, now_s: float) -> None:
+        self._dtus[dtu.name] = DtuStatus(now_s, is_clock_set=dtu.is_clock_set, serials=frozenset(dtu.serials))
+        for serial, known in dtu.believed.items():
             pct, rated_w = known.limit_pct or None, known.rated_w or None
             self._limits[serial] = LimitStatus(serial, now_s, pct, rated_w, known.limit_state)
             if (statistics := known.statistics) is None:
                 continue
             before = self._inverters.get(serial)
-            reachable = self.dtu.is_reachable(serial)
+            reachable = dtu.is_reachable(serial)
             if before is None or before.at_s != statistics.at_s or before.reachable != reachable:
                 self._inverters[serial] = InverterStatus(
                     serial=serial,
@@ -116,12 +123,13 @@ class Run:
                 )
 
     def _send(self, command: Command) -> None:
-        if not self.has_dtu:
-            return
-        if isinstance(command, SetLimit):
-            self.dtu.post_limit(command.serial, 0, command.limit_w)
+        dtu = self.world.dtu_of(command.serial)
+        if not self._answers(dtu):
+            self.controller.failed(command)
+        elif isinstance(command, SetLimit):
+            dtu.post_limit(command.serial, 0, command.limit_w)
         else:
-            self.dtu.post_power(command.serial, on=command.on)
+            dtu.post_power(command.serial, on=command.on)
 
 
 def simulate(
@@ -140,7 +148,7 @@ def simulate(
     settings = settings or Settings(max_feed_in_w=sum(m.rated_w for m in models))
     house = House(load_w, models, seed=seed, cap_w=settings.max_feed_in_w)
     dtu = SimDtu(house, seed=seed)
-    run = Run(house, dtu, Controller(settings, [unit_of(m) for m in models], 0.0))
+    run = Run(World(house, [dtu]), Controller(settings, [unit_of(m) for m in models], 0.0))
     skipped = Energy()
     next_progress_s = 0.0
     while house.now_s < len(load_w):

@@ -55,6 +55,7 @@ class InverterService:
         stale_after_s: float,
         clock: Callable[[], float],
         *,
+        dtu: str = "opendtu",
         name: str | None = None,
         name_wait_s: float = 10.0,
     ) -> None:
@@ -69,6 +70,7 @@ class InverterService:
             dtu_host: host name or address of the DTU.
             stale_after_s: older values are not shown.
             clock: monotonic time in s.
+            dtu: name of the DTU in the state.
             name: shown instead of the one it has in the DTU.
             name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
         """
@@ -76,6 +78,7 @@ class InverterService:
         self._state = state
         self._stale_after_s = stale_after_s
         self._clock = clock
+        self._dtu = dtu
         self._name = name
         self._name_wait_s = name_wait_s
         self._measured = Display(_MEASURED)
@@ -108,7 +111,7 @@ class InverterService:
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
         now_s = self._clock()
-        told, dtu = self._state.inverters.get(self._serial), self._state.dtu
+        told, dtu = self._state.inverters.get(self._serial), self._state.dtus.get(self._dtu)
         stale_after_s = max(self._stale_after_s, dtu.stale_after_s if dtu is not None else 0.0)
         status = fresh(told, now_s, stale_after_s)
         limit = fresh(self._state.limits.get(self._serial), now_s, self._stale_after_s)
