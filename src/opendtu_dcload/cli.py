@@ -63,6 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--trace", default=None, help="a carried trace, or a CSV file t_s,power_w")
     simulate.add_argument("--seed", type=int, default=1, help="of the plant's random numbers")
     simulate.set_defaults(start=_simulate)
+
+    bench = commands.add_parser("bench", help="compare controllers on many loads and plants, on virtual time")
+    bench.add_argument("--only", default="", metavar="PATTERN", help="plant/case, such as 'hms/hob*'")
+    bench.add_argument("--controllers", default="", metavar="A,B", help="only these controllers")
+    bench.add_argument("--seeds", type=_count, default=1, metavar="N", help="play each case with so many seeds")
+    bench.add_argument("--json", action="store_true", help="print JSON")
+    bench.set_defaults(start=_bench)
     return parser
 
 
@@ -102,6 +109,19 @@ def _simulate(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.sim.report import print_simulation  # noqa: PLC0415  as above
 
     return print_simulation(arguments.trace, arguments.seed)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.sim.bench_report import print_bench  # noqa: PLC0415  as above
+
+    return print_bench(arguments.only, arguments.controllers, arguments.seeds, as_json=arguments.json)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1 is wanted")
+    return number
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

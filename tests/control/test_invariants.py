@@ -14,7 +14,8 @@ from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.simulate import unit_of
-from tests.control.plant import SLACK_W, Plant, make_plant, models_of
+from opendtu_dcload.sim.watch import SLACK_W
+from tests.control.plant import Plant, make_plant, models_of
 
 SEEDS = range(24)
 ADVERSITY_S = 900

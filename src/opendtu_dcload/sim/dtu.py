@@ -192,6 +192,21 @@ class SimDtu:
     def _enqueue(self, command: Command) -> None:
         self._radio_of[command.serial].enqueue(command, self.house.now_s)
 
+    def in_flight_w(self, serial: str) -> float | None:
+        """Return the last limit that was posted and has not arrived, in W; None = there is none."""
+        on_air = self._on_air if self._on_air and self._on_air.sent >= 0 else None
+        limits = [c for c in (on_air, *self._queue) if c and c.serial == serial and c.kind == "limit"]
+        return self._limit_w(limits[-1]) if limits else None
+
+    def is_waiting(self, serial: str) -> bool:
+        """Tell whether a limit waits for the radio: until it goes out, another one may take its place."""
+        return any(c.serial == serial and c.kind == "limit" for c in self._queue)
+
+    @property
+    def radio_free_s(self) -> float:
+        """Return when the radio has done with what is on air."""
+        return self._free_at_s if self._on_air else self.house.now_s
+
     def _limit_w(self, command: Command) -> float:
         rated_w = self.house.inverters[command.serial].model.rated_w
         return min(command.value, 100.0) * rated_w / 100 if command.limit_type in RELATIVE_TYPES else command.value

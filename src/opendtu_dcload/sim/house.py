@@ -56,6 +56,15 @@ class InverterModel:
     sulks_s: float = 120.0
     """... for this long."""
 
+    def steady_w(self, limit_w: float) -> float:
+        """Return the output in W that a limit leads to."""
+        limit_w = min(limit_w, self.rated_w)
+        if limit_w < self.stops_below_w:
+            return 0.0
+        depth = max(0.0, 1 - limit_w / (self.low_range * self.rated_w))
+        share = (self.inputs if self.connected_inputs is None else self.connected_inputs) / self.inputs
+        return share * limit_w * self.gain * (1 - self.low_error * depth)
+
 
 @dataclass(slots=True)
 class Battery:
@@ -140,6 +149,11 @@ class SimInverter:
         """The limit that rules now, in % of rated (what SystemConfigPara reads back)."""
         return 100 * self.limit_w / self.model.rated_w
 
+    @property
+    def final_limit_w(self) -> float:
+        """The limit that rules when every one that has arrived took effect."""
+        return self._effects[-1][1] if self._effects else self.limit_w
+
     def is_settled(self, now_s: float) -> bool:
         """Tell whether the output stays as it is until the next event."""
         return abs(self._aim_w(now_s) - self.output_w) < SETTLED_W
@@ -167,13 +181,7 @@ class SimInverter:
     def _aim_w(self, now_s: float) -> float:
         if not (self.is_on and self.has_dc) or now_s < self._connected_at_s - 1e-9:
             return 0.0
-        limit_w = min(self.limit_w, self.model.rated_w)
-        if limit_w < self.model.stops_below_w:
-            return 0.0
-        depth = max(0.0, 1 - limit_w / (self.model.low_range * self.model.rated_w))
-        inputs = self.model.inputs
-        share = (inputs if self.model.connected_inputs is None else self.model.connected_inputs) / inputs
-        return share * limit_w * self.model.gain * (1 - self.model.low_error * depth)
+        return self.model.steady_w(self.limit_w)
 
 
 @dataclass(slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 from opendtu_dcload.sim.simulate import Result, default_models, simulate
 from opendtu_dcload.sim.trace import DEFAULT_TRACE, load_trace
@@ -22,12 +24,24 @@ def print_simulation(trace: str | None, seed: int) -> int:
     models = default_models()
     print(f"{name}: {len(load_w) / 3600:.1f} h, {len(models)} inverters of {models[0].rated_w:.0f} W, seed {seed}")
     started_s = time.monotonic()
-    result = simulate(load_w, models=models, seed=seed, progress=_bar if sys.stderr.isatty() else None)
-    if sys.stderr.isatty():
-        print("\r" + " " * (BAR + 8) + "\r", end="", file=sys.stderr)
+    with progress_bar() as progress:
+        result = simulate(load_w, models=models, seed=seed, progress=progress)
     print(_report(result))
     print(f"took                  {time.monotonic() - started_s:9.1f} s")
     return 0
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[float], None]]:
+    """Give a function that shows the share done on stderr; nothing is shown where nobody looks."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    _bar(0.0)
+    try:
+        yield _bar
+    finally:
+        print("\r" + " " * (BAR + 8) + "\r", end="", file=sys.stderr, flush=True)
 
 
 def _bar(share: float) -> None:

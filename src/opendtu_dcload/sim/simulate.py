@@ -83,8 +83,13 @@ class Run:
         self._inverters: dict[str, InverterStatus] = {}
 
     def step(self) -> Seen:
-        """Move to the next meter sample, decide, and send what was decided; returns what the controller saw."""
-        now_s = self.world.advance_to_sample()
+        """Move to the next meter sample and `decide`."""
+        self.world.advance_to_sample()
+        return self.decide()
+
+    def decide(self) -> Seen:
+        """Let the controller decide now, and send what it decided; returns what it saw."""
+        now_s = self.house.now_s
         if self.has_meter:
             shown_w = self.house.meter.power_w + (0.0 if self.sees_inverters else self.house.meter.output_w)
             self._meter = MeterReading(now_s, self.meter_sign * shown_w)

@@ -1,0 +1,53 @@
+"""Whoever sets the limits of a simulated plant: the real controller, and those it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from opendtu_dcload.control.controller import Settings
+from opendtu_dcload.sim.omniscient import Omniscient
+from opendtu_dcload.sim.simulate import Run, unit_of
+from opendtu_dcload.sim.watch import SLACK_W, WatchedController
+from opendtu_dcload.sim.world import World
+
+
+class Pilot(Protocol):
+    """Sets limits through the world's DTUs."""
+
+    def step(self) -> None:
+        """Act; called after each meter sample, when the world stands at it."""
+
+
+class Ours:
+    """The real controller, watched."""
+
+    def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
+        self._world = world
+        units = [unit_of(model, minimum_w) for model in world.house.models]
+        self.controller = WatchedController(Settings(max_feed_in_w=cap_w), units, world.house.now_s)
+        self._run = Run(world.house, world.dtus[0], self.controller)
+
+    def step(self) -> None:
+        """Decide on what is known now."""
+        self._run.decide()
+        limits_w = sum(min(i.limit_w, i.model.rated_w) for i in self._world.house.inverters.values())
+        cap_w = self.controller.settings.max_feed_in_w
+        if limits_w > cap_w + SLACK_W:
+            self.controller.watch.note(
+                "in force", f"t={self._world.house.now_s:.1f} {limits_w:.0f} W, cap {cap_w:.0f} W"
+            )
+
+    def violations(self) -> list[str]:
+        """Return what was done against the rules since the start, one sentence each."""
+        wrong = [f"{kind}: {texts[0]} ({len(texts)} times)" for kind, texts in self.controller.watch.found.items()]
+        for dtu in self._world.dtus:
+            if count := dtu.counters.persistent:
+                wrong.append(f"persistent: {count} limits that wear the EEPROM")
+            if count := dtu.counters.raised_or_repeated_while_pending:
+                wrong.append(f"pending: {count} limits raised or repeated while one was on its way")
+        return wrong
+
+
+PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {"ours": Ours, "omniscient": Omniscient}
+"""By name, in the order of the table; made from world, lowest limit of each inverter in W, and cap in W."""
