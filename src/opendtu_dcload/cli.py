@@ -114,7 +114,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.sim.bench_report import print_bench  # noqa: PLC0415  as above
 
-    return print_bench(arguments.only, arguments.controllers, arguments.seeds, as_json=arguments.json)
+    return print_bench(arguments.only, arguments.controllers, arguments.seeds, is_json=arguments.json)
 
 
 def _count(text: str) -> int:

@@ -18,7 +18,7 @@ HEAD = "plant  case       controller  export  import   waste  waste/J0  commands
 UNITS = "                                  Wh      Wh      Wh              per h      s"
 
 
-def print_bench(only: str, controllers: str, seeds: int, *, as_json: bool) -> int:
+def print_bench(only: str, controllers: str, seeds: int, *, is_json: bool) -> int:
     """Run the bench and print it; return the exit code.
 
     Raises:
@@ -28,11 +28,7 @@ def print_bench(only: str, controllers: str, seeds: int, *, as_json: bool) -> in
     cells = select(only, controllers, seeds)
     with progress_bar() as progress:
         costs = run_all(cells, progress)
-    print(
-        as_text(costs)
-        if not as_json
-        else json.dumps([asdict(cell) | _figures(costs[cell]) for cell in cells], indent=1)
-    )
+    print(as_json(costs) if is_json else as_text(costs))
     return 0
 
 
@@ -51,7 +47,7 @@ def select(only: str, controllers: str, seeds: int) -> list[Cell]:
         for case in CASES
         for name in names
         for seed in range(1, seeds + 1)
-        if fnmatch(f"{plant}/{case}", f"*{only}*")
+        if fnmatch(f"{plant}/{case}", f"{only}*")
     ]
     if not cells:
         raise ConfigError([f"--only: no plant/case matches {only!r}; such as: hms/cassandra, hm/*, */hob*"])
@@ -81,9 +77,11 @@ def _line(plant: str, case: str, controller: str, parts: Sequence[Cost]) -> str:
     )
 
 
+def as_json(costs: Mapping[Cell, Cost]) -> str:
+    """Return every cell with its figures."""
+    return json.dumps([asdict(cell) | _figures(cost) for cell, cost in costs.items()], indent=1)
+
+
 def _figures(cost: Cost) -> dict[str, float]:
-    return asdict(cost) | {
-        "waste_wh": cost.waste_wh,
-        "waste_over_j0": cost.ratio,
-        "commands_per_h": cost.commands_per_h,
-    }
+    more = {"waste_wh": cost.waste_wh, "waste_over_j0": cost.ratio, "commands_per_h": cost.commands_per_h}
+    return asdict(cost) | more

@@ -61,7 +61,7 @@ def jittered(load_w: list[float], rng: random.Random, most_s: int = JITTER_S) ->
 _window = cache(load_trace)
 
 
-def _measured(trace: str, start_s: int, rng: random.Random) -> list[float]:
+def _measured(trace: str, start_s: int, _: random.Random) -> list[float]:
     return _window(trace)[start_s : start_s + WINDOW_S]
 
 
@@ -79,7 +79,8 @@ def _steps(rng: random.Random) -> list[float]:
 
 def _hob(period_s: int, rng: random.Random) -> list[float]:
     """A hob of 900 W at half power on 150 W of base load."""
-    return [150.0 + 900.0 * (second % period_s < period_s // 2) for second in range(SYNTHETIC_S)]
+    first_s = rng.randrange(period_s)
+    return [150.0 + 900.0 * ((first_s + s) % period_s < period_s // 2) for s in range(SYNTHETIC_S)]
 
 
 def _ramps(rng: random.Random) -> list[float]:
@@ -118,4 +119,5 @@ _ALL = (
 )
 
 CASES: Mapping[str, Case] = {case.name: case for case in _ALL}
-"""By name, in the order of the table. The check cases are the two hours with the most steps above 100 W of their days."""
+"""By name, in the order of the table. The check cases are those two hours of the other four days that have the most
+steps above 100 W, on a raster of 5 min."""
