@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--only", default="", metavar="PATTERN", help="plant/case, such as 'hms/hob*'")
     bench.add_argument("--controllers", default="", metavar="A,B", help="only these controllers")
     bench.add_argument("--seeds", type=_count, default=1, metavar="N", help="play each case with so many seeds")
+    bench.add_argument("--phases", type=_count, default=20, metavar="N", help="play the step test so often")
     bench.add_argument("--json", action="store_true", help="print JSON")
     bench.set_defaults(start=_bench)
     return parser
@@ -114,7 +115,13 @@ def _simulate(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.sim.bench_report import print_bench  # noqa: PLC0415  as above
 
-    return print_bench(arguments.only, arguments.controllers, arguments.seeds, is_json=arguments.json)
+    return print_bench(
+        arguments.only,
+        arguments.controllers,
+        seeds=arguments.seeds,
+        phases=arguments.phases,
+        is_json=arguments.json,
+    )
 
 
 def _count(text: str) -> int:

@@ -1,8 +1,4 @@
-"""`bench`: every controller on every case, on virtual time, over all processors.
-
-A cell is one controller on one plant with one load and one seed; the seed sets the load's jitter, the meter's phase,
-lost packets and dead times, and is the same for all controllers. Energies are counted from 300 s on.
-"""
+"""`bench`: every controller on every case, on virtual time, over all processors."""
 
 from __future__ import annotations
 
@@ -10,136 +6,46 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from fnmatch import fnmatch
 from multiprocessing import get_context
 
-from opendtu_dcload.errors import ServiceError
+from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.cases import CASES
-from opendtu_dcload.sim.dtu import Counters
-from opendtu_dcload.sim.pilots import PILOTS, Ours, Pilot
-from opendtu_dcload.sim.plants import PLANTS, BenchPlant
-from opendtu_dcload.sim.score import ideal_waste_wh
-from opendtu_dcload.sim.simulate import SKIPPED_S
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.cells import Cell, StepCell
+from opendtu_dcload.sim.cost import Cost
+from opendtu_dcload.sim.pilots import PILOTS
+from opendtu_dcload.sim.plants import PLANTS
 
-EXPORT_W = 50.0
-"""Export above this is counted in seconds."""
+AnyCell = Cell | StepCell
 
 
-class BenchError(ServiceError):
-    """The controller broke a rule that must hold whatever happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a run cost, and what the idealised controller would have cost."""
-
-    exported_wh: float
-    avoidable_wh: float
-    ideal_wh: float
-    commands: int
-    over_50_w_s: float
-    hours: float
-
-    @property
-    def waste_wh(self) -> float:
-        """Return 2 x export + avoidable import."""
-        return 2 * self.exported_wh + self.avoidable_wh
-
-    @property
-    def ratio(self) -> float:
-        """Return waste / J0."""
-        return self.waste_wh / self.ideal_wh if self.ideal_wh else float("inf")
-
-    @property
-    def commands_per_h(self) -> float:
-        """Return the rate of commands."""
-        return self.commands / self.hours if self.hours else 0.0
-
-
-def total(costs: Sequence[Cost]) -> Cost:
-    """Return the sum of several runs."""
-    return Cost(
-        exported_wh=sum(c.exported_wh for c in costs),
-        avoidable_wh=sum(c.avoidable_wh for c in costs),
-        ideal_wh=sum(c.ideal_wh for c in costs),
-        commands=sum(c.commands for c in costs),
-        over_50_w_s=sum(c.over_50_w_s for c in costs),
-        hours=sum(c.hours for c in costs),
-    )
-
-
-class Account:
-    """Counts what a world costs from where it is made on."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._from = self._now()
-        self._over_s = 0.0
-
-    def sample(self) -> None:
-        """Count the meter sample at which the world stands."""
-        self._over_s += self._world.house.meter.power_w < -EXPORT_W
-
-    def cost(self, plant: BenchPlant, load_w: Sequence[float]) -> Cost:
-        """Return the cost until now; `load_w` is the load of the same time."""
-        exported_wh, avoidable_wh, commands = (now - then for now, then in zip(self._now(), self._from, strict=True))
-        ideal_wh = ideal_waste_wh(load_w, minimum_w=plant.floor_w, maximum_w=plant.rated_w, lag_s=plant.lag_s)
-        return Cost(exported_wh, avoidable_wh, ideal_wh, int(commands), self._over_s, len(load_w) / 3600)
-
-    def _now(self) -> tuple[float, float, float]:
-        counters: list[Counters] = [dtu.counters for dtu in self._world.dtus]
-        energy = self._world.house.energy
-        return energy.exported_wh, energy.avoidable_wh, float(sum(c.limits + c.power for c in counters))
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One controller on one plant with one load."""
-
-    plant: str
-    case: str
-    controller: str
-    seed: int
-
-    def run(self) -> Cost:
-        """Play it.
-
-        Raises:
-            BenchError: the controller broke a rule.
-        """
-        plant = PLANTS[self.plant]
-        load_w = CASES[self.case].load_w(self.seed)
-        world = plant.world(load_w, self.seed)
-        pilot = PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)
-        while world.advance_to_sample() < SKIPPED_S:
-            pilot.step()
-        account = Account(world)
-        while world.house.now_s < len(load_w):
-            pilot.step()
-            world.advance_to_sample()
-            account.sample()
-        check(pilot, f"{self.plant}, {self.case}, seed {self.seed}")
-        return account.cost(plant, load_w[SKIPPED_S:])
-
-
-def check(pilot: Pilot, where: str) -> None:
-    """Make sure that the real controller broke no rule.
+def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int = 20) -> list[AnyCell]:
+    """Return the cells whose "plant/case" begins as the pattern says, in the order of the table.
 
     Raises:
-        BenchError: it did.
+        ConfigError: none does, or a controller is not known.
     """
-    if isinstance(pilot, Ours) and (wrong := pilot.violations()):
-        raise BenchError(f"bench: {where}: {'; '.join(wrong)}")
+    names = controllers.split(",") if controllers else list(PILOTS)
+    if unknown := [name for name in names if name not in PILOTS]:
+        raise ConfigError([f"--controllers: {unknown[0]!r} is not known; write some of: {','.join(PILOTS)}"])
+    cells: list[AnyCell] = []
+    for plant in PLANTS.values():
+        cases = CASES if plant.has_cases else ()
+        cells += [Cell(plant.name, c, name, s) for c in cases for name in names for s in range(1, seeds + 1)]
+        cells += [StepCell(plant.name, name, phase) for name in names for phase in range(1, phases + 1)]
+    chosen = [cell for cell in cells if fnmatch(f"{cell.plant}/{cell.case}", f"{only}*")]
+    if not chosen:
+        raise ConfigError([f"--only: no plant/case matches {only!r}; such as: hms/cassandra, hm/, */hob*, */step*"])
+    return chosen
 
 
-def run_all(cells: Sequence[Cell], progress: Callable[[float], None]) -> dict[Cell, Cost]:
+def run_all(cells: Sequence[AnyCell], progress: Callable[[float], None]) -> dict[AnyCell, Cost]:
     """Run cells on all processors; `progress` is called with the share done.
 
     Raises:
         BenchError: the controller broke a rule in one of them.
     """
-    costs: dict[Cell, Cost] = {}
+    costs: dict[AnyCell, Cost] = {}
     # A fresh interpreter per worker: a fork copies whatever threads and loops the caller has.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_ignore_interrupt) as pool:
         try:

@@ -69,7 +69,7 @@ def _ukdale(trace: str, start_s: int, rng: random.Random) -> list[float]:
     return jittered(_measured(trace, start_s, rng), rng)
 
 
-def _steps(rng: random.Random) -> list[float]:
+def _levels(rng: random.Random) -> list[float]:
     """Levels of 80 to 1150 W, each for 10 to 90 s."""
     load_w: list[float] = []
     while len(load_w) < SYNTHETIC_S:
@@ -112,7 +112,7 @@ _ALL = (
     Case("h1-04-16", Kind.CHECK, partial(_ukdale, "ukdale_h1_2013-04-16_28200", 0)),
     Case("h3-03-17", Kind.CHECK, partial(_ukdale, "ukdale_h3_2013-03-17_50400", 0)),
     Case("h3-03-26", Kind.CHECK, partial(_ukdale, "ukdale_h3_2013-03-26_32400", 0)),
-    Case("steps", Kind.SYNTHETIC, _steps),
+    Case("levels", Kind.SYNTHETIC, _levels),
     *(Case(f"hob {period_s} s", Kind.SYNTHETIC, partial(_hob, period_s)) for period_s in (8, 16, 30, 60)),
     Case("ramps", Kind.SYNTHETIC, _ramps),
     Case("noise", Kind.SYNTHETIC, _noise),

@@ -25,6 +25,8 @@ class BenchPlant:
     """Of the idealised controller J0."""
     minimum_w: float = MINIMUM_W
     """Lowest limit of each inverter."""
+    has_cases: bool = True
+    """False: for the step test only."""
 
     @property
     def models(self) -> list[InverterModel]:
@@ -67,10 +69,8 @@ _ALL = (
     BenchPlant("hms", many(3).dtus),
     BenchPlant("hm", ((_hm(1), _hm(2), _hm(3)),), HM_LAG_S),
     BenchPlant("mixed", ((_hms("1164", 1, 1500.0, 4),), (_hms("1144", 2, 800.0, 2), _hms("1124", 3, 400.0)))),
+    BenchPlant("one", ((_hms("1144", 1, 1200.0, 2),),), has_cases=False),
 )
 
 PLANTS: Mapping[str, BenchPlant] = {plant.name: plant for plant in _ALL}
-"""Those of the table: three HMS-400, three HM-400, and HMS of 1500, 800 and 400 W on two DTUs."""
-
-ONE = BenchPlant("1 x 1200 W", ((_hms("1144", 1, 1200.0, 2),),))
-"""One inverter alone, for the step test."""
+"""Three HMS-400; three HM-400; HMS of 1500, 800 and 400 W on two DTUs; one HMS of 1200 W."""
