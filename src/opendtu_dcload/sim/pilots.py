@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -26,6 +27,7 @@ class Ours:
         self._world = world
         units = [unit_of(model, minimum_w) for model in world.house.models]
         self.controller = WatchedController(Settings(max_feed_in_w=cap_w), units, world.house.now_s)
+        self._limits_w = math.inf
         self._run = Run(world.house, world.dtus[0], self.controller)
 
     def step(self) -> None:
@@ -33,10 +35,10 @@ class Ours:
         self._run.decide()
         limits_w = sum(min(i.limit_w, i.model.rated_w) for i in self._world.house.inverters.values())
         cap_w = self.controller.settings.max_feed_in_w
-        if limits_w > cap_w + SLACK_W:
-            self.controller.watch.note(
-                "in force", f"t={self._world.house.now_s:.1f} {limits_w:.0f} W, cap {cap_w:.0f} W"
-            )
+        if limits_w > max(cap_w, self._limits_w) + SLACK_W:
+            at_s = self._world.house.now_s
+            self.controller.watch.note("in force", f"t={at_s:.1f} {limits_w:.0f} W, cap {cap_w:.0f} W")
+        self._limits_w = limits_w
 
     def violations(self) -> list[str]:
         """Return what was done against the rules since the start, one sentence each."""

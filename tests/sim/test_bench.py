@@ -1,0 +1,219 @@
+"""The bench measures what it says, repeats itself, and does not overlook a broken rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from opendtu_dcload.cli import main
+from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.errors import ConfigError
+from opendtu_dcload.sim.bench import AnyCell, select
+from opendtu_dcload.sim.bench_report import HEAD, rows
+from opendtu_dcload.sim.cases import CASES
+from opendtu_dcload.sim.cells import STEP_W, BenchError, Cell, StepCell, response
+from opendtu_dcload.sim.cost import Cost
+from opendtu_dcload.sim.pilots import PILOTS, Ours
+from opendtu_dcload.sim.plants import PLANTS
+from opendtu_dcload.sim.world import World
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- bench: begin -->\n```\n", "\n```\n<!-- bench: end -->"
+
+
+def run(cells: list[AnyCell]) -> dict[AnyCell, Cost]:
+    return {cell: cell.run() for cell in cells}
+
+
+# ---- a run
+
+
+@pytest.mark.parametrize("cell", [Cell("hms", "noise", "ours", 3), StepCell("one", "omniscient", 3)], ids=str)
+def test_the_same_cell_gives_the_same_figures(cell):
+    assert cell.run() == cell.run()
+
+
+def test_another_seed_gives_other_figures():
+    assert Cell("hms", "hob 60 s", "omniscient", 1).run() != Cell("hms", "hob 60 s", "omniscient", 2).run()
+
+
+class Idle:
+    """Leaves the inverters as they are: at rated power."""
+
+    def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
+        pass
+
+    def step(self) -> None:
+        pass
+
+
+def test_a_controller_that_does_nothing_is_charged_for_what_flows(monkeypatch):
+    monkeypatch.setitem(PILOTS, "idle", Idle)
+    cost = Cell("hms", "hob 60 s", "idle", 1).run()
+    hours = 1500 / 3600
+    assert cost.hours == hours
+    assert cost.commands == 0
+    assert cost.exported_wh == pytest.approx(hours * (1200 * 0.985 - (150 + 1050) / 2), rel=0.03)
+    assert cost.avoidable_wh == pytest.approx(0, abs=1)
+    assert cost.over_50_w_s == pytest.approx(1500, abs=1)
+
+
+# ---- the step test
+
+
+def test_settling_and_overshoot_of_a_response_drawn_by_hand():
+    falling = [(0.1 * n, -STEP_W) for n in range(40)]
+    beyond = [(4 + 0.1 * n, 100.0) for n in range(20)]
+    rest = [(6 + 0.1 * n, 10.0) for n in range(500)]
+    found = response(falling + beyond + rest)
+    assert found.settling_s == pytest.approx(5.9)
+    assert found.overshoot_pct == pytest.approx(100 * 90 / STEP_W)
+
+
+def test_a_plant_that_never_follows_settles_never_and_does_not_overshoot():
+    found = response([(0.1 * n, -STEP_W) for n in range(600)])
+    assert found.settling_s == pytest.approx(59.9)
+    assert found.overshoot_pct == 0
+
+
+def test_what_knows_everything_settles_within_dead_time_and_ramp():
+    down, up = (getattr(StepCell("one", "omniscient", 1).run(), name) for name in ("down", "up"))
+    assert 1.4 < down.settling_s < 8
+    assert 1.4 < up.settling_s < 8
+    assert max(down.overshoot_pct, up.overshoot_pct) < 1
+
+
+# ---- a broken rule
+
+
+def nothing(*_: object) -> None:
+    pass
+
+
+def persistent(ours: Ours, world: World) -> None:
+    serial = world.dtus[0].serials[0]
+    if not world.dtus[0].counters.persistent:
+        world.dtus[0].post_limit(serial, 2, 50)
+
+
+def repeated(ours: Ours, world: World) -> None:
+    dtu = world.dtus[0]
+    if dtu.in_flight_w(dtu.serials[0]) is not None:
+        dtu.post_limit(dtu.serials[0], 0, 300)
+
+
+def posted(limit_w: float) -> Callable[[Ours, World], None]:
+    def post(ours: Ours, world: World) -> None:
+        ours.controller.posted(SetLimit(world.dtus[0].serials[0], limit_w), world.house.now_s)
+
+    return post
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "cap_w", "told"),
+    [
+        pytest.param(persistent, 1200, "persistent", id="a persistent limit"),
+        pytest.param(repeated, 1200, "pending", id="a raise while another limit is on its way"),
+        pytest.param(posted(5), 1200, "range", id="less than the minimum"),
+        pytest.param(posted(450), 1200, "range", id="more than rated"),
+        pytest.param(posted(400), 300, "cap", id="more than the cap leaves"),
+        pytest.param(posted(100), 1200, "repeat", id="the same value again"),
+        pytest.param(nothing, 60, None, id="none, and a cap that the limits at the start exceed"),
+    ],
+)
+def test_a_broken_rule_is_an_error_that_names_rule_and_cell(monkeypatch, misdeed, cap_w, told):
+    class Wrong(Ours):
+        def __init__(self, world: World, minimum_w: float, _: float) -> None:
+            super().__init__(world, minimum_w, cap_w)
+            self.world = world
+
+        def step(self) -> None:
+            super().step()
+            if self.world.house.now_s > 100:
+                misdeed(self, self.world)
+
+    monkeypatch.setitem(PILOTS, "wrong", Wrong)
+    cell = Cell("hms", "noise", "wrong", 1)
+    if told is None:
+        cell.run()
+        return
+    with pytest.raises(BenchError, match=f"hms, noise, seed 1: .*{told}"):
+        cell.run()
+
+
+# ---- selection and table
+
+
+def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every_plant():
+    chosen = {(cell.plant, cell.case, cell.controller) for cell in select()}
+    for controller in PILOTS:
+        assert {("one", "step 500 W", controller)} <= chosen
+        assert {(plant, case, controller) for plant in ("hms", "hm", "mixed") for case in CASES} <= chosen
+        assert {(plant, "step 500 W", controller) for plant in PLANTS} <= chosen
+
+
+@pytest.mark.parametrize(
+    ("only", "controllers", "told"),
+    [
+        pytest.param("nothing", "", "--only: no plant/case matches 'nothing'", id="no such case"),
+        pytest.param("", "ours,magic", "--controllers: 'magic' is not known; write some of: ours,", id="no such"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_explained(only, controllers, told):
+    with pytest.raises(ConfigError) as wrong:
+        select(only, controllers)
+    assert told in wrong.value.problems[0]
+
+
+def test_the_columns_stand_below_their_heads_and_seeds_are_averaged():
+    cost = Cost(exported_wh=10, avoidable_wh=5, ideal_wh=12.5, commands=100, over_50_w_s=60, hours=2)
+    lines = rows({Cell("hms", "noise", "ours", seed): cost for seed in (1, 2)})
+    assert lines == [
+        "hms    noise       ours         10.00    5.00   25.00   2.00        50    60.0",
+        "hms    = synthetic ours         10.00    5.00   25.00   2.00        50    60.0",
+    ]
+    first, second = HEAD.splitlines()
+    for head, unit, value in (
+        ("export", "Wh", "10.00"),
+        ("import", "Wh", "5.00"),
+        ("commands", "per h", "50"),
+        ("> 50 W", "s", "60.0"),
+    ):
+        end = lines[0].find(f" {value}") + len(value) + 1
+        assert first[:end].endswith(head)
+        assert second[:end].endswith(unit)
+
+
+def test_the_command_prints_json_with_what_was_asked_for(capsys):
+    assert main(["bench", "--only", "one/", "--controllers", "omniscient", "--phases", "2", "--json"]) == 0
+    cells = json.loads(capsys.readouterr().out)
+    assert [(c["plant"], c["case"], c["controller"], c["seed"]) for c in cells] == [
+        ("one", "step 500 W", "omniscient", 1),
+        ("one", "step 500 W", "omniscient", 2),
+    ]
+    assert all(c["waste_wh"] == 2 * c["exported_wh"] + c["avoidable_wh"] > 0 for c in cells)
+
+
+# ---- the README
+
+
+def readme_table() -> list[str]:
+    text = README.read_text(encoding="utf-8")
+    return text[text.index(BEGIN) + len(BEGIN) : text.index(END)].splitlines()
+
+
+def test_the_table_in_the_readme_has_all_lines():
+    table = [line[:30] for line in readme_table()]
+    assert table[:2] == [line[:30] for line in HEAD.splitlines()]
+    assert table[2:] == [line[:30] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
+
+
+@pytest.mark.parametrize("only", ["hms/noise", "hms/hob 30 s", "hm/levels", "mixed/ramps", "one/"])
+def test_the_table_in_the_readme_is_what_the_program_prints(only):
+    # A part of it, chosen for being quick: the rest comes from the same command at the same time.
+    lines = [line for line in rows(run(select(only))) if " = " not in line]
+    missing = [line for line in lines if line not in readme_table()]
+    assert not missing, "run `opendtu-dcload bench` and put its table into the README"
