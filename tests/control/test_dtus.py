@@ -11,7 +11,8 @@ from opendtu_dcload.control.dtu import NOTES, DtuSettings
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import SetLimit
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading, Reason
-from tests.control.plant import SLACK_W, Plant, make_plant, models_of
+from opendtu_dcload.sim.watch import SLACK_W
+from tests.control.plant import Plant, make_plant, models_of
 
 LEFT, RIGHT = "left", "right"
 CAP_W = 800.0

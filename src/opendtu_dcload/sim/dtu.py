@@ -194,18 +194,19 @@ class SimDtu:
 
     def in_flight_w(self, serial: str) -> float | None:
         """Return the last limit that was posted and has not arrived, in W; None = there is none."""
-        on_air = self._on_air if self._on_air and self._on_air.sent >= 0 else None
-        limits = [c for c in (on_air, *self._queue) if c and c.serial == serial and c.kind == "limit"]
+        limits = [command for command in self._radio_of[serial].in_flight(serial) if command.sent >= 0]
         return self._limit_w(limits[-1]) if limits else None
 
     def is_waiting(self, serial: str) -> bool:
         """Tell whether a limit waits for the radio: until it goes out, another one may take its place."""
-        return any(c.serial == serial and c.kind == "limit" for c in self._queue)
+        return self._radio_of[serial].has_waiting(serial, "limit")
 
     @property
-    def radio_free_s(self) -> float:
-        """Return when the radio has done with what is on air."""
-        return self._free_at_s if self._on_air else self.house.now_s
+    def radios(self) -> list[tuple[float, list[str]]]:
+        """Return of each radio when it has done with what is on air, and the serials of its inverters."""
+        now_s = self.house.now_s
+        shared = [(radio, [s for s in self.serials if self._radio_of[s] is radio]) for radio in self._radios]
+        return [(radio.free_at_s if radio.on_air else now_s, serials) for radio, serials in shared]
 
     def _limit_w(self, command: Command) -> float:
         rated_w = self.house.inverters[command.serial].model.rated_w

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import InverterModel
 from opendtu_dcload.sim.world import World
 
@@ -31,18 +30,29 @@ class Omniscient:
         self._cap_w = cap_w
 
     def step(self) -> None:
-        """Give each DTU whose radio can take it the one limit that brings the plant closest to the load."""
+        """Give the radios that can take it the limits that bring the plant closest to the load, one each at most."""
+        world = self._world
         final_w = {serial: self._final_w(serial) for serial in self._models}
-        wanted_w = min(max(self._world.house.grid_w + self._world.house.output_w, 0.0), self._cap_w)
-        for dtu in sorted(self._world.dtus, key=lambda dtu: dtu.radio_free_s):
-            missing_w = wanted_w - sum(final_w.values())
-            serials = [s for s in dtu.serials if dtu.is_waiting(s)]
-            if not serials and dtu.radio_free_s <= self._world.house.now_s + SAMPLE_S:
-                serials = dtu.serials
-            if abs(missing_w) >= WORTH_W and (serial := self._fittest(serials, final_w, missing_w)):
-                room_w = self._room_w(serial, final_w[serial], missing_w)
-                final_w[serial] += math.copysign(min(abs(missing_w), room_w), missing_w)
-                self._post(dtu, serial, final_w[serial])
+        missing_w = min(world.house.load_at(world.house.now_s), self._cap_w) - sum(final_w.values())
+        open_to = [
+            serials
+            for dtu in world.dtus
+            for free_s, all_serials in dtu.radios
+            if (serials := self._open_to(free_s, all_serials))
+        ]
+        while abs(missing_w) >= WORTH_W:
+            serial = self._fittest([s for serials in open_to for s in serials], final_w, missing_w)
+            if serial is None:
+                return
+            change_w = math.copysign(min(abs(missing_w), self._room_w(serial, final_w[serial], missing_w)), missing_w)
+            self._post(serial, final_w[serial] + change_w)
+            missing_w -= change_w
+            open_to = [serials for serials in open_to if serial not in serials]
+
+    def _open_to(self, free_s: float, serials: list[str]) -> list[str]:
+        """Return the inverters that a radio may be given a limit for now: those that wait, or any if it is idle."""
+        waiting = [s for s in serials if self._world.dtu_of(s).is_waiting(s)]
+        return waiting or (serials if free_s <= self._world.house.now_s + SAMPLE_S else [])
 
     def _final_w(self, serial: str) -> float:
         in_flight_w = self._world.dtu_of(serial).in_flight_w(serial)
@@ -59,9 +69,10 @@ class Omniscient:
         best = min(enough, key=room_w.__getitem__) if enough else max(serials, key=room_w.__getitem__, default=None)
         return best if best is not None and room_w[best] >= WORTH_W else None
 
-    def _post(self, dtu: SimDtu, serial: str, output_w: float) -> None:
+    def _post(self, serial: str, output_w: float) -> None:
         limit_w = limit_for(self._models[serial], output_w)
-        dtu.post_limit(serial, 0, round(min(max(limit_w, self._minimum_w), self._models[serial].rated_w), 1))
+        limit_w = round(min(max(limit_w, self._minimum_w), self._models[serial].rated_w), 1)
+        self._world.dtu_of(serial).post_limit(serial, 0, limit_w)
 
 
 def limit_for(model: InverterModel, output_w: float) -> float:

@@ -25,10 +25,10 @@ class Ours:
 
     def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
         self._world = world
-        units = [unit_of(model, minimum_w) for model in world.house.models]
+        units = [unit_of(model, minimum_w, world.dtu_of(model.serial).name) for model in world.house.models]
         self.controller = WatchedController(Settings(max_feed_in_w=cap_w), units, world.house.now_s)
         self._limits_w = math.inf
-        self._run = Run(world.house, world.dtus[0], self.controller)
+        self._run = Run(world, self.controller)
 
     def step(self) -> None:
         """Decide on what is known now."""

@@ -46,8 +46,13 @@ class BenchPlant:
     def world(self, load_w: list[float], seed: int) -> World:
         """Return house and DTUs at time 0; the seed sets meter phase, lost packets and dead times."""
         house = House(load_w, self.models, seed=seed, cap_w=self.rated_w)
-        serials = [[model.serial for model in models] for models in self.dtus]
-        return World(house, [SimDtu(house, serials=s, seed=seed + n) for n, s in enumerate(serials)])
+        return World(
+            house,
+            [
+                SimDtu(house, name=f"dtu{number}", serials=[model.serial for model in models], seed=seed + number)
+                for number, models in enumerate(self.dtus)
+            ],
+        )
 
 
 def _hms(prefix: str, number: int, rated_w: float, inputs: int = 1) -> InverterModel:

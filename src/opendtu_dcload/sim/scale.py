@@ -58,9 +58,9 @@ class ScaleCell:
         plant = many(self.inverters)
         load_w = [w * self.inverters / 3 for w in CASES["levels"].load_w(1)[:PLAYED_S]]
         world = plant.world(load_w, 1)
-        units = [unit_of(model, plant.minimum_w) for model in plant.models]
+        units = [unit_of(model, plant.minimum_w, world.dtu_of(model.serial).name) for model in plant.models]
         controller = _TimedController(Settings(max_feed_in_w=plant.rated_w), units, 0.0)
-        run = Run(world.house, world.dtus[0], controller)
+        run = Run(world, controller)
         while world.house.now_s < PLAYED_S:
             run.step()
         return controller.cpu_s * 3600 / PLAYED_S
