@@ -13,11 +13,12 @@ from opendtu_dcload.control.policy import SetLimit
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.bench import AnyCell, select
 from opendtu_dcload.sim.bench_report import HEAD, rows
-from opendtu_dcload.sim.cases import CASES
+from opendtu_dcload.sim.cases import CASES, Kind
 from opendtu_dcload.sim.cells import STEP_W, BenchError, Cell, StepCell, response
 from opendtu_dcload.sim.cost import Cost
-from opendtu_dcload.sim.pilots import PILOTS, Ours
+from opendtu_dcload.sim.pilots import BUDGETED, CONTROLLERS, PILOTS, Ours
 from opendtu_dcload.sim.plants import PLANTS
+from opendtu_dcload.sim.scale import Cpu, bare_get_cpu_s, decisions_cpu_s
 from opendtu_dcload.sim.world import World
 
 README = Path(__file__).parents[2] / "README.md"
@@ -149,10 +150,12 @@ def test_a_broken_rule_is_an_error_that_names_rule_and_cell(monkeypatch, misdeed
 
 def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every_plant():
     chosen = {(cell.plant, cell.case, cell.controller) for cell in select()}
-    for controller in PILOTS:
-        assert {("one", "step 500 W", controller)} <= chosen
+    for controller in CONTROLLERS:
         assert {(plant, case, controller) for plant in ("hms", "hm", "mixed") for case in CASES} <= chosen
         assert {(plant, "step 500 W", controller) for plant in PLANTS} <= chosen
+    assert {
+        ("hms", case.name, name) for name in BUDGETED for case in CASES.values() if case.kind is Kind.TUNING
+    } <= chosen
 
 
 @pytest.mark.parametrize(
@@ -189,12 +192,23 @@ def test_the_columns_stand_below_their_heads_and_seeds_are_averaged():
 
 def test_the_command_prints_json_with_what_was_asked_for(capsys):
     assert main(["bench", "--only", "one/", "--controllers", "omniscient", "--phases", "2", "--json"]) == 0
-    cells = json.loads(capsys.readouterr().out)
+    cells = json.loads(capsys.readouterr().out)["cells"]
     assert [(c["plant"], c["case"], c["controller"], c["seed"]) for c in cells] == [
         ("one", "step 500 W", "omniscient", 1),
         ("one", "step 500 W", "omniscient", 2),
     ]
     assert all(c["waste_wh"] == 2 * c["exported_wh"] + c["avoidable_wh"] > 0 for c in cells)
+
+
+# ---- CPU
+
+
+def test_cpu_is_measured_and_told_per_inverter_and_against_the_bare_meter():
+    assert decisions_cpu_s(2) > 0
+    assert bare_get_cpu_s() > 0
+    lines = Cpu({3: 0.6, 10: 1.0}, 0.4).lines()
+    assert lines[2:4] == ["        3      0.60          0.200", "       10      1.00          0.100"]
+    assert lines[-1].endswith(" 2.5 x that.")
 
 
 # ---- the README

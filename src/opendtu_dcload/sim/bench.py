@@ -10,13 +10,16 @@ from fnmatch import fnmatch
 from multiprocessing import get_context
 
 from opendtu_dcload.errors import ConfigError
-from opendtu_dcload.sim.cases import CASES
+from opendtu_dcload.sim.cases import CASES, Kind
 from opendtu_dcload.sim.cells import Cell, StepCell
 from opendtu_dcload.sim.cost import Cost
-from opendtu_dcload.sim.pilots import PILOTS
+from opendtu_dcload.sim.pilots import BUDGETED, CONTROLLERS, PILOTS
 from opendtu_dcload.sim.plants import PLANTS
 
 AnyCell = Cell | StepCell
+
+BUDGETS_ON = ("hms", Kind.TUNING)
+"""Plant and cases that show what another command budget costs."""
 
 
 def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int = 20) -> list[AnyCell]:
@@ -25,13 +28,15 @@ def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int
     Raises:
         ConfigError: none does, or a controller is not known.
     """
-    names = controllers.split(",") if controllers else list(PILOTS)
+    names = controllers.split(",") if controllers else list(CONTROLLERS)
     if unknown := [name for name in names if name not in PILOTS]:
         raise ConfigError([f"--controllers: {unknown[0]!r} is not known; write some of: {','.join(PILOTS)}"])
     cells: list[AnyCell] = []
     for plant in PLANTS.values():
-        cases = CASES if plant.has_cases else ()
-        cells += [Cell(plant.name, c, name, s) for c in cases for name in names for s in range(1, seeds + 1)]
+        cases = CASES.values() if plant.has_cases else ()
+        for case in cases:
+            more = BUDGETED if not controllers and (plant.name, case.kind) == BUDGETS_ON else ()
+            cells += [Cell(plant.name, case.name, name, s) for name in (*names, *more) for s in range(1, seeds + 1)]
         cells += [StepCell(plant.name, name, phase) for name in names for phase in range(1, phases + 1)]
     chosen = [cell for cell in cells if fnmatch(f"{cell.plant}/{cell.case}", f"{only}*")]
     if not chosen:
@@ -46,13 +51,15 @@ def run_all(cells: Sequence[AnyCell], progress: Callable[[float], None]) -> dict
         BenchError: the controller broke a rule in one of them.
     """
     costs: dict[AnyCell, Cost] = {}
+    all_s = sum(cell.seconds for cell in cells)
     # A fresh interpreter per worker: a fork copies whatever threads and loops the caller has.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_ignore_interrupt) as pool:
         try:
-            cell_of = {pool.submit(cell.run): cell for cell in cells}
-            for number, done in enumerate(as_completed(cell_of), start=1):
+            # The longest first: so all processors end at about the same time.
+            cell_of = {pool.submit(cell.run): cell for cell in sorted(cells, key=lambda cell: -cell.seconds)}
+            for done in as_completed(cell_of):
                 costs[cell_of[done]] = done.result()
-                progress(number / len(cells))
+                progress(sum(cell.seconds for cell in costs) / all_s)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

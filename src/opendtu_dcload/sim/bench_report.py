@@ -1,4 +1,4 @@
-"""What `bench` prints: one table, or the same as JSON."""
+"""What `bench` prints: one table and, of the whole bench, the CPU that decisions take; or the same as JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from opendtu_dcload.sim.cells import Cell
 from opendtu_dcload.sim.cost import Cost, Response, total
 from opendtu_dcload.sim.plants import PLANTS
 from opendtu_dcload.sim.report import progress_bar
+from opendtu_dcload.sim.scale import measure
 
 HEAD = """\
 plant  case        controller  export  import   waste  waste  commands  > 50 W  settled in  overshoot
@@ -28,7 +29,11 @@ def print_bench(only: str, controllers: str, *, seeds: int, phases: int, is_json
     cells = select(only, controllers, seeds=seeds, phases=phases)
     with progress_bar() as progress:
         costs = run_all(cells, progress)
-    print(as_json(costs) if is_json else "\n".join([HEAD, *rows(costs)]))
+    cpu = None if only or controllers else measure()
+    if is_json:
+        print(json.dumps({"cells": as_records(costs), "cpu": cpu and asdict(cpu)}, indent=1))
+    else:
+        print("\n".join([HEAD, *rows(costs), *(["", *cpu.lines()] if cpu else [])]))
     return 0
 
 
@@ -64,11 +69,11 @@ def _pair(down: Response | None, up: Response | None, name: str) -> str:
     return f"{getattr(down, name):.1f}/{getattr(up, name):.1f}" if down and up else ""
 
 
-def as_json(costs: Mapping[AnyCell, Cost]) -> str:
+def as_records(costs: Mapping[AnyCell, Cost]) -> list[dict[str, object]]:
     """Return every cell with its figures."""
-    return json.dumps([asdict(cell) | _figures(cost) for cell, cost in costs.items()], indent=1)
-
-
-def _figures(cost: Cost) -> dict[str, object]:
-    more = {"waste_wh": cost.waste_wh, "waste_over_j0": cost.ratio, "commands_per_h": cost.commands_per_h}
-    return asdict(cost) | more
+    return [
+        asdict(cell)
+        | asdict(cost)
+        | {"waste_wh": cost.waste_wh, "waste_over_j0": cost.ratio, "commands_per_h": cost.commands_per_h}
+        for cell, cost in costs.items()
+    ]

@@ -38,6 +38,11 @@ class Case:
     kind: Kind
     _make: Callable[[random.Random], list[float]]
 
+    @property
+    def seconds(self) -> int:
+        """Return how long it lasts."""
+        return SYNTHETIC_S if self.kind is Kind.SYNTHETIC else WINDOW_S
+
     def load_w(self, seed: int) -> list[float]:
         """Return the load in W, one value per second, the first 300 s of which are not counted."""
         return self._make(random.Random(f"{self.name} {seed}"))

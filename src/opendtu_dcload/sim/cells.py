@@ -43,6 +43,11 @@ class Cell:
     controller: str
     seed: int
 
+    @property
+    def seconds(self) -> int:
+        """Return how long it lasts on virtual time."""
+        return CASES[self.case].seconds
+
     def run(self) -> Cost:
         """Play it and return what it cost from 300 s on.
 
@@ -68,6 +73,11 @@ class StepCell:
     controller: str
     seed: int
     case: str = "step 500 W"
+
+    @property
+    def seconds(self) -> int:
+        """Return how long it lasts on virtual time."""
+        return SKIPPED_S + 2 * DWELL_S
 
     def run(self) -> Cost:
         """Play it and return what the two steps cost, from 20 s before the first to 60 s after the second.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from opendtu_dcload.control.controller import Settings
+from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.sim.omniscient import Omniscient
 from opendtu_dcload.sim.simulate import Run, unit_of
 from opendtu_dcload.sim.watch import SLACK_W, WatchedController
@@ -21,12 +23,17 @@ class Pilot(Protocol):
 
 
 class Ours:
-    """The real controller, watched."""
+    """The real controller, watched; `commands_per_hour` is what each DTU may be given, None = the default."""
 
-    def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
+    def __init__(self, world: World, minimum_w: float, cap_w: float, commands_per_hour: int | None = None) -> None:
         self._world = world
+        dtus = (
+            {}
+            if commands_per_hour is None
+            else dict.fromkeys((dtu.name for dtu in world.dtus), DtuSettings(max_commands_per_hour=commands_per_hour))
+        )
         units = [unit_of(model, minimum_w, world.dtu_of(model.serial).name) for model in world.house.models]
-        self.controller = WatchedController(Settings(max_feed_in_w=cap_w), units, world.house.now_s)
+        self.controller = WatchedController(Settings(max_feed_in_w=cap_w, dtus=dtus), units, world.house.now_s)
         self._limits_w = math.inf
         self._run = Run(world, self.controller)
 
@@ -51,5 +58,13 @@ class Ours:
         return wrong
 
 
-PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {"ours": Ours, "omniscient": Omniscient}
-"""By name, in the order of the table; made from world, lowest limit of each inverter in W, and cap in W."""
+CONTROLLERS = ("ours", "omniscient")
+"""Those that are compared, in the order of the table."""
+BUDGETED: Mapping[str, int] = {f"ours {budget}/h": budget for budget in (60, 120, 300, 600)}
+"""The real controller with other budgets than the default one, in commands per hour."""
+PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
+    "ours": Ours,
+    "omniscient": Omniscient,
+    **{name: partial(Ours, commands_per_hour=budget) for name, budget in BUDGETED.items()},
+}
+"""All by name; made from world, lowest limit of each inverter in W, and cap in W."""

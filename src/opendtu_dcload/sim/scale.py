@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ COUNTS = (1, 3, 10, 40)
 """40 inverters are what four DTUs can hold."""
 PLAYED_S = 900
 GETS = 500
+SECONDS_PER_H = 3600
 
 
 class _TimedController(Controller):
@@ -48,22 +49,41 @@ class _TimedController(Controller):
 
 
 @dataclass(frozen=True, slots=True)
-class ScaleCell:
-    """The controller with a number of HMS-400, the load in proportion."""
+class Cpu:
+    """What was measured."""
 
-    inverters: int
+    decisions_s: Mapping[int, float]
+    """CPU time in s of one simulated hour's decisions, by number of inverters."""
+    meter_s: float
+    """CPU time in s of asking the meter once a second for an hour, with nothing but aiohttp."""
 
-    def run(self) -> float:
-        """Return the CPU time of one simulated hour's decisions, in s."""
-        plant = many(self.inverters)
-        load_w = [w * self.inverters / 3 for w in CASES["levels"].load_w(1)[:PLAYED_S]]
-        world = plant.world(load_w, 1)
-        units = [unit_of(model, plant.minimum_w, world.dtu_of(model.serial).name) for model in plant.models]
-        controller = _TimedController(Settings(max_feed_in_w=plant.rated_w), units, 0.0)
-        run = Run(world, controller)
-        while world.house.now_s < PLAYED_S:
-            run.step()
-        return controller.cpu_s * 3600 / PLAYED_S
+    def lines(self) -> list[str]:
+        """Return it for reading."""
+        return [
+            "CPU of our decisions (differs from run to run)",
+            "inverters   s per h   per inverter",
+            *(f"{count:9} {cpu_s:9.2f} {cpu_s / count:14.3f}" for count, cpu_s in self.decisions_s.items()),
+            f"Asking the meter once a second with bare aiohttp takes {self.meter_s:.2f} s per h,",
+            f"with the decisions for three inverters {1 + self.decisions_s[3] / self.meter_s:.1f} x that.",
+        ]
+
+
+def measure() -> Cpu:
+    """Measure it, which takes some seconds."""
+    return Cpu({count: decisions_cpu_s(count) for count in COUNTS}, bare_get_cpu_s() * SECONDS_PER_H)
+
+
+def decisions_cpu_s(inverters: int) -> float:
+    """Return the CPU time in s of one simulated hour's decisions, with so many HMS-400 and a load in proportion."""
+    plant = many(inverters)
+    load_w = [w * inverters / 3 for w in CASES["levels"].load_w(1)[:PLAYED_S]]
+    world = plant.world(load_w, 1)
+    units = [unit_of(model, plant.minimum_w, world.dtu_of(model.serial).name) for model in plant.models]
+    controller = _TimedController(Settings(max_feed_in_w=plant.rated_w), units, 0.0)
+    run = Run(world, controller)
+    while world.house.now_s < PLAYED_S:
+        run.step()
+    return controller.cpu_s * SECONDS_PER_H / PLAYED_S
 
 
 def bare_get_cpu_s() -> float:
