@@ -53,16 +53,15 @@ def run_all(cells: Sequence[AnyCell], progress: Callable[[float], None]) -> dict
     costs: dict[AnyCell, Cost] = {}
     all_s = sum(cell.seconds for cell in cells)
     # A fresh interpreter per worker: a fork copies whatever threads and loops the caller has.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_ignore_interrupt) as pool:
-        try:
-            # The longest first: so all processors end at about the same time.
-            cell_of = {pool.submit(cell.run): cell for cell in sorted(cells, key=lambda cell: -cell.seconds)}
-            for done in as_completed(cell_of):
-                costs[cell_of[done]] = done.result()
-                progress(sum(cell.seconds for cell in costs) / all_s)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_ignore_interrupt)
+    try:
+        # The longest first: so all processors end at about the same time.
+        cell_of = {pool.submit(cell.run): cell for cell in sorted(cells, key=lambda cell: -cell.seconds)}
+        for done in as_completed(cell_of):
+            costs[cell_of[done]] = done.result()
+            progress(sum(cell.seconds for cell in costs) / all_s)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return {cell: costs[cell] for cell in cells}
 
 
