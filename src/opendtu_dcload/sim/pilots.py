@@ -10,6 +10,7 @@ from typing import Protocol
 from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.sim.omniscient import Omniscient
+from opendtu_dcload.sim.peers import OnBattery, Original, ZeroExport
 from opendtu_dcload.sim.simulate import Run, unit_of
 from opendtu_dcload.sim.watch import SLACK_W, WatchedController
 from opendtu_dcload.sim.world import World
@@ -58,12 +59,15 @@ class Ours:
         return wrong
 
 
-CONTROLLERS = ("ours", "omniscient")
+CONTROLLERS = ("ours", "original", "zero export", "on battery", "omniscient")
 """Those that are compared, in the order of the table."""
 BUDGETED: Mapping[str, int] = {f"ours {budget}/h": budget for budget in (60, 120, 300, 600)}
 """The real controller with other budgets than the default one, in commands per hour."""
 PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
     "ours": Ours,
+    "original": Original,
+    "zero export": ZeroExport,
+    "on battery": OnBattery,
     "omniscient": Omniscient,
     **{name: partial(Ours, commands_per_hour=budget) for name, budget in BUDGETED.items()},
 }
