@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.set_defaults(start=_simulate)
 
     bench = commands.add_parser("bench", help="compare controllers on many loads and plants, on virtual time")
-    bench.add_argument("--only", default="", metavar="PATTERN", help="plant/case, such as 'hms/hob*'")
+    bench.add_argument(
+        "--only", default="", metavar="PATTERN", help="begin of plant/case or plant/kind, such as '*/tuning'"
+    )
     bench.add_argument("--controllers", default="", metavar="A,B", help="only these controllers")
     bench.add_argument("--seeds", type=_count, default=1, metavar="N", help="play each case with so many seeds")
     bench.add_argument("--phases", type=_count, default=20, metavar="N", help="play the step test so often")

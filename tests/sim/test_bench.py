@@ -158,6 +158,14 @@ def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every
     } <= chosen
 
 
+def test_cases_are_chosen_by_name_and_by_kind():
+    assert {cell.case for cell in select("hm/hob")} == {"hob 8 s", "hob 16 s", "hob 30 s", "hob 60 s"}
+    assert {cell.plant for cell in select("hm/")} == {"hm"}
+    chosen = select("*/check", "ours", seeds=2)
+    assert {cell.case for cell in chosen} == {case.name for case in CASES.values() if case.kind is Kind.CHECK}
+    assert {cell.seed for cell in chosen} == {1, 2}
+
+
 @pytest.mark.parametrize(
     ("only", "controllers", "told"),
     [
@@ -175,8 +183,8 @@ def test_the_columns_stand_below_their_heads_and_seeds_are_averaged():
     cost = Cost(exported_wh=10, avoidable_wh=5, ideal_wh=12.5, commands=100, over_50_w_s=60, hours=2)
     lines = rows({Cell("hms", "noise", "ours", seed): cost for seed in (1, 2)})
     assert lines == [
-        "hms    noise       ours         10.00    5.00   25.00   2.00        50    60.0",
-        "hms    = synthetic ours         10.00    5.00   25.00   2.00        50    60.0",
+        "hms    noise       ours          10.00    5.00   25.00   2.00        50    60.0",
+        "hms    = synthetic ours          10.00    5.00   25.00   2.00        50    60.0",
     ]
     first, second = HEAD.splitlines()
     for head, unit, value in (
@@ -220,9 +228,9 @@ def readme_table() -> list[str]:
 
 
 def test_the_table_in_the_readme_has_all_lines():
-    table = [line[:30] for line in readme_table()]
-    assert table[:2] == [line[:30] for line in HEAD.splitlines()]
-    assert table[2:] == [line[:30] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
+    table = [line[:31] for line in readme_table()]
+    assert table[:2] == [line[:31] for line in HEAD.splitlines()]
+    assert table[2:] == [line[:31] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
 
 
 @pytest.mark.parametrize("only", ["hms/noise", "hms/hob 30 s", "hm/levels", "mixed/ramps", "one/"])

@@ -23,7 +23,7 @@ BUDGETS_ON = ("hms", Kind.TUNING)
 
 
 def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int = 20) -> list[AnyCell]:
-    """Return the cells whose "plant/case" begins as the pattern says, in the order of the table.
+    """Return the cells whose "plant/case" or "plant/kind" begins as the pattern says, in the order of the table.
 
     Raises:
         ConfigError: none does, or a controller is not known.
@@ -38,10 +38,15 @@ def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int
             more = BUDGETED if not controllers and (plant.name, case.kind) == BUDGETS_ON else ()
             cells += [Cell(plant.name, case.name, name, s) for name in (*names, *more) for s in range(1, seeds + 1)]
         cells += [StepCell(plant.name, name, phase) for name in names for phase in range(1, phases + 1)]
-    chosen = [cell for cell in cells if fnmatch(f"{cell.plant}/{cell.case}", f"{only}*")]
+    chosen = [cell for cell in cells if any(fnmatch(name, f"{only}*") for name in _names(cell))]
     if not chosen:
-        raise ConfigError([f"--only: no plant/case matches {only!r}; such as: hms/cassandra, hm/, */hob*, */step*"])
+        raise ConfigError([f"--only: no plant/case matches {only!r}; such as: hms/cassandra, hm/, */hob*, */tuning"])
     return chosen
+
+
+def _names(cell: AnyCell) -> tuple[str, ...]:
+    name = f"{cell.plant}/{cell.case}"
+    return (name, f"{cell.plant}/{CASES[cell.case].kind}") if isinstance(cell, Cell) else (name,)
 
 
 def run_all(cells: Sequence[AnyCell], progress: Callable[[float], None]) -> dict[AnyCell, Cost]:
