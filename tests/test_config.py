@@ -23,14 +23,14 @@ def test_the_least_that_commands_has_all_defaults():
     assert config.control.base_load_w is None
     assert config.dbus.meter_device_instance == 59
     assert config.inverters[0].min_power_w is None
-    assert config.opendtu.password is not None
-    assert config.opendtu.password.get_secret_value() == SECRET
+    assert config.dtus[0].password is not None
+    assert config.dtus[0].password.get_secret_value() == SECRET
 
 
 def test_reading_alone_needs_two_addresses_and_nothing_else():
     config = parse_config({"meter": {"host": "shelly"}, "opendtu": {"host": "opendtu"}})
     assert config.is_read_only
-    assert config.opendtu.password is None
+    assert config.dtus[0].password is None
     assert config.battery.min_voltage_v is None
 
 
@@ -68,7 +68,7 @@ def test_settings_cannot_be_changed_afterwards():
 
 def test_sections_can_be_put_together_without_a_file():
     parsed = parse_config(table())
-    built = Config(meter=parsed.meter, opendtu=parsed.opendtu, inverters=parsed.inverters, battery=parsed.battery)
+    built = Config(meter=parsed.meter, dtus=parsed.dtus, inverters=parsed.inverters, battery=parsed.battery)
     assert built == parsed
 
 

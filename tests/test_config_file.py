@@ -59,8 +59,8 @@ def test_a_file_from_any_editor_is_read(tmp_path: Path, start: str, line_end: st
     (tmp_path / "key").write_text(SECRET, encoding="utf-8")
     config = load_config(write(tmp_path, start + GOOD.replace("\n", line_end)), {})
     assert config.inverters[0].serial == SERIAL
-    assert config.opendtu.password is not None
-    assert config.opendtu.password.get_secret_value() == SECRET
+    assert config.dtus[0].password is not None
+    assert config.dtus[0].password.get_secret_value() == SECRET
 
 
 def test_a_missing_file_is_named_with_its_whole_path_and_how_to_make_one(
@@ -154,8 +154,8 @@ def login(**keys: str) -> dict[str, Any]:
 def test_a_password_file_is_looked_for_beside_the_configuration_and_loses_its_line_end(tmp_path: Path, ending: str):
     (tmp_path / "key").write_bytes(f"\ufeff {SECRET} {ending}".encode())
     config = parse_config(login(password_file="key"), tmp_path)
-    assert config.opendtu.password is not None
-    assert config.opendtu.password.get_secret_value() == f" {SECRET} "
+    assert config.dtus[0].password is not None
+    assert config.dtus[0].password.get_secret_value() == f" {SECRET} "
 
 
 def test_a_password_comes_from_the_environment():

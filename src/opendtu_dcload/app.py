@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import signal
 import time
@@ -11,7 +12,7 @@ import time
 import aiohttp
 
 from opendtu_dcload import __version__
-from opendtu_dcload.config import Config
+from opendtu_dcload.config import DEFAULT_DTU, Config, OpenDtuConfig
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
@@ -42,25 +43,30 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
     bus = resolve(config.dbus.bus) if config.dbus.enabled else None
     clock = time.monotonic
     state = State()
-    serials = [inverter.serial for inverter in config.inverters]
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        dtu = OpenDtu(config.opendtu, session, serials, clock)
-        poller = DtuPoller(config.opendtu, dtu, state, serials, dtu_silent_s(config), clock)
-        loop = ControlLoop(config, state, dtu, poller.posted, clock, dry_run=dry_run)
+        dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
+        pollers = {
+            dtu.name: DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
+            for dtu in config.dtus
+        }
+        loop = ControlLoop(config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run)
         stack.push_async_callback(loop.leave)
-        log.info("opendtu-dcload %s: meter %s, DTU %s", __version__, config.meter.host, config.opendtu.host)
+        where = ", ".join(f"{dtu.label} {dtu.host}" for dtu in config.dtus)
+        log.info("opendtu-dcload %s: meter %s, %s", __version__, config.meter.host, where)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")
                 meter = ShellyMeter(config.meter, session, clock)
                 every_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
                 tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
-                tasks.create_task(poller.run(), name="DTU")
+                for name, poller in pollers.items():
+                    tasks.create_task(poller.run(), name=f"DTU {name}")
                 tasks.create_task(loop.run(), name="control")
                 if config.is_read_only:
-                    tasks.create_task(_offer_inverters(poller, state), name="offer")
+                    for dtu in config.dtus:
+                        tasks.create_task(_offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
                 if bus is not None:
                     _start_services(tasks, config, state, bus)
                 if live:
@@ -86,15 +92,17 @@ async def _stop_when(stop: asyncio.Event) -> None:
 def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress) -> None:
     clock = time.monotonic
     for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
+        dtu = config.dtu_of(inverter)
         inverter_service = InverterService(
             inverter.serial,
             instance,
             state,
             bus,
             __version__,
-            config.opendtu.host,
-            stale_after_s(config),
+            dtu.host,
+            stale_after_s(config, dtu),
             clock,
+            dtu=dtu.name,
             name=inverter.name,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
@@ -112,17 +120,16 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
     tasks.create_task(meter_service.run(), name="D-Bus meter")
 
 
-def inverter_blocks(known: tuple[KnownInverter, ...]) -> str:
-    """Return the `[[inverter]]` blocks of what the DTU knows, ready to paste."""
-    return "\n".join(f'[[inverter]]\nserial = "{inverter.serial}"  # {inverter.name}' for inverter in known)
+def inverter_blocks(known: tuple[KnownInverter, ...], dtu: OpenDtuConfig) -> str:
+    """Return the `[[inverter]]` blocks of what a DTU knows, ready to paste."""
+    belongs = "" if dtu.name == DEFAULT_DTU else f"opendtu = {json.dumps(dtu.name, ensure_ascii=False)}\n"
+    return "\n".join(f'[[inverter]]\n{belongs}serial = "{inverter.serial}"  # {inverter.name}' for inverter in known)
 
 
-async def _offer_inverters(poller: DtuPoller, state: State) -> None:
+async def _offer_inverters(dtu: OpenDtuConfig, poller: DtuPoller, state: State) -> None:
     with state.listen() as changed:
         while poller.known is None:
             await changed.wait()
             changed.clear()
-    if poller.known:
-        log.info("no inverter is listed, so nothing is set. The DTU knows these:\n%s", inverter_blocks(poller.known))
-    else:
-        log.info("no inverter is listed, so nothing is set, and the DTU knows none either: add them there first")
+    blocks = inverter_blocks(poller.known, dtu) or "none: add them there first"
+    log.info("no inverter is listed, so nothing is set. The %s knows these:\n%s", dtu.label, blocks)

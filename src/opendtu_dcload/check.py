@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
 from opendtu_dcload.app import inverter_blocks
-from opendtu_dcload.config import Config
+from opendtu_dcload.config import Config, OpenDtuConfig
 from opendtu_dcload.control.loop import unit_of
 from opendtu_dcload.devices.opendtu import InverterSettings, LiveData, OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
@@ -42,12 +43,12 @@ class Findings:
 
 
 async def check(config: Config) -> int:
-    """Probe meter and DTU and print what was found; return the number of problems."""
+    """Probe meter and DTUs and print what was found; return the number of problems."""
     findings = Findings()
     async with aiohttp.ClientSession() as session:
         await _check_meter(ShellyMeter(config.meter, session), findings)
-        serials = [inverter.serial for inverter in config.inverters]
-        await _check_dtu(config, OpenDtu(config.opendtu, session, serials), findings)
+        for dtu in config.dtus:
+            await _check_dtu(config, dtu, OpenDtu(dtu, session, config.serials_of(dtu)), findings)
     findings.note(NO_RELAY)
     return findings.problems
 
@@ -69,29 +70,29 @@ async def _check_meter(meter: ShellyMeter, findings: Findings) -> None:
         findings.good(f"grid {abs(reading.power_w):.0f} W {direction}, answered in {took_ms:.0f} ms")
 
 
-async def _check_dtu(config: Config, dtu: OpenDtu, findings: Findings) -> None:
+async def _check_dtu(config: Config, asked: OpenDtuConfig, dtu: OpenDtu, findings: Findings) -> None:
+    name = f"Open{asked.label}"
     try:
         status = await dtu.system()
-        findings.good(f"OpenDTU firmware {status.firmware or 'unknown'}, up {(status.uptime_s or 0) / 3600:.1f} h")
-        live = await dtu.live([inverter.serial for inverter in config.inverters])
+        findings.good(f"{name} firmware {status.firmware or 'unknown'}, up {(status.uptime_s or 0) / 3600:.1f} h")
+        live = await dtu.live(config.serials_of(asked))
         limits = await dtu.limits()
     except DeviceError as err:
         findings.bad(str(err))
         return
     if not live.is_clock_set:
-        findings.bad("OpenDTU's clock is not set, so it polls no inverter: check its NTP settings")
-    if config.opendtu.password is not None:
+        findings.bad(f"the clock of {name} is not set, so it polls no inverter: check its NTP settings")
+    if asked.password is not None:
         try:
             await dtu.check_password()
-            findings.good("OpenDTU accepts the password")
-            _check_settings(config, await dtu.settings(), findings)
+            findings.good(f"{name} accepts the password")
+            _check_settings(config.serials_of(asked), await dtu.settings(), findings)
         except DeviceError as err:
             findings.bad(str(err))
-    _check_inverters(config, live, limits, findings)
+    _check_inverters(config, asked, live, limits, findings)
 
 
-def _check_settings(config: Config, settings: list[InverterSettings], findings: Findings) -> None:
-    listed = {inverter.serial for inverter in config.inverters}
+def _check_settings(listed: Sequence[str], settings: list[InverterSettings], findings: Findings) -> None:
     for inverter in settings:
         if inverter.serial not in listed:
             continue
@@ -105,17 +106,21 @@ def _check_settings(config: Config, settings: list[InverterSettings], findings: 
                 findings.bad(f"inverter {inverter.serial}: OpenDTU {what}; allow it in its settings")
 
 
-def _check_inverters(config: Config, live: LiveData, limits: dict[str, LimitStatus], findings: Findings) -> None:
-    if config.is_read_only:
-        findings.note("no inverter is listed, so nothing will be set. The DTU knows these:")
-        print(inverter_blocks(live.known) or "(none: add them in OpenDTU first)")
-        return
-    for inverter in config.inverters:
+def _check_inverters(
+    config: Config, dtu: OpenDtuConfig, live: LiveData, limits: dict[str, LimitStatus], findings: Findings
+) -> None:
+    listed = [inverter for inverter in config.inverters if config.dtu_of(inverter) == dtu]
+    if not listed:
+        findings.note(f"no inverter is listed, so nothing will be set. The {dtu.label} knows these:")
+        print(inverter_blocks(live.known, dtu) or "(none: add them in OpenDTU first)")
+    for inverter in listed:
         status, limit = live.inverters.get(inverter.serial), limits.get(inverter.serial)
         if status is None or limit is None:
-            findings.bad(f"inverter {inverter.serial} is not known to the DTU: add it there or correct the serial")
+            findings.bad(
+                f"inverter {inverter.serial} is not known to the {dtu.label}: add it there or correct the serial"
+            )
             continue
-        unit = unit_of(inverter, limit.rated_w)
+        unit = unit_of(inverter, dtu.name, limit.rated_w)
         rated = f"{limit.rated_w:.0f} W rated" if limit.rated_w else "rated power not known yet"
         now = "unknown" if limit.limit_pct is None else f"{limit.limit_pct:.1f} %"
         findings.good(

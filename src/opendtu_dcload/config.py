@@ -6,7 +6,7 @@ Powers are in W, import from the grid positive. None means "not given"; what the
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -158,6 +158,8 @@ class InverterConfig(Section):
         description='the 12 digits that OpenDTU shows, in quotes, such as "116190001234"'
     )
     """12 hex digits, lower case."""
+    opendtu: Label | None = Field(None, description="the name of its DTU in quotes")
+    """None = there is only one; `Config.dtu_of` has both cases resolved."""
     name: Label | None = Field(None, description="a name in quotes")
     """None = the name it has in OpenDTU."""
     min_power_w: Annotated[float | None, Field(ge=5, le=500)] = None
@@ -175,6 +177,8 @@ class ControlConfig(Section):
     """Grid power to hold, import positive."""
     max_feed_in_w: Annotated[float, Field(ge=0, le=10000)] = 800.0
     """Legal cap on the sum of the inverters' AC output."""
+    priority: Literal["no-export", "balanced", "no-import"] = "balanced"
+    """What is rather avoided when not both can be."""
     base_load_w: Annotated[float | None, Field(ge=0, le=5000)] = None
     """Output to fall to while the meter is silent; None = the sum of the minima."""
     max_temperature_c: Annotated[float, Field(ge=30, le=90)] = 65.0
@@ -222,7 +226,8 @@ class Config(Section):
     """All settings, checked."""
 
     meter: MeterConfig
-    opendtu: OpenDtuConfig
+    dtus: tuple[OpenDtuConfig, ...] = Field(alias="opendtu")
+    """At least one; with several each has a name of its own."""
     inverters: tuple[InverterConfig, ...] = Field((), alias="inverter")
     control: ControlConfig = ControlConfig()
     battery: BatteryConfig = BatteryConfig()
@@ -234,6 +239,14 @@ class Config(Section):
         """Whether nothing may be commanded, because no inverter is listed."""
         return not self.inverters
 
+    def dtu_of(self, inverter: InverterConfig) -> OpenDtuConfig:
+        """Return the DTU that commands an inverter."""
+        return next(dtu for dtu in self.dtus if inverter.opendtu in {None, dtu.name})
+
+    def serials_of(self, dtu: OpenDtuConfig) -> tuple[str, ...]:
+        """Return the serials of the inverters that a DTU commands."""
+        return tuple(inverter.serial for inverter in self.inverters if self.dtu_of(inverter) == dtu)
+
     @property
     def device_instances(self) -> tuple[int, ...]:
         """VRM instances of the inverters in their order, as given or by position."""
@@ -243,16 +256,16 @@ class Config(Section):
         )
 
 
-_TABLES: dict[str, type[Section]] = {
+SECTIONS: Mapping[str, type[Section]] = {
     "meter": MeterConfig,
     "opendtu": OpenDtuConfig,
     "control": ControlConfig,
     "battery": BatteryConfig,
     "dbus": DbusConfig,
     "log": LogConfig,
+    "inverter": InverterConfig,
 }
-SECTIONS: Mapping[str, type[Section]] = _TABLES | {"inverter": InverterConfig}
-"""What may stand in the file; `inverter` as a list of tables."""
+"""What may stand in the file; `inverter` as a list of tables, `opendtu` as one table or a list."""
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -271,32 +284,35 @@ def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mappi
         ConfigError: With one line per mistake.
     """
     problems = [*config_words.unknown_sections(table, SECTIONS)]
-    sections: dict[str, Section | None] = {}
-    parts: dict[str, Part] = {}
-    for name, model in _TABLES.items():
-        raw = table.get(name, {})
-        if not isinstance(raw, dict):
-            problems.append(config_words.wrong_shape(name, raw))
-            continue
-        if issubclass(model, LoginSection):
-            raw = raw | config_source.read_password(name, raw, folder, environ, problems)
-        sections[name], parts[name] = _check_section(name, model, raw, problems)
-    listed = [
-        _check_section(f"inverter[#{number}]", InverterConfig, raw, problems)
-        for number, raw in enumerate(_listed_inverters(table, problems), start=1)
-    ]
-    problems += contradictions(parts, [part for _, part in listed], FIRST_INVERTER_INSTANCE)
+    sections: dict[str, list[Section | None]] = {name: [] for name in SECTIONS}
+    parts: dict[str, list[Part]] = {name: [] for name in SECTIONS}
+    for name, key, raw in _blocks(table, problems):
+        model = SECTIONS[name]
+        has_login = issubclass(model, LoginSection)
+        login = config_source.read_password(key, raw, folder, environ, problems) if has_login else {}
+        section, part = _check_section(key, model, raw | login, problems)
+        sections[name].append(section)
+        parts[name].append(part)
+    problems += contradictions(parts, FIRST_INVERTER_INSTANCE)
     if problems:
         raise ConfigError(problems)
-    return Config.model_validate({**sections, "inverters": tuple(inverter for inverter, _ in listed)})
+    lists = {name: tuple(sections.pop(name)) for name in ("opendtu", "inverter")}
+    return Config.model_validate({name: section for name, (section,) in sections.items()} | lists)
 
 
-def _listed_inverters(table: Mapping[str, Any], problems: list[str]) -> list[dict[str, Any]]:
-    listed = table.get("inverter", [])
-    if isinstance(listed, list) and all(isinstance(raw, dict) for raw in listed):
-        return listed
-    problems.append(config_words.wrong_shape("inverter", listed))
-    return [listed] if isinstance(listed, dict) else []
+def _blocks(table: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the name of each section with its key for messages and what is written in it."""
+    for name in SECTIONS:
+        written = table.get(name, [] if name == "inverter" else {})
+        may_be_list = name == "inverter" or (name == "opendtu" and written != [])
+        if may_be_list and isinstance(written, list) and all(isinstance(raw, dict) for raw in written):
+            yield from ((name, f"{name}[#{number}]", raw) for number, raw in enumerate(written, start=1))
+        elif isinstance(written, dict) and name != "inverter":
+            yield name, name, written
+        else:
+            problems.append(config_words.wrong_shape(name, written))
+            if isinstance(written, dict):  # its settings are looked at all the same
+                yield name, f"{name}[#1]", written
 
 
 def _check_section(

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from pydantic.fields import FieldInfo
 
-from opendtu_dcload.config_words import expected
+from opendtu_dcload.config_words import expected, heading, shown
 
+_PASSWORDS = ("password", "password_file", "password_env")
 _LADDER = ("meter_hold_s", "meter_ramp_s", "meter_minimum_s", "meter_off_s")
 _MAX_INVERTERS = 10  # OpenDTU cannot hold more
+_MAX_DTUS = 10  # more inverters than that have no device instances of their own by default
 
 
 class Part(NamedTuple):
@@ -37,15 +39,16 @@ class Part(NamedTuple):
         return f"{self.key}.{name} ({self.valid[name]:g}{default})"
 
 
-def contradictions(parts: Mapping[str, Part], inverters: Sequence[Part], first_instance: int) -> list[str]:
-    """Return one line per contradiction; sections that cannot be read at all are missing in `parts`."""
-    problems = [*_among_inverters(inverters, first_instance)]
-    if inverters:
-        problems += _needed_to_command(parts)
-    if "control" in parts:
-        problems += _in_control(parts["control"])
-    if "control" in parts and "meter" in parts:
-        problems += _not_above(parts["meter"], "poll_interval_s", parts["control"], "meter_hold_s")
+def contradictions(parts: Mapping[str, Sequence[Part]], first_instance: int) -> list[str]:
+    """Return one line per contradiction; of a section that cannot be read at all there is no part."""
+    dtus, inverters = parts["opendtu"], parts["inverter"]
+    problems = [*_among_inverters(inverters, first_instance), *_among_dtus(dtus), *_between(inverters, dtus)]
+    for battery in parts["battery"]:
+        problems += _needed_to_command(battery) if inverters else ()
+    for control in parts["control"]:
+        problems += _in_control(control)
+        for meter in parts["meter"]:
+            problems += _not_above(meter, "poll_interval_s", control, "meter_hold_s")
     return problems
 
 
@@ -61,23 +64,68 @@ def _in_control(control: Part) -> Iterator[str]:
             yield f"{control.shown(early)} must be shorter than {control.shown(late)}; change one of them"
 
 
-def _needed_to_command(parts: Mapping[str, Part]) -> Iterator[str]:
-    ways = ("password", "password_file", "password_env")
-    if "opendtu" in parts and not any(way in parts["opendtu"].given for way in ways):
-        yield (
-            "opendtu.password is missing, and OpenDTU takes no limit without it; "
-            "write its admin password below [opendtu], or its place as password_file or password_env"
-        )
-    if "battery" in parts and "min_voltage_v" not in parts["battery"].given:
+def _needed_to_command(battery: Part) -> Iterator[str]:
+    if "min_voltage_v" not in battery.given:
         yield (
             "battery.min_voltage_v is missing, and without it a battery could be drained; write below [battery] "
-            f"the voltage to power off at: {expected(parts['battery'].fields['min_voltage_v'])}"
+            f"the voltage to power off at: {expected(battery.fields['min_voltage_v'])}"
+        )
+
+
+def _among_dtus(dtus: Sequence[Part]) -> Iterator[str]:
+    if len(dtus) > _MAX_DTUS:
+        yield f"opendtu: {len(dtus)} are listed; {_MAX_DTUS} are possible, so remove some"
+    names: dict[str, str] = {}
+    hosts: dict[str, str] = {}
+    for dtu in dtus:
+        if len(dtus) > 1 and "name" not in dtu.given:
+            yield f"{dtu.key}.name is missing, and DTUs are told apart by it; write {expected(dtu.fields['name'])}"
+        elif dtu.has("name"):
+            first = names.setdefault(dtu.valid["name"], dtu.key)
+            if first != dtu.key:
+                yield f"{dtu.key}.name: {shown('name', dtu.valid['name'])} is that of {first} too; each needs its own"
+        if dtu.has("host"):
+            first = hosts.setdefault(dtu.valid["host"].lower().removesuffix(":80"), dtu.key)
+            if first != dtu.key:
+                yield f"{dtu.key}.host: {shown('host', dtu.valid['host'])} is that of {first} too; list each DTU once"
+
+
+def _between(inverters: Sequence[Part], dtus: Sequence[Part]) -> Iterator[str]:
+    is_only = len(dtus) == 1
+    names = {dtu.valid["name"]: dtu for dtu in dtus if dtu.has("name") and (is_only or "name" in dtu.given)}
+    has_names = len(names) == len(dtus) > 0
+    choices = ", ".join(f'"{name}"' for name in names)
+    owned: dict[str, list[Part]] = {dtu.key: [] for dtu in dtus}
+    for inverter in inverters:
+        name = inverter.valid.get("opendtu")
+        if name in names:
+            owned[names[name].key].append(inverter)
+        elif name is not None and has_names:
+            yield f"{inverter.key}.opendtu: {shown('opendtu', name)} is no DTU; write one of {choices}"
+        elif is_only:
+            owned[dtus[0].key].append(inverter)
+        elif has_names and "opendtu" not in inverter.given:
+            yield (
+                f"{inverter.key}.opendtu is missing, and there are several DTUs; "
+                f"write below [[inverter]] which one commands it: {choices}"
+            )
+    for dtu in dtus:
+        yield from _needed_for(
+            dtu, len(owned[dtu.key]), "" if is_only else f' with opendtu = "{dtu.valid.get("name")}"'
+        )
+
+
+def _needed_for(dtu: Part, count: int, where: str) -> Iterator[str]:
+    if count > _MAX_INVERTERS:
+        yield f"inverter: {count} are listed{where}; OpenDTU holds {_MAX_INVERTERS}, so remove some"
+    if count and not any(way in dtu.given for way in _PASSWORDS):
+        yield (
+            f"{dtu.key}.password is missing, and OpenDTU takes no limit without it; write its admin password "
+            f"below {heading(dtu.key)}, or its place as password_file or password_env"
         )
 
 
 def _among_inverters(inverters: Sequence[Part], first_instance: int) -> Iterator[str]:
-    if len(inverters) > _MAX_INVERTERS:
-        yield f"inverter: {len(inverters)} are listed; OpenDTU holds {_MAX_INVERTERS}, so remove some"
     serials: dict[str, str] = {}
     instances: dict[int, str] = {}
     for index, inverter in enumerate(inverters):

@@ -64,7 +64,8 @@ def wrong_shape(name: str, value: object) -> str:
 
 def heading(key: str) -> str:
     """Return how section `key` begins in the file."""
-    return "[[inverter]]" if key.startswith("inverter") else f"[{key}]"
+    name, is_listed, _ = key.partition("[#")
+    return f"[[{name}]]" if is_listed or name == "inverter" else f"[{name}]"
 
 
 def expected(field: FieldInfo) -> str:

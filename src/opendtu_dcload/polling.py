@@ -164,7 +164,7 @@ class DtuPoller:
             log.debug("%s", err)
             return not self._is_login_wrong
         if self._is_login_wrong:
-            log.info("%s accepts the password now", self._label)
+            log.info("Open%s accepts the password now", self._label)
         self._is_login_wrong = False
         return True
 

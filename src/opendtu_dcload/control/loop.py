@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
-from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
@@ -16,7 +16,7 @@ from opendtu_dcload.control.policy import Command, SetLimit
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
-from opendtu_dcload.model import Plan, Reason
+from opendtu_dcload.model import Plan, Priority, Reason
 from opendtu_dcload.state import State
 
 log = logging.getLogger(__name__)
@@ -49,14 +49,14 @@ LOGGED_AFTER_S = {
 """Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""
 
 
-def stale_after_s(config: Config) -> float:
-    """Return the age in s from which an inverter's values are stale: the DTU polls one inverter per interval."""
-    return 3 * max(len(config.inverters), 1) * config.opendtu.poll_interval_s + 5
+def stale_after_s(config: Config, dtu: OpenDtuConfig) -> float:
+    """Return the age in s from which values of a DTU's inverters are stale: it polls one inverter per interval."""
+    return 3 * max(len(config.serials_of(dtu)), 1) * dtu.poll_interval_s + 5
 
 
-def dtu_silent_s(config: Config) -> float:
-    """Return the time in s without a good answer after which the DTU is silent: two polls have failed."""
-    return max(15.0, 2 * config.opendtu.poll_interval_s + 5)
+def dtu_silent_s(dtu: OpenDtuConfig) -> float:
+    """Return the time in s without a good answer after which a DTU is silent: two polls have failed."""
+    return max(15.0, 2 * dtu.poll_interval_s + 5)
 
 
 def settings_of(config: Config) -> Settings:
@@ -69,12 +69,16 @@ def settings_of(config: Config) -> Settings:
         max_temperature_c=control.max_temperature_c,
         min_voltage_v=config.battery.min_voltage_v or 0.0,
         ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
-        dtus={"opendtu": DtuSettings(stale_after_s(config), dtu_silent_s(config))},
+        priority=Priority(control.priority),
+        dtus={
+            dtu.name: DtuSettings(stale_after_s(config, dtu), dtu_silent_s(dtu), dtu.max_commands_per_hour)
+            for dtu in config.dtus
+        },
     )
 
 
-def unit_of(inverter: InverterConfig, rated_w: float | None) -> Unit:
-    """Return an inverter as the controller sees it; `rated_w` None = the DTU does not know it yet."""
+def unit_of(inverter: InverterConfig, dtu: str, rated_w: float | None) -> Unit:
+    """Return an inverter as the controller sees it; `rated_w` None = its DTU, named `dtu`, does not know it yet."""
     family = family_of(inverter.serial)
     guessed_w = LARGEST_W if family is UNKNOWN else GUESSED_INPUT_W * family.inputs
     assumed_w = rated_w or guessed_w
@@ -89,6 +93,8 @@ def unit_of(inverter: InverterConfig, rated_w: float | None) -> Unit:
         credit_s=family.credit_s,
         raise_spacing_s=family.raise_spacing_s,
         refresh_s=family.refresh_s,
+        dtu=dtu,
+        radio=f"{dtu}/{family.chip}",
     )
 
 
@@ -99,8 +105,8 @@ class ControlLoop:
         self,
         config: Config,
         state: State,
-        dtu: OpenDtu,
-        posted: Callable[[], None],
+        dtus: Mapping[str, OpenDtu],
+        posted: Callable[[str], None],
         clock: Callable[[], float],
         *,
         dry_run: bool = False,
@@ -110,14 +116,14 @@ class ControlLoop:
         Args:
             config: all settings.
             state: where readings come from and the plan goes to.
-            dtu: takes the commands.
-            posted: called when a command was sent.
+            dtus: take the commands, by name.
+            posted: called with the name of a DTU when it was sent a command.
             clock: monotonic time in s.
             dry_run: decide and publish, command nothing.
         """
         self._config = config
         self._state = state
-        self._dtu = dtu
+        self._dtus = dtus
         self._posted = posted
         self._clock = clock
         self._is_dry = dry_run
@@ -126,19 +132,25 @@ class ControlLoop:
         self._reason_at_s = clock()
         self._is_logged = False
         self._unknown: set[str] = set()
-        units = [unit_of(inverter, None) for inverter in config.inverters]
+        self._decision: Decision | None = None
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
         self._controller = Controller(settings_of(config), units, clock())
 
     async def run(self) -> None:
         """Regulate for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            await self._regulate(tasks)
+
+    async def _regulate(self, tasks: asyncio.TaskGroup) -> None:
         with self._state.listen() as changed:
             while True:
                 changed.clear()
-                decision = self._decide()
-                self._state.set_plan(decision.plan)
+                self._decision = self._decide()
+                self._state.set_plan(self._decision.plan)
                 changed.clear()
                 if not self._is_dry:
-                    await self._send(decision)
+                    await self._send(self._decision, tasks)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_S):
                         await changed.wait()
@@ -151,6 +163,15 @@ class ControlLoop:
         commands = self._controller.leave(off=how == "off")
         if not commands:
             return
+        failed = await asyncio.gather(*(self._leave(*part) for part in self._by_dtu(commands).items()))
+        if any(failed):
+            problems = "; ".join(problem for part in failed for problem in part)
+            log.warning("stopping: not every inverter could be set to %s (%s)", how, problems)
+        else:
+            log.info("stopping: inverters set to %s", how)
+
+    async def _leave(self, name: str, commands: Sequence[Command]) -> list[str]:
+        """Send the last commands to one DTU; return what went wrong."""
         failed: list[str] = []
         try:
             async with asyncio.timeout(LEAVE_S):
@@ -160,11 +181,8 @@ class ControlLoop:
                     except DeviceError as err:
                         failed.append(f"{command.serial}: {err}")
         except TimeoutError:
-            failed.append(f"no answer within {LEAVE_S:g} s")
-        if failed:
-            log.warning("stopping: not every inverter could be set to %s (%s)", how, "; ".join(failed))
-        else:
-            log.info("stopping: inverters set to %s", how)
+            failed.append(f"DTU {name}: no answer within {LEAVE_S:g} s")
+        return failed
 
     def _decide(self) -> Decision:
         now_s = self._clock()
@@ -172,27 +190,50 @@ class ControlLoop:
             return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY))
         self._learn_rated()
         state = self._state
-        decision = self._controller.step(Seen(now_s, state.meter, state.inverters, state.limits, state.dtus))
+        busy = frozenset(name for name, task in self._sending.items() if not task.done())
+        decision = self._controller.step(Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy))
         self._log_reason(decision.plan)
         return decision
 
     def _learn_rated(self) -> None:
         for inverter in self._config.inverters:
             limit = self._state.limits.get(inverter.serial)
+            dtu = self._config.dtu_of(inverter)
             if limit is None:
-                if self._state.limits and inverter.serial not in self._unknown:
+                status = self._state.dtus.get(dtu.name)
+                if status is not None and status.serials is not None and inverter.serial not in self._unknown:
                     self._unknown.add(inverter.serial)
                     log.warning(
-                        "inverter %s is not known to the DTU: add it there or correct the serial", inverter.serial
+                        "inverter %s is not known to the %s: add it there or correct the serial",
+                        inverter.serial,
+                        dtu.label,
                     )
                 continue
             self._unknown.discard(inverter.serial)
             if limit.rated_w and limit.rated_w != self._rated_w.get(inverter.serial):
                 self._rated_w[inverter.serial] = limit.rated_w
-                self._controller.set_unit(unit_of(inverter, limit.rated_w))
+                self._controller.set_unit(unit_of(inverter, dtu.name, limit.rated_w))
 
-    async def _send(self, decision: Decision) -> None:
-        for command in decision.commands:
+    async def _send(self, decision: Decision, tasks: asyncio.TaskGroup) -> None:
+        """Let each DTU take its commands in sequence, but none wait for another one that hangs."""
+        sending = {
+            name: tasks.create_task(self._send_to(name, commands, decision), name=f"commands to {name}")
+            for name, commands in self._by_dtu(decision.commands).items()
+        }
+        self._sending |= sending
+        if sending:
+            await asyncio.wait(sending.values(), timeout=LONGEST_COMMAND_S)
+
+    def _by_dtu(self, commands: Sequence[Command]) -> dict[str, list[Command]]:
+        parts: dict[str, list[Command]] = {}
+        for command in commands:
+            parts.setdefault(self._controller.tracks[command.serial].unit.dtu, []).append(command)
+        return parts
+
+    async def _send_to(self, name: str, commands: Sequence[Command], decision: Decision) -> None:
+        for command in commands:
+            if self._decision is not decision:  # what is left of the cap may have been given away since
+                return
             began_s = self._clock()
             self._controller.posted(command, began_s)
             try:
@@ -206,17 +247,18 @@ class ControlLoop:
                 return
             finally:
                 self._controller.taken(command, self._clock())
-                self._posted()
+                self._posted(name)
             if self._clock() - began_s > LONGEST_COMMAND_S:
                 return
 
     async def _command(self, command: Command) -> None:
         log.debug("%s", command)
+        unit = self._controller.tracks[command.serial].unit
+        dtu = self._dtus[unit.dtu]
         if isinstance(command, SetLimit):
-            unit = self._controller.tracks[command.serial].unit
-            await self._dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
+            await dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
         else:
-            await self._dtu.set_power(command.serial, command.on)
+            await dtu.set_power(command.serial, command.on)
 
     def _log_reason(self, plan: Plan) -> None:
         if plan.reason != self._reason:
