@@ -246,3 +246,18 @@ def test_a_limit_waits_for_its_own_radio_only():
         controller.posted(SetLimit(unit.serial, 100.0), 10.0)
     waits_s = [round(t._received[-1][1] - 10.0, 2) for t in controller.tracks.values()]
     assert waits_s == [0.15, 0.15, 2.15]
+
+
+def test_a_limit_that_was_lost_on_the_way_to_a_silent_dtu_is_not_missed_when_the_dtu_is_back():
+    # The other DTU gives its part meanwhile. What is then found out of the lost limit changes nothing at the meter.
+    plant = two_dtus([300.0] * 100 + [600.0] * 300, count=2, cap_w=800.0)
+    plant.until(99.0)
+    plant.run.silent |= {t.unit.dtu for t in plant.controller.tracks.values() if t.final_w < 100}
+    silent_s = plant.now_s
+    plant.until(160.0)
+    assert plant.reason is Reason.ALL_AT_RATED, "a lost limit is no step that the meter must answer"
+    lost = [s for s in plant.limits(silent_s) if plant.controller.tracks[s.command.serial].unit.dtu in plant.run.silent]
+    assert lost, "or it proves nothing"
+    plant.run.silent.clear()
+    plant.until(200.0)
+    assert min(w for at_s, w in plant.grid_w if at_s > 160) > -50

@@ -168,8 +168,12 @@ class Controller:
 
     def failed(self, command: Command) -> None:
         """Note that nobody knows whether a command arrived; of a limit the DTU's status will tell."""
+        track = self.tracks[command.serial]
         if isinstance(command, SetPower):
-            self.tracks[command.serial].power_failed()
+            track.power_failed()
+        else:  # it may be no step at all, so the meter need not answer it
+            track.is_trusted = False
+            self.response.corrected()
 
     def set_unit(self, unit: Unit) -> None:
         """Replace what is known of an inverter, when the DTU has learned its rated power."""

@@ -238,6 +238,8 @@ class Track:
             self.posted_w, self._superseded_w = None, 0.0
             if not (self._is_echo_old and shown_w is not None):
                 self._accept(shown_w, now_s)
+            if not foreign and self.limit_w is not None:
+                self._jump()  # the posted limit never ruled
             return foreign
         return False
 

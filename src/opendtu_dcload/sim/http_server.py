@@ -12,6 +12,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from opendtu_dcload.sim.dtu import SimDtu
+from opendtu_dcload.sim.world import World
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -170,10 +171,10 @@ class DeviceServer(ABC):
             return self.error(err.status)
 
 
-async def tick(dtu: SimDtu, clock: Callable[[], float]) -> None:
+async def tick(plant: SimDtu | World, clock: Callable[[], float]) -> None:
     """Keep the plant moving in real time while nobody asks; ends by cancellation only."""
     while True:
-        dtu.advance(clock())
+        plant.advance(clock())
         await asyncio.sleep(TICK_S)
 
 
