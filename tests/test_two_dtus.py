@@ -65,11 +65,14 @@ class Two:
 @pytest.fixture
 async def two() -> AsyncIterator[Two]:
     models = [InverterModel(serial, f"name of {serial}", power_on_wait_s=1.0) for serial in LEFT + RIGHT]
-    house = House([500.0], models, start_s=-300.0)
+    house = House([150.0], models, start_s=-300.0)
     world = World(
         house,
         [SimDtu(house, name=name, serials=serials, poll_interval_s=1.0, loss=0.0) for name, serials in SERIALS.items()],
     )
+    world.advance(-200.0)
+    for serial in LEFT + RIGHT:
+        world.dtu_of(serial).post_limit(serial, 0, 20.0)
     world.advance(0.0)
     began_s = time.monotonic()
 
@@ -101,9 +104,8 @@ async def test_while_one_dtu_hangs_the_other_one_regulates_on(two: Two, tmp_path
         while "DTU left lost" not in log:
             log += (await program.stderr.readline()).decode()
         held_w = sum(two.house.inverters[s].output_w for s in LEFT)
-        for load_w in (held_w + 600.0, held_w + 200.0):
-            two.house.load_w = [load_w]
-            await until(lambda: abs(two.house.grid_w - 10) < 30)
+        two.house.load_w = [held_w + 400.0]
+        await until(lambda: abs(two.house.grid_w - 10) < 30)
         two.left.faults = Faults()
         while "DTU left back" not in log:
             log += (await program.stderr.readline()).decode()
