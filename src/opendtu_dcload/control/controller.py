@@ -144,15 +144,15 @@ class Controller:
     def posted(self, command: Command, now_s: float) -> None:
         """Note that a command is being sent: from now on it may be in force."""
         track = self.tracks[command.serial]
+        free_s = max(self._radio_free_s.get(track.unit.radio, now_s), now_s)
+        self._radio_free_s[track.unit.radio] = free_s + WINDOW_S
         if isinstance(command, SetPower):
             track.post_power(now_s, on=command.on)
         else:
             self.response.stepped(is_trusted=all(t.is_trusted for t in self.tracks.values() if t.is_usable))
             before_w = track.final_w
-            track.post(now_s, command.limit_w, self._radio_free_s.get(track.unit.radio, now_s))
+            track.post(now_s, command.limit_w, free_s)
             self._learner.stepped(now_s, command.serial, track.final_w - before_w)
-        radio = track.unit.radio
-        self._radio_free_s[radio] = max(self._radio_free_s.get(radio, now_s), now_s) + WINDOW_S
 
     def taken(self, command: Command, now_s: float) -> None:
         """Note that the POST of a command is over, well or not: what the DTU says from now on counts for it."""
@@ -168,11 +168,10 @@ class Controller:
 
     def failed(self, command: Command) -> None:
         """Note that nobody knows whether a command arrived; of a limit the DTU's status will tell."""
-        track = self.tracks[command.serial]
         if isinstance(command, SetPower):
-            track.power_failed()
+            self.tracks[command.serial].power_failed()
         else:  # it may be no step at all, so the meter need not answer it
-            track.is_trusted = False
+            self.tracks[command.serial].is_trusted = False
             self.response.corrected()
 
     def set_unit(self, unit: Unit) -> None:
@@ -212,9 +211,8 @@ class Controller:
         free = {s: t for s, t in self.tracks.items() if _is_free(t, seen) and s in seen.limits}
         commands = allowed(seen.now_s, {s: wishes[s] for s in free}, self.tracks, allowance.cap_w)
         told = {self.tracks[c.serial].unit.dtu for c in commands}
-        for dtu in self._dtus:
-            if dtu not in told:
-                commands += refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu})
+        for dtu in [name for name in self._dtus if name not in told]:
+            commands += refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu})
         return commands
 
     def _meter_age_s(self, seen: Seen) -> float:
@@ -230,8 +228,8 @@ class Controller:
         ]
         if self._battery.see(seen.now_s, voltages_v):
             return Allowance(0.0, Reason.BATTERY_LOW, may_regulate=False, is_urgent=True)
-        should_be_seen = not all(t.is_lost for t in self.tracks.values())
-        if self._battery.is_unseen(seen.now_s, voltages_v, should_be_seen=should_be_seen):
+        reached = [t for t in self.tracks.values() if not t.is_lost]
+        if self._battery.is_unseen(seen.now_s, voltages_v, should_be_seen=bool(reached)):
             return Allowance(0.0, Reason.BATTERY_UNSEEN, may_regulate=False, is_urgent=True)
         age_s = self._meter_age_s(seen)
         rung = self.settings.ladder.rung(age_s)
@@ -399,5 +397,4 @@ class Controller:
 
 
 def _is_free(track: Track, seen: Seen) -> bool:
-    """Tell whether its DTU can be given a command now."""
     return track.trouble is None and track.unit.dtu not in seen.busy
