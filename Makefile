@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 LOWEST := .venv-lowest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint test-lowest outages clean
+.PHONY: demo test lint test-lowest plots outages clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -38,6 +38,10 @@ $(LOWEST)/ready: pyproject.toml $(READY)
 	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' \
 		$$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
 	@touch $@
+
+# The two pictures of the README; a test says when they are no longer what the controller does.
+plots: $(READY)
+	$(PYTHON) -m opendtu_dcload bench --plots docs
 
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)

@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seeds", type=_count, default=1, metavar="N", help="play each case with so many seeds")
     bench.add_argument("--phases", type=_count, default=20, metavar="N", help="play the step test so often")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    bench.add_argument("--plots", type=Path, metavar="DIR", help="only draw step.svg and hob.svg into this folder")
     bench.set_defaults(start=_bench)
     return parser
 
@@ -116,7 +117,11 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.sim.bench_report import print_bench  # noqa: PLC0415  as above
+    from opendtu_dcload.sim.plots import write_plots  # noqa: PLC0415  as above
 
+    if arguments.plots is not None:
+        write_plots(arguments.plots)
+        return 0
     return print_bench(
         arguments.only,
         arguments.controllers,

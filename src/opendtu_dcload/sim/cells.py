@@ -6,7 +6,7 @@ The seed sets the load's jitter, the meter's phase, lost packets and dead times,
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from opendtu_dcload.errors import ServiceError
@@ -58,9 +58,9 @@ class Cell:
         load_w = CASES[self.case].load_w(self.seed)
         world = plant.world(load_w, self.seed)
         pilot = PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)
-        _play(world, pilot, SKIPPED_S)
+        play(world, pilot, SKIPPED_S)
         account = Account(world)
-        _play(world, pilot, len(load_w), account)
+        play(world, pilot, len(load_w), account)
         check(pilot, f"{self.plant}, {self.case}, seed {self.seed}")
         return account.cost(plant, load_w[SKIPPED_S:])
 
@@ -88,13 +88,14 @@ class StepCell:
         plant = PLANTS[self.plant]
         off_s = SKIPPED_S + random.Random(self.seed).randrange(30)
         on_s = off_s + DWELL_S
-        load_w = _two_steps(off_s)
+        load_w = two_steps(off_s)
         world = plant.world(load_w, self.seed)
         pilot = PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)
-        _play(world, pilot, off_s - LEAD_S)
+        play(world, pilot, off_s - LEAD_S)
         account = Account(world)
-        _play(world, pilot, off_s, account)
-        grid_w = _play_finely(world, pilot, on_s + DWELL_S, account)
+        play(world, pilot, off_s, account)
+        played = play_finely(world, pilot, on_s + DWELL_S, account)
+        grid_w = [(at_s, world.house.grid_w) for at_s in played]
         check(pilot, f"{self.plant}, {self.case}, seed {self.seed}")
         return replace(
             account.cost(plant, load_w[off_s - LEAD_S :]),
@@ -103,7 +104,7 @@ class StepCell:
         )
 
 
-def _two_steps(off_s: int) -> list[float]:
+def two_steps(off_s: int) -> list[float]:
     """Return the load of the step test; an earlier pair of steps lets a controller learn how quick the plant is."""
     high_w, low_w = [BASE_W + STEP_W], [BASE_W]
     return high_w * 120 + low_w * DWELL_S + high_w * (off_s - 120 - DWELL_S) + low_w * DWELL_S + high_w * DWELL_S
@@ -123,7 +124,8 @@ def response(grid_w: Sequence[tuple[float, float]]) -> Response:
     return Response(max(outside_s, default=0.0), 100 * max(beyond_w, 0.0) / STEP_W)
 
 
-def _play(world: World, pilot: Pilot, until_s: float, account: Account | None = None) -> None:
+def play(world: World, pilot: Pilot, until_s: float, account: Account | None = None) -> None:
+    """Let the pilot act at each meter sample before `until_s`."""
     while world.house.next_sample_s < until_s:
         world.advance_to_sample()
         if account is not None:
@@ -131,16 +133,14 @@ def _play(world: World, pilot: Pilot, until_s: float, account: Account | None = 
         pilot.step()
 
 
-def _play_finely(world: World, pilot: Pilot, until_s: float, account: Account) -> list[tuple[float, float]]:
-    """Play on and return (time in s, grid power in W) ten times a second."""
-    grid_w: list[tuple[float, float]] = []
+def play_finely(world: World, pilot: Pilot, until_s: float, account: Account | None = None) -> Iterator[float]:
+    """Play on, and stop ten times a second to yield the time in s."""
     while world.house.now_s < until_s:
         next_s = world.house.now_s + RESOLUTION_S
         if world.house.next_sample_s < next_s:
-            _play(world, pilot, next_s, account)
+            play(world, pilot, next_s, account)
         world.advance(next_s)
-        grid_w.append((world.house.now_s, world.house.grid_w))
-    return grid_w
+        yield world.house.now_s
 
 
 def check(pilot: Pilot, where: str) -> None:
