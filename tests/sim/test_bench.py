@@ -239,3 +239,15 @@ def test_the_table_in_the_readme_is_what_the_program_prints(only):
     lines = [line for line in rows(run(select(only))) if " = " not in line]
     missing = [line for line in lines if line not in readme_table()]
     assert not missing, "run `opendtu-dcload bench` and put its table into the README"
+
+
+def test_the_summary_in_the_readme_is_taken_from_its_long_table():
+    ratio: dict[tuple[str, ...], str] = {}
+    for line in readme_table():
+        if line[7:9] == "= ":
+            ratio[line[:6].strip(), line[9:18].strip(), line[19:30].strip()] = line[55:61].strip()
+    plants = [plant.name for plant in PLANTS.values() if plant.has_cases]
+    for name in CONTROLLERS:
+        cells = [f"{ratio[plant, Kind.TUNING, name]} \u00b7 {ratio[plant, Kind.CHECK, name]}" for plant in plants]
+        line = " | ".join(["", name, *cells, ""]).strip()
+        assert line in README.read_text(encoding="utf-8").splitlines(), "put this line into the README"
