@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
@@ -100,6 +101,7 @@ class Controller:
         self._learner = DelayLearner()
         slowest_s = max((unit.dead_time_s for unit in units), default=0.0)
         self._regulator = Regulator(Tuning(lag_s=slowest_s + REST_OF_LAG_S))
+        self._deratings = {unit.serial: Derating(settings.max_temperature_c) for unit in units}
         self._battery = BatteryFloor(settings.min_voltage_v)
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
@@ -184,6 +186,9 @@ class Controller:
             if status := seen.inverters.get(serial):
                 track.see_status(status, seen.now_s, dtu.freshness_s(told))
             track.see_lost(seen.now_s)
+            if track.is_fresh and track.status:
+                self._deratings[serial].see(track.status.temperature_c)
+            track.ceiling_w = self._deratings[serial].ceiling_w(track.unit.minimum_w, track.unit.maximum_w)
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
     def _commands(self, seen: Seen, wishes: Mapping[str, Wish], allowance: Allowance) -> list[Command]:
@@ -271,14 +276,13 @@ class Controller:
         return span.committed_w if setpoint_w is None else setpoint_w
 
     def _share(self, track: Track, allowance: Allowance) -> Share:
-        too_hot = track.status is not None and (track.status.temperature_c or 0.0) > self.settings.max_temperature_c
         may_replace = track.final_w - track.unit.minimum_w * track.gain > REPLACE_PENDING_W and not track.has_replaced
         return Share(
             track.unit.serial,
             track.final_w,
             track.unit.minimum_w * track.gain,
-            track.unit.maximum_w * track.gain,
-            may_rise=not track.is_pending and not too_hot,
+            track.ceiling_w * track.gain,
+            may_rise=not track.is_pending,
             may_fall=not track.is_pending or allowance.is_urgent or may_replace,
         )
 
@@ -320,8 +324,8 @@ class Controller:
         if not track.is_producing:
             return track.waking_w if track.is_asleep(now_s) and allowance.may_regulate else unit.minimum_w
         if output_w is None:
-            return track.wanted_w
-        return min(max(output_w / track.gain, unit.minimum_w), unit.maximum_w)
+            return min(track.wanted_w, track.ceiling_w)
+        return min(max(output_w / track.gain, unit.minimum_w), track.ceiling_w)
 
     def _reason(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
         if seen.meter is None or not seen.dtus:

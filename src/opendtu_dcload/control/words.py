@@ -16,4 +16,4 @@ def note(track: Track, *, has_several_dtus: bool) -> str:
         return "limit unknown"
     if not track.is_producing:
         return "switched off" if track.is_told_off else "gives no power yet"
-    return ""
+    return "too hot for full power" if track.ceiling_w < track.unit.maximum_w else ""
