@@ -182,7 +182,7 @@ class ControlConfig(Section):
     base_load_w: Annotated[float | None, Field(ge=0, le=5000)] = None
     """Output to fall to while the meter is silent; None = the sum of the minima."""
     max_temperature_c: Annotated[float, Field(ge=30, le=90)] = 65.0
-    """A hotter inverter is not raised."""
+    """Of a hotter inverter the highest limit falls, to its minimum at 10 K more."""
     on_stop: Literal["minimum", "off"] = "minimum"
     """What the inverters are told when the service ends."""
     meter_hold_s: Annotated[float, Field(ge=2, le=3600)] = 5.0

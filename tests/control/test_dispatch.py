@@ -30,6 +30,12 @@ def three(*outputs_w: float, minimum_w: float = 20.0, maximum_w: float = 400.0) 
         pytest.param(50, [Share("i0", 5, 20, 400)], {"i0": 50}, id="below its minimum it may still rise"),
         pytest.param(450, [Share("i0", 500, 20, 400)], {"i0": 450}, id="above its maximum it may still fall"),
         pytest.param(
+            380,
+            [Share("i0", 300, 20, 400), Share("i1", 200, 20, 150)],
+            {"i1": 80},
+            id="one above its maximum falls first",
+        ),
+        pytest.param(
             400,
             [Share("i0", 100, 20, 400, may_rise=False), Share("i1", 200, 20, 400)],
             {"i1": 300},

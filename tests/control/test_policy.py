@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import SetLimit, SetPower, Wish, allowed, refresh
+from opendtu_dcload.control.policy import SetLimit, SetPower, Wish, allowed, refresh, room_left_w
 from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
@@ -121,7 +121,7 @@ def test_a_limit_of_another_master_that_is_pending_is_not_raised_over():
     track = ruled("a", 100)
     track.see_limit(LimitStatus("a", NOW_S, 25.0, 400.0, CommandState.PENDING), NOW_S)
     assert ask(track, Wish(300)) == []
-    assert refresh(NOW_S, {"a": Wish(100)}, {"a": track}) == []
+    assert refresh(NOW_S, {"a": Wish(100)}, {"a": track}, 800.0) == []
 
 
 def test_an_inverter_that_comes_back_while_its_limit_is_pending_is_not_sent_the_same_again():
@@ -141,18 +141,32 @@ def test_refresh_takes_the_one_that_has_waited_longest_and_one_at_a_time():
         tracks[serial].post(posted_s, limit_w, 0.0)
         tracks[serial].see_limit(LimitStatus(serial, posted_s + 3, limit_w / 4, 400.0, CommandState.OK), posted_s + 3)
     wishes = {"a": Wish(100), "b": Wish(150)}
-    assert refresh(NOW_S, wishes, tracks) == [SetLimit("b", 150)]
+    assert refresh(NOW_S, wishes, tracks, 800.0) == [SetLimit("b", 150)]
     tracks["b"].post(NOW_S, 150, 0.0)
-    assert refresh(NOW_S + 1, wishes, tracks) == [], "not while something is pending"
-    assert refresh(NOW_S - 100, wishes, tracks) == [], "not before it is due"
+    assert refresh(NOW_S + 1, wishes, tracks, 800.0) == [], "not while something is pending"
+    assert refresh(NOW_S - 100, wishes, tracks, 800.0) == [], "not before it is due"
 
 
 def test_a_refresh_never_repeats_a_limit_outside_the_bounds():
     for limit_w in (4.0, 400.0):
         track = ruled("a", limit_w)
         track.unit = Unit("a", 20, 300, 400, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
-        limits_w = [c.limit_w for c in refresh(NOW_S, {"a": Wish(limit_w)}, {"a": track}) if isinstance(c, SetLimit)]
-        assert all(20 <= w <= 300 for w in limits_w)
+        commands = refresh(NOW_S, {"a": Wish(limit_w)}, {"a": track}, 800.0)
+        assert [20 <= c.limit_w <= 300 for c in commands if isinstance(c, SetLimit)] == [True]
+
+
+@pytest.mark.parametrize(("room_w", "sent"), [(15.9, []), (16.0, [SetLimit("a", 20)])])
+def test_a_foreign_limit_below_the_minimum_is_raised_to_it_only_into_the_room_that_the_cap_leaves(room_w, sent):
+    assert refresh(NOW_S, {"a": Wish(4)}, {"a": ruled("a", 4.0)}, room_w) == sent
+
+
+def test_what_is_about_to_be_sent_takes_room_too():
+    tracks = {"a": ruled("a", 100.0), "b": ruled("b", 4.0)}
+    assert room_left_w(tracks, [], 120.0) == pytest.approx(16)
+    assert room_left_w(tracks, [SetLimit("a", 110.0)], 120.0) == pytest.approx(6)
+    assert room_left_w(tracks, [SetLimit("a", 50.0)], 120.0) == pytest.approx(16), (
+        "a fall makes room once it is confirmed"
+    )
 
 
 @st.composite

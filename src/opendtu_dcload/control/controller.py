@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
-from opendtu_dcload.control.dtu import NOTES, DtuSettings
+from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.output import Unit
@@ -23,10 +24,13 @@ from opendtu_dcload.control.policy import (
     Wish,
     allowed,
     refresh,
+    room_left_w,
 )
 from opendtu_dcload.control.regulator import Regulator, Tuning
 from opendtu_dcload.control.response import PROBE_W, ResponseGuard
+from opendtu_dcload.control.span import Allowance, Span, span_of
 from opendtu_dcload.control.track import WINDOW_S, Track
+from opendtu_dcload.control.words import note
 from opendtu_dcload.model import (
     DtuStatus,
     InverterPlan,
@@ -87,29 +91,6 @@ class Decision:
     commands: tuple[Command, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What the guards leave to the regulator."""
-
-    cap_w: float
-    reason: Reason | None = None
-    """Why it is less than the legal cap; None when it is not."""
-    may_regulate: bool = True
-    is_urgent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What the plant can do now, AC output in W."""
-
-    committed_w: float
-    """Output when everything commanded has arrived."""
-    floor_w: float
-    ceiling_w: float
-    is_capped: bool
-    """The cap, not the inverters, sets the ceiling."""
-
-
 class Controller:
     """Turns what is seen into plans; remembers what was commanded and what came of it."""
 
@@ -120,6 +101,7 @@ class Controller:
         self._learner = DelayLearner()
         slowest_s = max((unit.dead_time_s for unit in units), default=0.0)
         self._regulator = Regulator(Tuning(lag_s=slowest_s + REST_OF_LAG_S))
+        self._deratings = {unit.serial: Derating(settings.max_temperature_c) for unit in units}
         self._battery = BatteryFloor(settings.min_voltage_v)
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
@@ -135,7 +117,7 @@ class Controller:
         """Decide once; the commands must be reported with `posted` before they are sent."""
         self._observe(seen)
         allowance = self._guard(seen)
-        span = self._span(allowance)
+        span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
         commands = self._commands(seen, wishes, allowance)
@@ -204,6 +186,9 @@ class Controller:
             if status := seen.inverters.get(serial):
                 track.see_status(status, seen.now_s, dtu.freshness_s(told))
             track.see_lost(seen.now_s)
+            if track.is_fresh and track.status:
+                self._deratings[serial].see(track.status.temperature_c)
+            track.ceiling_w = self._deratings[serial].ceiling_w(track.unit.minimum_w, track.unit.maximum_w)
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
     def _commands(self, seen: Seen, wishes: Mapping[str, Wish], allowance: Allowance) -> list[Command]:
@@ -212,7 +197,8 @@ class Controller:
         commands = allowed(seen.now_s, {s: wishes[s] for s in free}, self.tracks, allowance.cap_w)
         told = {self.tracks[c.serial].unit.dtu for c in commands}
         for dtu in [name for name in self._dtus if name not in told]:
-            commands += refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu})
+            left_w = room_left_w(self.tracks, commands, allowance.cap_w) if allowance.may_regulate else 0.0
+            commands += refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu}, left_w)
         return commands
 
     def _meter_age_s(self, seen: Seen) -> float:
@@ -244,22 +230,6 @@ class Controller:
             ramp_w = self.settings.ladder.ramp_w(age_s, self._ramp_from_w, max(base_w, minimum_w))
             return Allowance(min(max(ramp_w, minimum_w), legal_w), Reason.METER_STALE_RAMP, may_regulate=False)
         return Allowance(legal_w, Reason.HOLD_METER_LATE if rung is Rung.HOLD else None, may_regulate=rung is Rung.LIVE)
-
-    def _span(self, allowance: Allowance) -> Span:
-        usable = [t for t in self.tracks.values() if t.is_usable]
-        others = [t for t in self.tracks.values() if not t.is_usable]
-        fixed_w = sum(t.final_w for t in others)
-        floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
-        top_w = sum(t.unit.maximum_w * t.gain for t in usable)
-        given_w = sum(t.final_w for t in usable)
-        spare_w = allowance.cap_w - sum(t.highest_w for t in others) - sum(t.wanted_w or 0.0 for t in usable)
-        room_w = given_w + spare_w
-        return Span(
-            committed_w=fixed_w + given_w,
-            floor_w=fixed_w + floor_w,
-            ceiling_w=fixed_w + max(floor_w, min(top_w, room_w)),
-            is_capped=room_w < top_w,
-        )
 
     def _regulate(self, seen: Seen, allowance: Allowance, span: Span) -> dict[str, float]:
         """Return the outputs in W of the inverters that must change."""
@@ -306,14 +276,13 @@ class Controller:
         return span.committed_w if setpoint_w is None else setpoint_w
 
     def _share(self, track: Track, allowance: Allowance) -> Share:
-        too_hot = track.status is not None and (track.status.temperature_c or 0.0) > self.settings.max_temperature_c
         may_replace = track.final_w - track.unit.minimum_w * track.gain > REPLACE_PENDING_W and not track.has_replaced
         return Share(
             track.unit.serial,
             track.final_w,
             track.unit.minimum_w * track.gain,
-            track.unit.maximum_w * track.gain,
-            may_rise=not track.is_pending and not too_hot,
+            track.ceiling_w * track.gain,
+            may_rise=not track.is_pending,
             may_fall=not track.is_pending or allowance.is_urgent or may_replace,
         )
 
@@ -355,8 +324,8 @@ class Controller:
         if not track.is_producing:
             return track.waking_w if track.is_asleep(now_s) and allowance.may_regulate else unit.minimum_w
         if output_w is None:
-            return track.wanted_w
-        return min(max(output_w / track.gain, unit.minimum_w), unit.maximum_w)
+            return min(track.wanted_w, track.ceiling_w)
+        return min(max(output_w / track.gain, unit.minimum_w), track.ceiling_w)
 
     def _reason(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
         if seen.meter is None or not seen.dtus:
@@ -378,22 +347,12 @@ class Controller:
         return Reason.REGULATING
 
     def _plan(self, now_s: float, wishes: Mapping[str, Wish], allowance: Allowance, reason: Reason) -> Plan:
+        notes = {s: note(track, has_several_dtus=len(self._dtus) > 1) for s, track in self.tracks.items()}
         inverters = tuple(
-            InverterPlan(serial, wish.limit_w if wish.is_on else 0.0, wish.is_on, self._note(self.tracks[serial]))
+            InverterPlan(serial, wish.limit_w if wish.is_on else 0.0, wish.is_on, notes[serial])
             for serial, wish in wishes.items()
         )
         return Plan(now_s, sum(i.limit_w for i in inverters), allowance.cap_w, reason, inverters)
-
-    def _note(self, track: Track) -> str:
-        if track.trouble and len(self._dtus) > 1:
-            return NOTES[track.trouble]
-        if not track.is_fresh:
-            return "no fresh data"
-        if track.wanted_w is None:
-            return "limit unknown"
-        if not track.is_producing:
-            return "switched off" if track.is_told_off else "gives no power yet"
-        return ""
 
 
 def _is_free(track: Track, seen: Seen) -> bool:

@@ -34,7 +34,7 @@ def dispatch(setpoint_w: float, shares: Sequence[Share]) -> dict[str, float]:
                 changed[share.serial] = share.output_w + part_w
                 change_w -= part_w
     else:
-        for share in sorted(shares, key=lambda s: s.minimum_w - s.output_w):
+        for share in sorted(shares, key=lambda s: (min(s.maximum_w - s.output_w, 0.0), s.minimum_w - s.output_w)):
             part_w = min(-change_w, share.output_w - share.minimum_w)
             if share.may_fall and part_w > 0:
                 changed[share.serial] = share.output_w - part_w

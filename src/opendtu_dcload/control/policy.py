@@ -7,7 +7,7 @@ cap leaves, or repeats what already rules when a refresh is due.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from opendtu_dcload.control.track import Track
@@ -83,9 +83,22 @@ def allowed(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
     return going
 
 
-def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track]) -> list[Command]:
-    """Return at most one repetition of a limit that rules, for the inverter that has waited longest."""
-    due = [t for s, t in tracks.items() if wishes[s].is_on and t.needs_refresh(now_s)]
+def room_left_w(tracks: Mapping[str, Track], commands: Sequence[Command], cap_w: float) -> float:
+    """Return what the cap leaves in W when all commands are sent and every inverter that is off comes on again."""
+    told_w = {c.serial: c.limit_w for c in commands if isinstance(c, SetLimit)}
+    return cap_w - sum(max(t.highest_on_w, told_w.get(s, 0.0)) for s, t in tracks.items())
+
+
+def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track], room_w: float) -> list[Command]:
+    """Return at most one repetition of a limit that rules, for the inverter that has waited longest.
+
+    A limit below the minimum is not ours: the minimum takes its place when `room_w` suffices.
+    """
+    due = [
+        t
+        for s, t in tracks.items()
+        if wishes[s].is_on and t.needs_refresh(now_s) and t.unit.minimum_w - (t.limit_w or 0.0) <= max(room_w, 0.0)
+    ]
     if not due or any(t.is_pending and not t.is_lost for t in tracks.values()):
         return []
     track = min(due, key=lambda t: t.posted_at_s)

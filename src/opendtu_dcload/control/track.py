@@ -76,6 +76,8 @@ class Track:
         """A waiting limit was already replaced by a lower one."""
         self.is_producing = True
         """False: it is off, waiting for the grid or without DC power, so its limit means nothing."""
+        self.ceiling_w = unit.maximum_w
+        """Highest limit that it may be given while it is as hot as it is."""
         self.gain = 1.0
         """Output / limit."""
         self.status: InverterStatus | None = None
@@ -100,11 +102,8 @@ class Track:
         self._received: deque[tuple[float, float]] = deque(maxlen=LEARNED_SAMPLES)
         """When the last limits were posted and, as far as known, received."""
         self._dtu_knows_rated = False
-        self._taken_at_s = -math.inf
-        self._forgot_at_s = -math.inf
+        self._taken_at_s = self._forgot_at_s = self._found_at_s = self._power_sent_at_s = -math.inf
         self._lost_since_s = math.inf
-        self._found_at_s = -math.inf
-        self._power_sent_at_s = -math.inf
         self._power_before = (False, -math.inf)
         self._silent_since_s: float | None = None
         self._quick = OutputModel(unit)

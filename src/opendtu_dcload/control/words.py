@@ -1,0 +1,19 @@
+"""What is said of one inverter in a plan."""
+
+from __future__ import annotations
+
+from opendtu_dcload.control.dtu import NOTES
+from opendtu_dcload.control.track import Track
+
+
+def note(track: Track, *, has_several_dtus: bool) -> str:
+    """Return why an inverter differs from the plant's plan; empty when it does not."""
+    if track.trouble and has_several_dtus:
+        return NOTES[track.trouble]
+    if not track.is_fresh:
+        return "no fresh data"
+    if track.wanted_w is None:
+        return "limit unknown"
+    if not track.is_producing:
+        return "switched off" if track.is_told_off else "gives no power yet"
+    return "too hot for full power" if track.ceiling_w < track.unit.maximum_w else ""
