@@ -122,6 +122,59 @@ class DtuStatus:
         return 3 * self.round_s + 5
 
 
+@dataclass(frozen=True, slots=True)
+class BatteryStatus:
+    """The battery that the GX regards as the active one."""
+
+    at_s: float
+    """Monotonic time when these values were last read or confirmed."""
+    service: str = ""
+    """D-Bus name of the service that they come from."""
+    soc_pct: float | None = None
+    voltage_v: float | None = None
+    current_a: float | None = None
+    """Charging positive."""
+    power_w: float | None = None
+    """Charging positive."""
+    temperature_c: float | None = None
+    min_cell_voltage_v: float | None = None
+    max_charge_current_a: float | None = None
+    """CCL of the BMS."""
+    max_discharge_current_a: float | None = None
+    """DCL of the BMS."""
+    may_discharge: bool | None = None
+    """AllowToDischarge of the BMS."""
+    alarms: tuple[str, ...] = ()
+    """Paths of the battery's own alarms that are up, such as "/Alarms/LowVoltage"."""
+    ess_minimum_soc_pct: float | None = None
+    """The minimum SoC set for ESS on the GX."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultiplusStatus:
+    """The inverter/charger beside us on the same battery."""
+
+    at_s: float
+    service: str = ""
+    dc_power_w: float | None = None
+    """Into the battery positive: above 0 it charges from AC, below 0 it inverts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user set on the GX while we run; None = as the file says. They narrow the file's limits, never widen."""
+
+    is_regulating: bool = True
+    max_feed_in_w: float | None = None
+    target_w: float | None = None
+    switched_off: frozenset[str] = frozenset()
+    """Serials of the inverters that are not to be used."""
+    minimum_soc_pct: float | None = None
+    """Highest seasonal minimum SoC, the original's /SocFloatingMax."""
+    surplus_soc_pct: float | None = None
+    """SoC from which the surplus is fed in, the original's /PowerFeedInSoc."""
+
+
 class Priority(StrEnum):
     """What the plant rather avoids when it cannot avoid both."""
 

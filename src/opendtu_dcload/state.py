@@ -8,7 +8,17 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterInfo, MeterReading, Plan
+from opendtu_dcload.model import (
+    BatteryStatus,
+    DtuStatus,
+    InverterStatus,
+    LimitStatus,
+    MeterInfo,
+    MeterReading,
+    MultiplusStatus,
+    Plan,
+    Wishes,
+)
 
 Status = TypeVar("Status")
 
@@ -17,7 +27,8 @@ class State:
     """What is known now. Readers take the fields as they are: every value in them is immutable.
 
     Writers: the meter poller (`set_meter*`), one poller per DTU for its part (`set_inverters`, `set_limits`,
-    `set_dtu`), the control loop (`set_plan`).
+    `set_dtu`), the battery's follower on the bus (`set_battery`, `set_multiplus`), the controls on the GX
+    (`set_wishes`), the control loop (`set_plan`).
     """
 
     def __init__(self) -> None:
@@ -29,6 +40,11 @@ class State:
         """Of our inverters, by serial."""
         self.dtus: Mapping[str, DtuStatus] = MappingProxyType({})
         """Those that have answered, by name."""
+        self.battery: BatteryStatus | None = None
+        """None = the bus knows no battery."""
+        self.multiplus: MultiplusStatus | None = None
+        """None = the bus knows none."""
+        self.wishes = Wishes()
         self.plan: Plan | None = None
         self._inverters_of: dict[str, Mapping[str, InverterStatus]] = {}
         self._limits_of: dict[str, Mapping[str, LimitStatus]] = {}
@@ -69,6 +85,21 @@ class State:
     def set_dtu(self, name: str, status: DtuStatus) -> None:
         """Keep a DTU's own status."""
         self.dtus = MappingProxyType({**self.dtus, name: status})
+        self._notify()
+
+    def set_battery(self, battery: BatteryStatus | None) -> None:
+        """Keep what the GX says of the battery."""
+        self.battery = battery
+        self._notify()
+
+    def set_multiplus(self, multiplus: MultiplusStatus | None) -> None:
+        """Keep what the inverter/charger says of itself."""
+        self.multiplus = multiplus
+        self._notify()
+
+    def set_wishes(self, wishes: Wishes) -> None:
+        """Keep what the user set on the GX."""
+        self.wishes = wishes
         self._notify()
 
     def set_plan(self, plan: Plan) -> None:
