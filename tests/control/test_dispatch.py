@@ -11,8 +11,8 @@ from opendtu_dcload.control.dispatch import Share, dispatch, fit
 TINY_W = 1e-6
 
 
-def three(*outputs_w: float, minimum_w: float = 20.0, maximum_w: float = 400.0) -> list[Share]:
-    return [Share(f"i{n}", output_w, minimum_w, maximum_w) for n, output_w in enumerate(outputs_w)]
+def three(*outputs_w: float, accurate_w: float = 0.0) -> list[Share]:
+    return [Share(f"i{n}", output_w, 20, 400, accurate_w=accurate_w) for n, output_w in enumerate(outputs_w)]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,45 @@ def three(*outputs_w: float, minimum_w: float = 20.0, maximum_w: float = 400.0) 
             [Share("i0", 300, 20, 400), Share("i1", 200, 20, 150)],
             {"i1": 80},
             id="one above its maximum falls first",
+        ),
+        pytest.param(
+            250, three(20, 110, 80, accurate_w=64), {"i2": 120}, id="no rise into the low range where it can be avoided"
+        ),
+        pytest.param(
+            450,
+            three(40, 200, 200, accurate_w=64),
+            {"i0": 50},
+            id="one that is low already may stay so: the most reserve",
+        ),
+        pytest.param(
+            470, three(60, 100, 300, accurate_w=64), {"i0": 70}, id="a rise out of the low range is better still"
+        ),
+        pytest.param(
+            300, three(110, 120, 120, accurate_w=115), {"i0": 60}, id="a fall goes to the one that is low already"
+        ),
+        pytest.param(
+            290,
+            three(110, 150, 100, accurate_w=64),
+            {"i1": 80},
+            id="no fall into the low range where it can be avoided",
+        ),
+        pytest.param(
+            210,
+            three(110, 90, 80, accurate_w=64),
+            {"i1": 20},
+            id="the minimum is not the low range: there the error is small",
+        ),
+        pytest.param(
+            550, [*three(100, 200), Share("i2", 150, 20, 400, rank=-1)], {"i2": 250}, id="who worked less rises"
+        ),
+        pytest.param(
+            350, [*three(100, 200), Share("i2", 150, 20, 400, rank=1)], {"i2": 50}, id="who worked more falls"
+        ),
+        pytest.param(
+            750,
+            [*three(100, 200), Share("i2", 150, 20, 400, rank=-1)],
+            {"i0": 400},
+            id="but only one that can take it all",
         ),
         pytest.param(
             400,
@@ -60,7 +99,8 @@ def any_shares(draw: st.DrawFn) -> list[Share]:
         minimum_w = draw(st.floats(0, 100))
         maximum_w = minimum_w + draw(st.floats(0, 2000))
         output_w = draw(st.floats(minimum_w, maximum_w))
-        shares.append(Share(f"i{n}", output_w, minimum_w, maximum_w, draw(st.booleans()), draw(st.booleans())))
+        may, rank = (draw(st.booleans()), draw(st.booleans())), draw(st.integers(0, 3))
+        shares.append(Share(f"i{n}", output_w, minimum_w, maximum_w, *may, 0.16 * maximum_w, rank))
     return shares
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.fairness import Fairness, accurate_w
 from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.output import Unit
@@ -102,6 +103,7 @@ class Controller:
         slowest_s = max((unit.dead_time_s for unit in units), default=0.0)
         self._regulator = Regulator(Tuning(lag_s=slowest_s + REST_OF_LAG_S))
         self._deratings = {unit.serial: Derating(settings.max_temperature_c) for unit in units}
+        self._fairness = Fairness()
         self._battery = BatteryFloor(settings.min_voltage_v)
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
@@ -119,6 +121,8 @@ class Controller:
         allowance = self._guard(seen)
         span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
+        if not outputs_w and allowance.reason is None and not self.response.is_probing:
+            outputs_w = self._fairness.move(seen.now_s, self.tracks.values())
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
         commands = self._commands(seen, wishes, allowance)
         return Decision(self._plan(seen.now_s, wishes, allowance, self._reason(seen, allowance, span)), tuple(commands))
@@ -135,6 +139,7 @@ class Controller:
             before_w = track.final_w
             track.post(now_s, command.limit_w, free_s)
             self._learner.stepped(now_s, command.serial, track.final_w - before_w)
+            self._fairness.stepped(now_s, track.final_w - before_w)
 
     def taken(self, command: Command, now_s: float) -> None:
         """Note that the POST of a command is over, well or not: what the DTU says from now on counts for it."""
@@ -189,6 +194,7 @@ class Controller:
             if track.is_fresh and track.status:
                 self._deratings[serial].see(track.status.temperature_c)
             track.ceiling_w = self._deratings[serial].ceiling_w(track.unit.minimum_w, track.unit.maximum_w)
+        self._fairness.see(seen.now_s, self.tracks.values())
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
     def _commands(self, seen: Seen, wishes: Mapping[str, Wish], allowance: Allowance) -> list[Command]:
@@ -282,8 +288,10 @@ class Controller:
             track.final_w,
             track.unit.minimum_w * track.gain,
             track.ceiling_w * track.gain,
-            may_rise=not track.is_pending,
+            may_rise=not track.is_pending and not self._fairness.is_moving(self.tracks),
             may_fall=not track.is_pending or allowance.is_urgent or may_replace,
+            accurate_w=accurate_w(track),
+            rank=self._fairness.rank(track.unit.serial),
         )
 
     def _wishes(self, now_s: float, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:

@@ -1,7 +1,8 @@
 """From the plant's output to limits per inverter, with as few commands as possible.
 
-One inverter swings, the others hold: a rise goes to the one with the largest reserve, a fall to the one with the most
-to give, and only what is left over goes to the next.
+One inverter swings, the others hold. Of those that can take a change alone it is the one that does not end up in the
+range where low limits come out wrong, then the one that has worked less (more, for a fall), then the one with the
+largest reserve (the most to give). Where nobody can, the largest reserve is used up before the next.
 """
 
 from __future__ import annotations
@@ -21,25 +22,38 @@ class Share:
     maximum_w: float
     may_rise: bool = True
     may_fall: bool = True
+    accurate_w: float = 0.0
+    """Less than this, and more than the minimum, comes out wrong."""
+    rank: int = 0
+    """The higher, the more it has worked."""
+
+    def is_low(self, output_w: float) -> bool:
+        """Tell whether an output in W lies in the inaccurate range."""
+        return self.minimum_w + 1 < output_w < self.accurate_w
 
 
 def dispatch(setpoint_w: float, shares: Sequence[Share]) -> dict[str, float]:
     """Return the new outputs in W of the inverters that must change so that the sum comes nearest to `setpoint_w`."""
     change_w = setpoint_w - sum(s.output_w for s in shares)
+    sign = 1 if change_w > 0 else -1
+    rooms_w = {s.serial: _room_w(s, sign) for s in shares}
+    order = sorted(shares, key=lambda s: (min(s.maximum_w - s.output_w, 0.0), -rooms_w[s.serial]))
+    alone = [s for s in order if rooms_w[s.serial] >= abs(change_w)]
+    if alone and order[0].output_w <= order[0].maximum_w:  # one above its maximum has to fall anyhow
+        order = [min(alone, key=lambda s: (s.is_low(s.output_w + change_w) - s.is_low(s.output_w), sign * s.rank))]
     changed: dict[str, float] = {}
-    if change_w > 0:
-        for share in sorted(shares, key=lambda s: s.output_w - s.maximum_w):
-            part_w = min(change_w, share.maximum_w - share.output_w)
-            if share.may_rise and part_w > 0:
-                changed[share.serial] = share.output_w + part_w
-                change_w -= part_w
-    else:
-        for share in sorted(shares, key=lambda s: (min(s.maximum_w - s.output_w, 0.0), s.minimum_w - s.output_w)):
-            part_w = min(-change_w, share.output_w - share.minimum_w)
-            if share.may_fall and part_w > 0:
-                changed[share.serial] = share.output_w - part_w
-                change_w += part_w
+    for share in order:
+        part_w = min(abs(change_w), rooms_w[share.serial])
+        if part_w > 0:
+            changed[share.serial] = share.output_w + sign * part_w
+            change_w -= sign * part_w
     return changed
+
+
+def _room_w(share: Share, sign: int) -> float:
+    if sign > 0:
+        return share.maximum_w - share.output_w if share.may_rise else 0.0
+    return share.output_w - share.minimum_w if share.may_fall else 0.0
 
 
 def fit(limits_w: Mapping[str, float], minima_w: Mapping[str, float], cap_w: float) -> dict[str, float]:
