@@ -3,7 +3,8 @@
 ServiceError
 ├── ConfigError              the user must edit something; exit code 2
 ├── BusError                 the message bus cannot be used now; tried again for ever
-│   └── NameTakenError           another process owns the service's name
+│   ├── NameTakenError           another process owns the service's name
+│   └── CallRefusedError         a call was answered with an error
 └── DeviceError              expected in operation; the caller goes on and tries again
     ├── DeviceConnectionError    no connection, or it broke
     ├── DeviceTimeoutError       no complete answer in time
@@ -33,6 +34,15 @@ class BusError(ServiceError):
 
 class NameTakenError(BusError):
     """Another process owns the name; usually a second copy of this program."""
+
+
+class CallRefusedError(BusError):
+    """The called service, or the bus in its place, answered with an error."""
+
+    def __init__(self, message: str, error_name: str) -> None:
+        """Keep the D-Bus name of the error."""
+        super().__init__(message)
+        self.error_name = error_name
 
 
 class DeviceError(ServiceError):

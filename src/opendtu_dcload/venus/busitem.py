@@ -7,8 +7,9 @@ Clients differ in what they send: without interface field (velib's import), a ba
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn
 from xml.sax.saxutils import quoteattr
 
@@ -16,6 +17,7 @@ from dbus_next.constants import ErrorType, MessageFlag, MessageType
 from dbus_next.message import Message
 from dbus_next.signature import Variant
 
+from opendtu_dcload.errors import BusError
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_connected
 from opendtu_dcload.venus.item import Item, Value
@@ -121,6 +123,16 @@ class BusService:
             await stay_connected(self.name, self._address, self._start, self._retry_delays_s)
         finally:
             self._cancel_timer()
+
+    async def run_until(self, is_over: Callable[[], Awaitable[object]]) -> None:
+        """Stay on the bus until `is_over` returns, then leave it in good order: what was sent, replies too, arrives."""
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(self.run(), name=self.name)
+            await is_over()
+            if self._connection is not None and self.is_online:
+                with contextlib.suppress(BusError):  # then the name is free anyway
+                    await self._connection.release_name(self.name)
+            running.cancel()
 
     async def _start(self, connection: Connection) -> None:
         self._owns_name = False

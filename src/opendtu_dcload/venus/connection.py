@@ -14,7 +14,7 @@ from dbus_next.auth import AuthAnnonymous, AuthExternal
 from dbus_next.constants import ErrorType, MessageFlag, MessageType, NameFlag, RequestNameReply
 from dbus_next.message import Message
 
-from opendtu_dcload.errors import BusError, NameTakenError
+from opendtu_dcload.errors import BusError, CallRefusedError, NameTakenError
 from opendtu_dcload.venus.address import BusAddress, TcpAddress
 from opendtu_dcload.venus.dbusnext import Bus
 
@@ -69,7 +69,8 @@ class Connection:
         """Call a method and return the reply's arguments.
 
         Raises:
-            BusError: no answer in time, an error as answer, or no connection any more.
+            CallRefusedError: an error as answer.
+            BusError: no answer in time, or no connection any more.
         """
         if not self.is_open:
             raise BusError(f"{destination}: {member} not called, the connection to {self.address} has ended")
@@ -90,7 +91,7 @@ class Connection:
             raise BusError(f"{destination}: no answer to {member}, the connection was closed")
         if reply.message_type is MessageType.ERROR:
             text = next((str(part) for part in reply.body), "")
-            raise BusError(f"{destination}: {member} refused, {reply.error_name}: {text}")
+            raise CallRefusedError(f"{destination}: {member} refused, {reply.error_name}: {text}", reply.error_name)
         return list(reply.body)
 
     async def request_name(self, name: str) -> None:
@@ -105,6 +106,39 @@ class Connection:
         reply = await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "RequestName", "su", arguments)
         if reply not in ([RequestNameReply.PRIMARY_OWNER.value], [RequestNameReply.ALREADY_OWNER.value]):
             raise NameTakenError(f"{name} belongs to another process on {self.address}, stop that one")
+
+    async def release_name(self, name: str) -> None:
+        """Give `name` up; when this returns, everything that was sent before has left.
+
+        Raises:
+            BusError: the bus does not answer.
+        """
+        await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "ReleaseName", "s", [name])
+
+    async def service_names(self, prefix: str, changed: Callable[[str, bool], None]) -> list[str]:
+        """Return all names on the bus that begin with `prefix`, which ends at a dot.
+
+        Args:
+            prefix: without its last dot.
+            changed: called with each such name that gets an owner (True) or loses it, from now on; it may be called
+                before this returns.
+
+        Raises:
+            BusError: the bus does not answer.
+        """
+
+        def on_message(message: Message) -> bool:
+            if message.member == "NameOwnerChanged" and message.sender == _DBUS and message.signature == "sss":
+                name, _, owner = message.body
+                if name.startswith(f"{prefix}."):
+                    changed(name, bool(owner))
+            return False
+
+        self._bus.add_message_handler(on_message)
+        rule = f"type='signal',sender='{_DBUS}',member='NameOwnerChanged',arg0namespace='{prefix}'"
+        await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [rule])
+        (names,) = await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "ListNames")
+        return [name for name in names if name.startswith(f"{prefix}.")]
 
     def answer_calls(self, answer: Answer) -> None:
         """Let `answer` reply to every incoming method call but those of the Peer interface."""

@@ -1,0 +1,144 @@
+"""What a GX has on its bus beside us, as far as we read it: systemcalc, a battery, a MultiPlus, settings, a grid meter.
+
+Each is a service of its own that can come, go, change its values and fall silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from dbus_next.constants import MessageType
+
+from opendtu_dcload.venus.address import BusAddress
+from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.connection import connected
+from opendtu_dcload.venus.item import Item, Value
+
+from .conftest import until
+
+SYSTEM = "com.victronenergy.system"
+SETTINGS = "com.victronenergy.settings"
+BATTERY = "com.victronenergy.battery.ttyUSB0"
+VEBUS = "com.victronenergy.vebus.ttyS4"
+GRID = "com.victronenergy.grid.cgwacs_ttyUSB1_mb1"
+
+BATTERY_VALUES: Mapping[str, Value | None] = {
+    "/DeviceInstance": 1,
+    "/Connected": 1,
+    "/Soc": 63.0,
+    "/Dc/0/Voltage": 52.4,
+    "/Dc/0/Current": -6.2,
+    "/Dc/0/Power": -325.0,
+    "/Dc/0/Temperature": 19.5,
+    "/System/MinCellVoltage": 3.27,
+    "/Info/MaxChargeCurrent": 80.0,
+    "/Info/MaxDischargeCurrent": 100.0,
+    "/Info/MaxChargeVoltage": 56.8,
+    "/Io/AllowToDischarge": 1,
+    "/Alarms/LowVoltage": 0,
+    "/Alarms/LowSoc": 0,
+    "/Alarms/HighTemperature": 0,
+}
+VEBUS_VALUES: Mapping[str, Value | None] = {
+    "/DeviceInstance": 276,
+    "/Connected": 1,
+    "/Dc/0/Power": 0.0,
+    "/Hub4/AssistantId": 5,
+}
+SETTINGS_VALUES: Mapping[str, Value | None] = {
+    "/Settings/CGwacs/BatteryLife/MinimumSocLimit": 15.0,
+    "/Settings/CGwacs/Hub4Mode": 2,
+    "/Settings/CGwacs/AcPowerSetPoint": 50.0,
+}
+SYSTEM_VALUES: Mapping[str, Value | None] = {
+    "/DeviceInstance": 0,
+    "/Dc/Battery/BatteryService": BATTERY,
+    "/ActiveBmsService": BATTERY,
+    "/ActiveBatteryService": "com.victronenergy.battery/1",
+    "/VebusService": VEBUS,
+    "/Ac/Grid/L1/Power": None,
+    "/Ac/Grid/L2/Power": None,
+    "/Ac/Grid/L3/Power": None,
+}
+GRID_VALUES: Mapping[str, Value | None] = {
+    "/DeviceInstance": 30,
+    "/Connected": 1,
+    "/Mgmt/ProcessName": "/opt/victronenergy/dbus-cgwacs/dbus-cgwacs",
+    "/Ac/Power": 412.0,
+    "/Ac/L1/Power": 412.0,
+    "/Ac/L2/Power": None,
+    "/Ac/L3/Power": None,
+}
+
+
+class Gx:
+    """The services of a GX. Use `gx` to get one."""
+
+    def __init__(self, address: BusAddress) -> None:
+        self._address = address
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._services: dict[str, BusService] = {}
+
+    async def join(self, name: str, values: Mapping[str, Value | None]) -> None:
+        """Let a service appear; the type of each of its values is that of the first one, a number for None."""
+        service = BusService(name, self._address, min_interval_s=0.0, retry_delays_s=(0.01,))
+        for path, value in values.items():
+            service.add(path, Item(kind=float if value is None else type(value), value=value))
+        self._services[name] = service
+        self._tasks[name] = asyncio.create_task(service.run())
+        await until(lambda: service.is_online)
+
+    async def leave(self, name: str) -> None:
+        """Let a service disappear."""
+        task = self._tasks.pop(name)
+        del self._services[name]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def set(self, name: str, values: Mapping[str, Value | None]) -> None:
+        """Change values of a service."""
+        self._services[name].update(values)
+
+    async def fall_silent(self, name: str) -> None:
+        """Let a service, there or not, keep its name and answer nothing any more."""
+        if name in self._tasks:
+            await self.leave(name)
+        is_there = asyncio.Event()
+        self._tasks[name] = asyncio.create_task(self._be_silent(name, is_there))
+        self._services[name] = BusService(name, self._address)
+        await is_there.wait()
+
+    async def _be_silent(self, name: str, is_there: asyncio.Event) -> None:
+        async with connected(self._address) as connection:
+            connection._bus.add_message_handler(lambda message: message.message_type is MessageType.METHOD_CALL)
+            await connection.request_name(name)
+            is_there.set()
+            await connection.wait_closed()
+
+    async def end(self) -> None:
+        for name in list(self._tasks):
+            await self.leave(name)
+
+
+@contextlib.asynccontextmanager
+async def gx(address: BusAddress, *, battery: bool = True, vebus: bool = True) -> AsyncIterator[Gx]:
+    """Run systemcalc and settings, a battery and a MultiPlus unless they are not wanted, through the body."""
+    stand_in = Gx(address)
+    try:
+        if battery:
+            await stand_in.join(BATTERY, BATTERY_VALUES)
+        if vebus:
+            await stand_in.join(VEBUS, VEBUS_VALUES)
+        await stand_in.join(SETTINGS, SETTINGS_VALUES)
+        missing = {
+            "/Dc/Battery/BatteryService": not battery,
+            "/ActiveBmsService": not battery,
+            "/VebusService": not vebus,
+        }
+        await stand_in.join(SYSTEM, SYSTEM_VALUES)
+        stand_in.set(SYSTEM, {path: None for path, is_missing in missing.items() if is_missing})
+        yield stand_in
+    finally:
+        await stand_in.end()
