@@ -158,6 +158,8 @@ class MultiplusStatus:
     service: str = ""
     dc_power_w: float | None = None
     """Into the battery positive: above 0 it charges from AC, below 0 it inverts."""
+    ess_target_w: float | None = None
+    """Grid power that ESS holds, import positive; None = ESS does not regulate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ QUICK_S = 0.05
 
 
 @contextlib.asynccontextmanager
-async def watching(daemon: Daemon) -> AsyncIterator[Watch]:
-    watch = Watch(daemon.address, retry_delays_s=(0.01,))
+async def watching(daemon: Daemon, timeout_s: float = 10.0) -> AsyncIterator[Watch]:
+    watch = Watch(daemon.address, read_timeout_s=timeout_s, retry_delays_s=(0.01,))
     task = asyncio.create_task(watch.run())
     await watch.wait_ready()
     yield watch
@@ -70,10 +70,10 @@ async def test_a_service_that_is_not_there_is_an_error_not_an_absent_value(daemo
 
 
 async def test_a_service_that_answers_nothing_costs_one_timeout_for_all_its_paths(daemon):
-    async with gx(daemon.address) as stand_in, watching(daemon) as watch:
+    async with gx(daemon.address) as stand_in, watching(daemon, QUICK_S) as watch:
         await stand_in.fall_silent(BATTERY)
         with pytest.raises(BusError, match="no answer to GetValue"):
-            await watch.read_all(BATTERY, [f"/Path{index}" for index in range(100)], QUICK_S)
+            await watch.read_all(BATTERY, [f"/Path{index}" for index in range(100)])
         assert await watch.read(SYSTEM, "/DeviceInstance") == 0
 
 

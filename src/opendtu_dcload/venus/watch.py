@@ -33,14 +33,22 @@ _GONE = frozenset(
 class Watch:
     """Looks at the services of Venus OS through a connection of its own, on which it owns no name."""
 
-    def __init__(self, address: BusAddress, *, retry_delays_s: Sequence[float] = RETRY_DELAYS_S) -> None:
+    def __init__(
+        self,
+        address: BusAddress,
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+    ) -> None:
         """Open nothing yet.
 
         Args:
             address: the bus.
+            read_timeout_s: how long a service may take to answer.
             retry_delays_s: pauses before the attempts to connect, the last one repeats.
         """
         self._address = address
+        self._read_timeout_s = read_timeout_s
         self._retry_delays_s = retry_delays_s
         self._connection: Connection | None = None
         self._is_listed = False
@@ -75,7 +83,7 @@ class Watch:
                 await changed.wait()
                 changed.clear()
 
-    async def read(self, service: str, path: str, timeout_s: float = READ_TIMEOUT_S) -> object:
+    async def read(self, service: str, path: str) -> object:
         """Return an item's value as it is on the bus; None = invalid, or the service has no such item.
 
         Raises:
@@ -84,7 +92,7 @@ class Watch:
         if self._connection is None:
             raise BusError(f"{service}: {path} not read, there is no bus yet")
         try:
-            body = await self._connection.call(service, path, INTERFACE, "GetValue", timeout_s=timeout_s)
+            body = await self._connection.call(service, path, INTERFACE, "GetValue", timeout_s=self._read_timeout_s)
         except CallRefusedError as err:
             if err.error_name in _GONE:
                 raise
@@ -94,18 +102,14 @@ class Watch:
             value = value.value
         return None if value == [] else value
 
-    async def read_all(
-        self, service: str, paths: Iterable[str], timeout_s: float = READ_TIMEOUT_S
-    ) -> Mapping[str, object]:
+    async def read_all(self, service: str, paths: Iterable[str]) -> Mapping[str, object]:
         """Return several values of one service, by path; they are asked for at the same time.
 
         Raises:
             BusError: as `read`, for any of them.
         """
         wanted = list(paths)
-        answers = await asyncio.gather(
-            *(self.read(service, path, timeout_s) for path in wanted), return_exceptions=True
-        )
+        answers = await asyncio.gather(*(self.read(service, path) for path in wanted), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
