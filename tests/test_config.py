@@ -337,6 +337,25 @@ def test_a_contradiction_names_both_settings(source: dict[str, Any], message: st
     assert problem(source) == message
 
 
+def test_a_meter_of_the_gx_needs_a_bus_and_no_address():
+    source = table()
+    source["meter"] = {"source": "gx"}
+    assert parse_config(source).meter.source == "gx"
+    source["dbus"] = {"enabled": False}
+    assert problem(source).startswith('meter.source: "gx" is read from the D-Bus, and dbus.enabled is false')
+
+
+def test_a_shelly_without_an_address_is_named():
+    source = table()
+    source["meter"] = {}
+    assert problem(source).startswith("meter.host is missing; write it below [meter]: the Shelly's address in quotes")
+
+
+def test_the_role_of_the_grid_meter_needs_leave():
+    assert problem(table(dbus={"meter_role": "grid"})).startswith('dbus.meter_role: "grid" makes ESS regulate by')
+    assert parse_config(table(dbus={"meter_role": "grid", "allow_grid_role": True})).dbus.meter_role == "grid"
+
+
 @pytest.mark.parametrize("limits", [{"min_power_w": 50, "max_power_w": 50}, {"min_power_w": 500}, {"max_power_w": 10}])
 def test_equal_or_single_power_limits_are_no_contradiction(limits: dict[str, float]):
     assert parse_config(table(inverter=[{"serial": SERIAL, **limits}])).inverters
@@ -366,9 +385,9 @@ def test_all_mistakes_come_in_one_run():
     del source["meter"]["host"]
     found = problems(source)
     assert [line.split()[0] for line in found] == [
-        "meter.host",
         "meter.poll_interval_s:",
         "control.target_w:",
         "control.targt_w",
+        "meter.host",
         "control.meter_hold_s",
     ]

@@ -12,16 +12,21 @@ import time
 import aiohttp
 
 from opendtu_dcload import __version__
-from opendtu_dcload.config import DEFAULT_DTU, Config, OpenDtuConfig
+from opendtu_dcload.config import DEFAULT_DTU, Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.live import print_live
-from opendtu_dcload.polling import DtuPoller, poll_meter
+from opendtu_dcload.polling import DtuPoller, Meter, poll_meter
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
+from opendtu_dcload.venus.battery import BatteryFollower
 from opendtu_dcload.venus.dcload import InverterService
+from opendtu_dcload.venus.dcsystem import DcSystemService, Source
+from opendtu_dcload.venus.gx_meter import GxMeter
+from opendtu_dcload.venus.temperature import TemperatureService
+from opendtu_dcload.venus.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +59,14 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
         loop = ControlLoop(config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run)
         stack.push_async_callback(loop.leave)
         where = ", ".join(f"{dtu.label} {dtu.host}" for dtu in config.dtus)
-        log.info("opendtu-dcload %s: meter %s, %s", __version__, config.meter.host, where)
+        log.info("opendtu-dcload %s: meter %s, %s", __version__, config.meter.host or "of the GX", where)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")
-                meter = ShellyMeter(config.meter, session, clock)
+                watch = Watch(bus) if bus is not None else None
+                meter: Meter = ShellyMeter(config.meter, session, clock)
+                if watch is not None and config.meter.source == "gx":
+                    meter = GxMeter(watch, clock)
                 every_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
                 tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
                 for name, poller in pollers.items():
@@ -67,8 +75,8 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
                 if config.is_read_only:
                     for dtu in config.dtus:
                         tasks.create_task(_offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
-                if bus is not None:
-                    _start_services(tasks, config, state, bus)
+                if bus is not None and watch is not None:
+                    _start_services(tasks, config, state, bus, watch)
                 if live:
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
@@ -89,8 +97,16 @@ async def _stop_when(stop: asyncio.Event) -> None:
     raise _StopError
 
 
-def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress) -> None:
+def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: Watch) -> None:
     clock = time.monotonic
+    tasks.create_task(watch.run(), name="D-Bus watch")
+    tasks.create_task(BatteryFollower(state, watch, clock).run(), name="battery")
+    if config.dbus.battery_temperature:
+        tasks.create_task(TemperatureService(state, bus, __version__, clock).run(), name="D-Bus battery temperature")
+    if config.dbus.dcsystem != "off" and config.inverters:
+        sources = [_source(config, inverter) for inverter in config.inverters]
+        dc_system = DcSystemService(config.dbus.dcsystem, state, sources, watch, bus, __version__, clock)
+        tasks.create_task(dc_system.run(), name="D-Bus DC system")
     for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
         dtu = config.dtu_of(inverter)
         inverter_service = InverterService(
@@ -106,6 +122,8 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
             name=inverter.name,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
+    if config.meter.source == "gx":  # the GX shows its own meter itself
+        return
     meter_service = MeterService(
         state,
         config.dbus.meter_role,
@@ -115,9 +133,15 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
         config.meter.host,
         METER_SHOWN_S,
         clock,
+        watch=watch if config.dbus.allow_grid_role else None,
         name=config.dbus.meter_name,
     )
     tasks.create_task(meter_service.run(), name="D-Bus meter")
+
+
+def _source(config: Config, inverter: InverterConfig) -> Source:
+    dtu = config.dtu_of(inverter)
+    return Source(inverter.serial, dtu.name, dtu.poll_interval_s, stale_after_s(config, dtu))
 
 
 def inverter_blocks(known: tuple[KnownInverter, ...], dtu: OpenDtuConfig) -> str:

@@ -118,10 +118,12 @@ class LoginSection(Section):
 
 
 class MeterConfig(LoginSection):
-    """`[meter]`: the Shelly at the grid connection."""
+    """`[meter]`: the Shelly at the grid connection, or the GX's own grid meter."""
 
-    host: Host = Field(description='the Shelly\'s address in quotes, such as "192.168.1.50"')
-    """Host name or IP address, with `:port` when it is not 80."""
+    source: Literal["shelly", "gx"] = "shelly"
+    """`gx`: the grid meter that the GX knows, read from its D-Bus."""
+    host: Host = Field("", description='the Shelly\'s address in quotes, such as "192.168.1.50"')
+    """Host name or IP address, with `:port` when it is not 80; never empty with a Shelly."""
     channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(_text_of_number)] = None
     """Where the grid is measured; None = what the device measures as a whole. Meters with two channels need it."""
     phase: Annotated[int, Field(ge=1, le=3)] = 1
@@ -210,7 +212,13 @@ class DbusConfig(Section):
         "auto", description='"auto", "system", "session" or an address that begins with unix: or tcp:'
     )
     meter_role: Literal["acload", "grid"] = "acload"
-    """`grid` changes what ESS does."""
+    """`grid` changes what ESS does, and needs `allow_grid_role`."""
+    allow_grid_role: bool = False
+    """Whether the meter may become the GX's grid meter, by `meter_role` or in the GX's menu."""
+    dcsystem: Literal["auto", "on", "off"] = "auto"
+    """When the inverters' DC sum is published; `auto`: while nobody else publishes a DC system."""
+    battery_temperature: bool = False
+    """Whether the battery's temperature is published as a sensor, for the temperature rule of the GX's relay."""
     meter_device_instance: Annotated[int, Field(ge=0, le=247)] = 59
     meter_name: Label | None = Field(None, description="a name in quotes")
     """None = the name it has in the Shelly."""

@@ -43,6 +43,10 @@ def contradictions(parts: Mapping[str, Sequence[Part]], first_instance: int) -> 
     """Return one line per contradiction; of a section that cannot be read at all there is no part."""
     dtus, inverters = parts["opendtu"], parts["inverter"]
     problems = [*_among_inverters(inverters, first_instance), *_among_dtus(dtus), *_between(inverters, dtus)]
+    for meter in parts["meter"]:
+        problems += _where_the_meter_is(meter, parts["dbus"])
+    for dbus in parts["dbus"]:
+        problems += _in_dbus(dbus)
     for battery in parts["battery"]:
         problems += _needed_to_command(battery) if inverters else ()
     for control in parts["control"]:
@@ -62,6 +66,22 @@ def _in_control(control: Part) -> Iterator[str]:
     for early, late in pairwise(name for name in _LADDER if control.has(name)):
         if control.valid[early] >= control.valid[late]:
             yield f"{control.shown(early)} must be shorter than {control.shown(late)}; change one of them"
+
+
+def _where_the_meter_is(meter: Part, dbuses: Sequence[Part]) -> Iterator[str]:
+    source = meter.valid.get("source")
+    if source == "shelly" and "host" not in meter.given:
+        yield f"{meter.key}.host is missing; write it below {heading(meter.key)}: {expected(meter.fields['host'])}"
+    if source == "gx" and any(dbus.valid.get("enabled") is False for dbus in dbuses):
+        yield 'meter.source: "gx" is read from the D-Bus, and dbus.enabled is false; change one of them'
+
+
+def _in_dbus(dbus: Part) -> Iterator[str]:
+    if dbus.valid.get("meter_role") == "grid" and dbus.valid.get("allow_grid_role") is False:
+        yield (
+            f'{dbus.key}.meter_role: "grid" makes ESS regulate by this meter; '
+            f"write allow_grid_role = true too if that is wanted, or remove it"
+        )
 
 
 def _needed_to_command(battery: Part) -> Iterator[str]:

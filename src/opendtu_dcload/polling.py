@@ -7,13 +7,12 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
-from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
-from opendtu_dcload.model import CommandState
+from opendtu_dcload.model import CommandState, MeterInfo, MeterReading
 from opendtu_dcload.state import State
 
 log = logging.getLogger(__name__)
@@ -51,7 +50,17 @@ class Presence:
             log.warning("%s lost: %s", self._name, error)
 
 
-async def poll_meter(meter: ShellyMeter, state: State, interval_s: float, lost_after_s: float, clock: Clock) -> None:
+class Meter(Protocol):
+    """What measures the grid."""
+
+    async def identify(self) -> MeterInfo:
+        """Return what it says of itself; raises DeviceError, or ConfigError where the configuration does not fit."""
+
+    async def read(self) -> MeterReading:
+        """Return what it measures now; raises as `identify`."""
+
+
+async def poll_meter(meter: Meter, state: State, interval_s: float, lost_after_s: float, clock: Clock) -> None:
     """Read the meter for ever.
 
     Raises:

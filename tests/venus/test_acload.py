@@ -12,6 +12,7 @@ from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan, Re
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService, Role
 from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.watch import Watch
 
 from .conftest import Client
 
@@ -33,8 +34,10 @@ METER = MeterReading(
 PLAN = Plan(at_s=100.0, setpoint_w=500.4, cap_w=800.0, reason=Reason.FEED_IN_CAP)
 
 
-def meter_service(state: State, bus: BusAddress, clock: Callable[[], float], role: Role = "acload") -> MeterService:
-    return MeterService(state, role, 59, bus, "1.2.3", "192.168.1.21", 15.0, clock)
+def meter_service(
+    state: State, bus: BusAddress, clock: Callable[[], float], role: Role = "acload", watch: Watch | None = None
+) -> MeterService:
+    return MeterService(state, role, 59, bus, "1.2.3", "192.168.1.21", 15.0, clock, watch=watch, tick_s=0.01)
 
 
 @contextlib.asynccontextmanager
@@ -93,6 +96,7 @@ async def test_everything_is_shown_with_its_type_and_text(state, daemon, client)
         "/Serial": ("s", "34945470a1b2", "34945470a1b2"),
         "/Connected": ("i", 1, "1"),
         "/Role": ("s", "acload", "acload"),
+        "/AllowedRoles": ("as", ["acload"], "acload"),
         "/Position": ("i", 1, "1"),
         "/IsGenericEnergyMeter": ("i", 1, "1"),
         "/NrOfPhases": ("i", 3, "3"),
@@ -121,15 +125,6 @@ async def test_everything_is_shown_with_its_type_and_text(state, daemon, client)
         "/Ac/L3/Energy/Forward": invalid,
         "/Ac/L3/Energy/Reverse": invalid,
     }
-
-
-async def test_a_grid_meter_has_the_role_in_its_name_and_nothing_of_a_load(state, daemon, client):
-    async with running(meter_service(state, daemon.address, lambda: 101.0, role="grid")):
-        name = NAME.replace("acload", "grid")
-        await owned(client, name)
-        items = (await client.call(name, "/", "GetItems"))["ok"]
-    assert items["/Role"]["Value"] == ["s", "grid"]
-    assert not {"/Position", "/IsGenericEnergyMeter"} & set(items)
 
 
 async def test_the_name_waits_for_the_mac_address(daemon, client):

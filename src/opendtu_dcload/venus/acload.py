@@ -1,8 +1,12 @@
-"""The grid meter on the bus: com.victronenergy.acload, or com.victronenergy.grid when the user wants it to be that."""
+"""The grid meter on the bus: com.victronenergy.acload, or com.victronenergy.grid when the user wants it to be that.
+
+ESS regulates by a grid meter, and two of them are one too many: the role `grid` has to be allowed in the file and is
+not taken while another service has it.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Literal, NoReturn
@@ -12,9 +16,13 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
 from opendtu_dcload.venus.device import Display, Shown, add_identity, follow, fresh, integer, text, wait_until
-from opendtu_dcload.venus.item import Value
+from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.watch import Watch
 
 Role = Literal["acload", "grid"]
+
+FREE_S = 60.0
+"""Another grid meter must have been away for this long before its role is taken: it may only be starting again."""
 
 POSITION_AC_INPUT = 1
 """gui-v2, src/enums.h: of an acload; 0 would be the AC output."""
@@ -25,6 +33,8 @@ def _single(meter: MeterReading) -> PhaseReading | None:
     measured = [phase for phase in meter.phases if phase is not None]
     return measured[0] if len(measured) == 1 else None
 
+
+log = logging.getLogger(__name__)
 
 _TOTAL: Mapping[str, Shown[MeterReading]] = {
     "/Power": Shown("W", 1, lambda meter: meter.power_w),
@@ -47,8 +57,13 @@ _PLAN: Mapping[str, Shown[Plan]] = {
 }
 
 
+def _bus_name(info: MeterInfo, role: Role) -> str:
+    mac = re.sub(r"[^0-9a-z]", "", info.mac.lower())  # a bus name takes nothing else
+    return f"com.victronenergy.{role}.shelly_{mac}"
+
+
 class MeterService:
-    """Shows the grid meter and the plan for the whole plant; writes nothing back."""
+    """Shows the grid meter and the plan for the whole plant; of what a user writes it takes its own role only."""
 
     def __init__(
         self,
@@ -61,24 +76,32 @@ class MeterService:
         stale_after_s: float,
         clock: Callable[[], float],
         *,
+        watch: Watch | None = None,
         name: str | None = None,
+        tick_s: float = 1.0,
     ) -> None:
         """Open nothing yet.
 
         Args:
             state: where everything shown comes from.
-            role: what the meter is to the GX; `grid` changes what ESS does.
+            role: what the meter is to be to the GX; `grid` changes what ESS does.
             instance: VRM device instance.
             bus: the message bus.
             version: of this program.
             host: host name or address of the meter.
             stale_after_s: older values are not shown.
             clock: monotonic time in s.
+            watch: sees other grid meters; None = the role `grid` is not allowed.
             name: shown instead of the one it has in the Shelly.
+            tick_s: time between two looks at ages and other services when no reading comes.
         """
         self._state = state
         self._name = name
-        self._role = role
+        self._wanted = role
+        self._watch = watch
+        self._tick_s = tick_s
+        self._other_grid_at_s = float("-inf")
+        self._is_told = False
         self._instance = instance
         self._bus = bus
         self._version = version
@@ -93,15 +116,55 @@ class MeterService:
         """Wait until the meter has told its MAC address, which is part of the name, then stay on the bus for ever."""
         await wait_until(self._state, lambda: self._state.meter_info is not None)
         assert self._state.meter_info is not None
-        service = self.build(self._state.meter_info)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follow(self._state, service, self.values), name=f"values of {service.name}")
-            await service.run()
+        if self._wanted == "grid" and self._watch is not None:
+            await self._watch.wait_ready()
+        while True:
+            await self._stay(self._state.meter_info, self._role())
 
-    def build(self, info: MeterInfo) -> BusService:
-        """Return the service of the meter `info`, with its values."""
-        mac = re.sub(r"[^0-9a-z]", "", info.mac.lower())  # a bus name takes nothing else
-        service = BusService(f"com.victronenergy.{self._role}.shelly_{mac}", self._bus)
+    async def _stay(self, info: MeterInfo, role: Role) -> None:
+        """Stay on the bus in one role for as long as it is the right one."""
+        service = self.build(info, role)
+        await service.run_until(
+            lambda: follow(self._state, service, self.values, self._tick_s, lambda: self._role() != role)
+        )
+
+    def _role(self) -> Role:
+        """Return the role that can be had now."""
+        if self._wanted != "grid" or self._watch is None:
+            return "acload"
+        now_s, other = self._clock(), self._other_grid()
+        if other is not None:
+            self._other_grid_at_s = now_s
+        is_free = now_s - self._other_grid_at_s >= FREE_S
+        if other is not None and not self._is_told:
+            log.warning("the meter stays an acload: %s is the GX's grid meter already, remove one of them", other)
+        elif is_free and self._is_told:
+            log.info("the meter is the GX's grid meter now: there is no other one any more")
+        self._is_told = not is_free
+        return "grid" if is_free else "acload"
+
+    def _other_grid(self) -> str | None:
+        if self._watch is None or self._state.meter_info is None:
+            return None
+        mine = _bus_name(self._state.meter_info, "grid")
+        return next((name for name in self._watch.of_class("grid") if name != mine), None)
+
+    def _take_role(self, role: str) -> Value | None:
+        """Take the role that a user has chosen, None if it cannot be had."""
+        if role == "acload":
+            self._wanted = "acload"
+        elif role == "grid" and self._watch is not None and self._watch.names is not None and not self._other_grid():
+            self._wanted, self._other_grid_at_s = "grid", float("-inf")
+        else:
+            log.warning("the meter keeps its role: the other one is not allowed, or there is another grid meter")
+            return None
+        log.info("the meter becomes %s, as the user wishes", role)
+        return role
+
+    def build(self, info: MeterInfo, role: Role = "acload") -> BusService:
+        """Return the service of the meter `info` in a role, with its values."""
+        name = _bus_name(info, role)
+        service = BusService(name, self._bus)
         add_identity(
             service,
             instance=self._instance,
@@ -109,9 +172,11 @@ class MeterService:
             connection=f"Shelly {self._host}",
             product=f"Shelly {info.model}",
         )
-        service.update({"/Serial": mac, "/HardwareVersion": f"generation {info.generation}"})
-        service.add("/Role", text(self._role))
-        if self._role == "acload":
+        service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": f"generation {info.generation}"})
+        service.add("/Role", Item(kind=str, value=role, on_write=self._take_role))
+        roles: list[str] = ["acload"] if self._watch is None else ["acload", "grid"]
+        service.add("/AllowedRoles", Item(kind=list, value=roles))
+        if role == "acload":
             service.add("/Position", integer(POSITION_AC_INPUT))
             service.add("/IsGenericEnergyMeter", integer(1))
         service.add("/NrOfPhases", integer())

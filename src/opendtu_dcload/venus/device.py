@@ -16,6 +16,8 @@ from opendtu_dcload.venus.item import Item, Value
 PRODUCT_ID = 0xFFFF
 """What generic devices use on Venus OS; every other id belongs to somebody."""
 
+PROCESS_NAME = "opendtu_dcload"
+
 _TICK_S = 1.0
 
 
@@ -101,7 +103,7 @@ def add_identity(service: BusService, *, instance: int, version: str, connection
         connection: how the device is reached, such as "OpenDTU 192.168.1.20".
         product: name shown when the device has none of its own.
     """
-    service.add("/Mgmt/ProcessName", text("opendtu_dcload"))
+    service.add("/Mgmt/ProcessName", text(PROCESS_NAME))
     service.add("/Mgmt/ProcessVersion", text(version))
     service.add("/Mgmt/Connection", text(connection))
     service.add("/DeviceInstance", integer(instance))
@@ -119,10 +121,14 @@ async def follow(
     service: BusService,
     values: Callable[[], Mapping[str, Value | None]],
     tick_s: float = _TICK_S,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Show `values` on the bus at each change of `state`, and each `tick_s` because ages grow without a change."""
+    """Show `values` on the bus at each change of `state`, and each `tick_s` because ages grow without a change.
+
+    Returns when `is_over` at such a moment.
+    """
     with state.listen() as changed:
-        while True:
+        while not is_over():
             changed.clear()
             service.update(values())
             with contextlib.suppress(TimeoutError):

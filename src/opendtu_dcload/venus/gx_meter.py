@@ -1,0 +1,93 @@
+"""The grid meter that the GX has, read instead of a Shelly; never one that this program shows itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from opendtu_dcload.errors import BusError, DeviceConnectionError
+from opendtu_dcload.model import MeterInfo, MeterReading
+from opendtu_dcload.venus.device import PROCESS_NAME
+from opendtu_dcload.venus.watch import SYSTEM, Watch, number
+
+_PHASES = ("/Ac/L1/Power", "/Ac/L2/Power", "/Ac/L3/Power")
+_SYSTEM_PHASES = ("/Ac/Grid/L1/Power", "/Ac/Grid/L2/Power", "/Ac/Grid/L3/Power")
+_RANGE_W = (-1_000_000.0, 1_000_000.0)
+
+
+class GxMeter:
+    """Reads `com.victronenergy.grid`, else what systemcalc knows of the grid (a MultiPlus measures its AC input)."""
+
+    def __init__(self, watch: Watch, clock: Callable[[], float]) -> None:
+        """Read nothing yet.
+
+        Args:
+            watch: looks at the bus; somebody else runs it.
+            clock: monotonic time in s.
+        """
+        self._watch = watch
+        self._clock = clock
+        self._seen: list[str] | None = None
+        self._service: str | None = None
+
+    async def identify(self) -> MeterInfo:
+        """Return what is read.
+
+        Raises:
+            DeviceConnectionError: the GX has no grid meter now.
+        """
+        service = await self._choose()
+        return MeterInfo(mac="", model=service, generation=0, firmware="", name="")
+
+    async def read(self) -> MeterReading:
+        """Return the grid power now.
+
+        Raises:
+            DeviceConnectionError: the GX has no grid meter now, or it gives no value.
+        """
+        service = await self._choose()
+        try:
+            power_w = None if service == SYSTEM else number(await self._watch.read(service, "/Ac/Power"), *_RANGE_W)
+            if power_w is None:
+                power_w = await self._sum(service, _SYSTEM_PHASES if service == SYSTEM else _PHASES)
+        except BusError as err:
+            raise DeviceConnectionError(f"grid meter of the GX: {err}") from err
+        if power_w is None:
+            raise DeviceConnectionError(f"grid meter of the GX: {service} has no power now, look at it on the GX")
+        return MeterReading(at_s=self._clock(), power_w=power_w)
+
+    async def _choose(self) -> str:
+        """Return the service to read: that of the lowest instance, as systemcalc does."""
+        names = self._watch.names
+        if names is None:
+            raise DeviceConnectionError("grid meter of the GX: there is no connection to its bus")
+        seen = self._watch.of_class("grid")
+        if seen != self._seen or self._service is None:
+            self._service = await self._lowest(seen) if seen else SYSTEM if SYSTEM in names else None
+            self._seen = seen
+        if self._service is None:
+            raise DeviceConnectionError("grid meter of the GX: it has none that is not this program's own")
+        return self._service
+
+    async def _lowest(self, services: list[str]) -> str | None:
+        told = await asyncio.gather(
+            *(self._watch.read_all(service, ["/DeviceInstance", "/Mgmt/ProcessName"]) for service in services),
+            return_exceptions=True,
+        )
+        known: list[tuple[float, str]] = []
+        for service, answer in zip(services, told, strict=True):
+            if isinstance(answer, BusError):  # it hangs or has just gone
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            instance = number(answer["/DeviceInstance"], 0, 2**31)
+            if instance is not None and answer["/Mgmt/ProcessName"] != PROCESS_NAME:
+                known.append((instance, service))
+        return min(known)[1] if known else None
+
+    async def _sum(self, service: str, paths: tuple[str, ...]) -> float | None:
+        """Return the sum of the phases that have a value; None when none has."""
+        told = await self._watch.read_all(service, paths)
+        phases_w = [number(value, *_RANGE_W) for value in told.values()]
+        known_w = [phase_w for phase_w in phases_w if phase_w is not None]
+        return sum(known_w) if known_w else None

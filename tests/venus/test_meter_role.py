@@ -1,0 +1,140 @@
+"""The meter as the GX's grid meter: only where that is allowed, and never beside another one."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.acload import FREE_S, Role
+from opendtu_dcload.venus.watch import Watch
+
+from .conftest import Client, Daemon
+from .system_stand_in import GRID, GRID_VALUES, Gx
+from .test_acload import INFO, METER, NAME, meter_service, owned
+
+AS_GRID = NAME.replace("acload", "grid")
+BOTH = ["as", ["acload", "grid"]]
+
+
+class Meter:
+    now_s = 100.0
+
+
+@contextlib.asynccontextmanager
+async def running(daemon: Daemon, role: Role = "acload", *, is_allowed: bool = True) -> AsyncIterator[Meter]:
+    state, meter = State(), Meter()
+    state.set_meter_info(INFO)
+    state.set_meter(METER)
+    watch = Watch(daemon.address, retry_delays_s=(0.01,))
+    service = meter_service(state, daemon.address, lambda: meter.now_s, role, watch if is_allowed else None)
+    tasks = [asyncio.create_task(watch.run())]
+    await watch.wait_ready()
+    tasks.append(asyncio.create_task(service.run()))
+    yield meter
+    for task in tasks:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+
+
+@pytest.fixture
+async def stand_in(daemon):
+    stand_in = Gx(daemon.address)
+    yield stand_in
+    await stand_in.end()
+
+
+async def choose(client: Client, name: str, role: str) -> int:
+    reply = await client.call(name, "/Role", "SetValue", "v", ["s", role])
+    return int(reply["ok"][1])
+
+
+async def gone(client: Client, name: str) -> None:
+    async with asyncio.timeout(20):
+        while "ok" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells this client nothing
+            await asyncio.sleep(0.005)
+
+
+async def stays(client: Client, name: str) -> None:
+    await asyncio.sleep(0.05)
+    assert "ok" in await client.call(name, "/", "Ping")
+
+
+async def test_a_grid_meter_has_the_role_in_its_name_and_nothing_of_a_load(daemon, client):
+    async with running(daemon, "grid"):
+        await owned(client, AS_GRID)
+        items = (await client.call(AS_GRID, "/", "GetItems"))["ok"]
+    assert items["/Role"]["Value"] == ["s", "grid"]
+    assert items["/AllowedRoles"]["Value"] == BOTH
+    assert items["/Ac/Power"]["Value"] == ["d", -175.0]
+    assert [items[f"/Ac/L{phase}/Power"]["Value"][1] for phase in (1, 2, 3)] == [-310.0, 120.0, 15.0]
+    assert not {"/Position", "/IsGenericEnergyMeter"} & set(items)
+
+
+async def test_a_choice_in_the_menu_of_the_gx_registers_the_meter_again_and_back(daemon, client):
+    async with running(daemon):
+        await owned(client, NAME)
+        assert await client.get(NAME, "/AllowedRoles") == BOTH
+        assert await choose(client, NAME, "grid") == 0
+        await gone(client, NAME)
+        await owned(client, AS_GRID)
+        assert await client.get(AS_GRID, "/Role") == ["s", "grid"]
+        assert await choose(client, AS_GRID, "acload") == 0
+        await gone(client, AS_GRID)
+        await owned(client, NAME)
+
+
+@pytest.mark.parametrize("role", ["grid", "pvinverter", "", "GRID"])
+async def test_without_leave_no_other_role_is_offered_or_taken(daemon, client, role):
+    async with running(daemon, is_allowed=False):
+        await owned(client, NAME)
+        assert await client.get(NAME, "/AllowedRoles") == ["as", ["acload"]]
+        assert await choose(client, NAME, role) != 0
+        assert await client.get(NAME, "/Role") == ["s", "acload"]
+        await stays(client, NAME)
+
+
+async def test_a_role_that_does_not_exist_is_refused_though_grid_is_allowed(daemon, client):
+    async with running(daemon):
+        await owned(client, NAME)
+        assert await choose(client, NAME, "genset") != 0
+        await stays(client, NAME)
+
+
+async def test_beside_another_grid_meter_the_choice_is_refused(daemon, client, stand_in, caplog):
+    await stand_in.join(GRID, GRID_VALUES)
+    async with running(daemon):
+        await owned(client, NAME)
+        assert await choose(client, NAME, "grid") != 0
+        await stays(client, NAME)
+    assert "there is another grid meter" in caplog.text
+
+
+async def test_a_configured_grid_meter_waits_until_another_one_has_been_away_for_a_minute(
+    daemon, client, stand_in, caplog
+):
+    caplog.set_level(logging.INFO)
+    await stand_in.join(GRID, GRID_VALUES)
+    async with running(daemon, "grid") as meter:
+        await owned(client, NAME)
+        await stand_in.leave(GRID)
+        meter.now_s += FREE_S - 1
+        await stays(client, NAME)
+        meter.now_s += 2
+        await owned(client, AS_GRID)
+    said = [record.message for record in caplog.records if record.name.endswith("acload")]
+    assert said == [
+        f"the meter stays an acload: {GRID} is the GX's grid meter already, remove one of them",
+        "the meter is the GX's grid meter now: there is no other one any more",
+    ]
+
+
+async def test_a_grid_meter_makes_way_for_another_one_that_appears(daemon, client, stand_in):
+    async with running(daemon, "grid"):
+        await owned(client, AS_GRID)
+        await stand_in.join(GRID, GRID_VALUES)
+        await gone(client, AS_GRID)
+        await owned(client, NAME)

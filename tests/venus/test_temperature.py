@@ -1,0 +1,39 @@
+"""The battery's temperature as a sensor for the GX's relay."""
+
+import asyncio
+
+from opendtu_dcload.model import BatteryStatus
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.address import UnixAddress
+from opendtu_dcload.venus.temperature import NAME, STALE_S, TemperatureService
+
+from .conftest import until
+
+
+async def test_the_sensor_appears_with_the_first_temperature_and_follows_it(daemon, client):
+    state = State()
+    service = TemperatureService(state, daemon.address, "1", lambda: 100.0)
+    task = asyncio.create_task(service.run())
+    state.set_battery(BatteryStatus(at_s=100.0))
+    await asyncio.sleep(0.02)
+    assert not service.service.is_online
+    state.set_battery(BatteryStatus(at_s=100.0, temperature_c=4.26))
+    await until(lambda: service.service.is_online)
+    items = (await client.call(NAME, "/", "GetItems"))["ok"]
+    assert items["/Temperature"] == {"Value": ["d", 4.3], "Text": ["s", "4.3C"]}
+    assert (items["/TemperatureType"]["Value"], items["/Status"]["Value"]) == (["i", 0], ["i", 0])
+    state.set_battery(None)
+    assert (await client.signal())["body"][0]["/Temperature"]["Value"] == ["ai", []]
+    assert service.service.is_online
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_an_old_temperature_is_not_shown():
+    state = State()
+    state.set_battery(BatteryStatus(at_s=100.0, temperature_c=4.0))
+    now_s = [100.0 + STALE_S]
+    service = TemperatureService(state, UnixAddress("/nowhere"), "1", lambda: now_s[0])
+    assert (service.values()["/Temperature"], service.values()["/Status"]) == (4.0, 0)
+    now_s[0] += 0.1
+    assert (service.values()["/Temperature"], service.values()["/Status"]) == (None, 1)
