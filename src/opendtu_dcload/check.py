@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from opendtu_dcload.app import inverter_blocks
+from opendtu_dcload.check_gx import look_at_gx
 from opendtu_dcload.config import Config, OpenDtuConfig
 from opendtu_dcload.control.loop import unit_of
 from opendtu_dcload.devices.opendtu import InverterSettings, LiveData, OpenDtu
@@ -46,7 +47,10 @@ async def check(config: Config) -> int:
     """Probe meter and DTUs and print what was found; return the number of problems."""
     findings = Findings()
     async with aiohttp.ClientSession() as session:
-        await _check_meter(ShellyMeter(config.meter, session), findings)
+        if config.meter.source == "shelly":
+            await _check_meter(ShellyMeter(config.meter, session), findings)
+        for level, text in await look_at_gx(config):
+            {"ok": findings.good, "note": findings.note, "problem": findings.bad}[level](text)
         for dtu in config.dtus:
             await _check_dtu(config, dtu, OpenDtu(dtu, session, config.serials_of(dtu)), findings)
     findings.note(NO_RELAY)

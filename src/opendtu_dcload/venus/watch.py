@@ -117,9 +117,14 @@ class Watch:
 
     async def run(self) -> NoReturn:
         """Watch for ever; a lost bus is tried again."""
-        await stay_connected("D-Bus watch", self._address, self._start, self._retry_delays_s)
+        await stay_connected("D-Bus watch", self._address, self.start, self._retry_delays_s)
 
-    async def _start(self, connection: Connection) -> None:
+    async def start(self, connection: Connection) -> None:
+        """Look at the bus through a new connection; `run` does that by itself.
+
+        Raises:
+            BusError: the bus does not answer.
+        """
         self._connection, self._is_listed, self._owned = connection, False, {}
         listed = await connection.service_names(PREFIX, self._set_owned)
         self._owned = dict.fromkeys(listed, True) | self._owned
