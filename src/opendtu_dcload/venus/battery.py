@@ -18,8 +18,8 @@ from opendtu_dcload.model import BatteryStatus, MultiplusStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.watch import SETTINGS, SYSTEM, Watch, number
 
-POLL_S = 2.0
-"""systemcalc itself recalculates once a second at most."""
+POLL_S = 3.0
+"""Quick enough for guards that wait for 20 s and more; each reading is a dozen messages."""
 SLOW_S = 10.0
 """For alarms and settings."""
 FORGOTTEN_S = 600.0
