@@ -79,6 +79,17 @@ def notify(bus, *, name, path, member, signature, args):
     return {"ok": None}
 
 
+def emit(bus, *, name, path, member, value):
+    """Send a signal to one connection, as if it were a service's own."""
+    kind, plain = value
+    message = dbus.lowlevel.SignalMessage(path, "com.victronenergy.BusItem", member)
+    message.append({"Value": TYPES[kind](plain)}, signature="a{sv}")
+    message.set_destination(name)
+    bus.send_message(message)
+    bus.flush()
+    return {"ok": None}
+
+
 def proxy(bus, *, name, path, member, args):
     """Call through a proxy object, which introspects first."""
     target = dbus.Interface(bus.get_object(name, path), "com.victronenergy.BusItem")
@@ -100,7 +111,8 @@ def on_command(stream, _condition, bus):
         sys.exit(0)
     command = json.loads(line)
     try:
-        tell({"call": call, "notify": notify, "proxy": proxy, "flood": flood}[command.pop("do")](bus, **command))
+        doing = {"call": call, "notify": notify, "proxy": proxy, "flood": flood, "emit": emit}
+        tell(doing[command.pop("do")](bus, **command))
     except dbus.DBusException as err:
         tell({"error": err.get_dbus_name(), "text": err.get_dbus_message()})
     return True

@@ -37,6 +37,8 @@ class Item:
     """Makes the text of a value; default: the value and its unit."""
     on_write: Callable[[Any], Value | None] | None = None
     """Called with what a client wrote, converted and in range. Returns what holds from now on, None to refuse."""
+    is_clamped: bool = False
+    """What is written out of range becomes the nearest limit instead of being refused."""
     minimum: float | None = None
     maximum: float | None = None
     default: Value | None = None
@@ -96,6 +98,14 @@ class Item:
         return not (
             (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum)
         )
+
+    def clamped(self, value: Value) -> Value:
+        """Return `value`, or the nearest limit; text has none."""
+        if not isinstance(value, int | float) or self.is_in_range(value):
+            return value
+        too_low = self.minimum is not None and value < self.minimum
+        nearest = self.minimum if too_low else self.maximum
+        return value if nearest is None else self.kind(nearest)
 
     def as_variant(self, value: Value | None) -> Variant:
         """Return `value` as the item's type on the bus."""
