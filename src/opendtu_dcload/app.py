@@ -21,7 +21,11 @@ from opendtu_dcload.polling import DtuPoller, poll_meter
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
+from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.dcload import InverterService
+from opendtu_dcload.venus.device import Device
+from opendtu_dcload.venus.settings import LocalSettings
+from opendtu_dcload.venus.switch import SwitchService
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +67,11 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
                 tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
                 for name, poller in pollers.items():
                     tasks.create_task(poller.run(), name=f"DTU {name}")
-                tasks.create_task(loop.run(), name="control")
+                controls = _start_services(tasks, config, state, bus) if bus is not None else None
+                tasks.create_task(_regulate(loop, controls), name="control")
                 if config.is_read_only:
                     for dtu in config.dtus:
                         tasks.create_task(_offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
-                if bus is not None:
-                    _start_services(tasks, config, state, bus)
                 if live:
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
@@ -89,8 +92,24 @@ async def _stop_when(stop: asyncio.Event) -> None:
     raise _StopError
 
 
-def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress) -> None:
+async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
+    if controls is not None:  # what was switched off must not come on for the first second
+        await controls.asked()
+    await loop.run()
+
+
+def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress) -> Controls | None:
+    """Show everything on the bus; return what a user may set there, None when nothing may be commanded."""
     clock = time.monotonic
+    settings = LocalSettings(bus, clock)
+    tasks.create_task(settings.run(), name="D-Bus settings")
+    controls: Controls | None = None
+    if not config.is_read_only:
+        serials = [inverter.serial for inverter in config.inverters]
+        limits = config.control
+        controls = Controls(settings, state, serials, target_w=limits.target_w, max_feed_in_w=limits.max_feed_in_w)
+        switch = SwitchService(state, controls, settings, bus, __version__)
+        tasks.create_task(switch.run(), name="D-Bus controls")
     for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
         dtu = config.dtu_of(inverter)
         inverter_service = InverterService(
@@ -104,6 +123,8 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
             clock,
             dtu=dtu.name,
             name=inverter.name,
+            device=Device(settings, f"opendtu_{inverter.serial}", "dcload", instance),
+            controls=controls,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
     meter_service = MeterService(
@@ -116,8 +137,11 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
         METER_SHOWN_S,
         clock,
         name=config.dbus.meter_name,
+        settings=settings,
+        controls=controls,
     )
     tasks.create_task(meter_service.run(), name="D-Bus meter")
+    return controls
 
 
 def inverter_blocks(known: tuple[KnownInverter, ...], dtu: OpenDtuConfig) -> str:

@@ -46,6 +46,7 @@ LOGGED_AFTER_S = {
     Reason.BATTERY_UNSEEN: 0.0,
     Reason.NO_INVERTER: LONGEST_GRID_WAIT_S,
     Reason.FOREIGN_LIMITS: 0.0,
+    Reason.SWITCHED_OFF: 0.0,
 }
 """Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""
 

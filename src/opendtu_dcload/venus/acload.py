@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Literal, NoReturn
@@ -11,8 +10,10 @@ from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Display, Shown, add_identity, follow, fresh, integer, text, wait_until
+from opendtu_dcload.venus.controls import Controls
+from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh, integer, serve, text, wait_until
 from opendtu_dcload.venus.item import Value
+from opendtu_dcload.venus.settings import LocalSettings
 
 Role = Literal["acload", "grid"]
 
@@ -62,6 +63,8 @@ class MeterService:
         clock: Callable[[], float],
         *,
         name: str | None = None,
+        settings: LocalSettings | None = None,
+        controls: Controls | None = None,
     ) -> None:
         """Open nothing yet.
 
@@ -75,9 +78,14 @@ class MeterService:
             stale_after_s: older values are not shown.
             clock: monotonic time in s.
             name: shown instead of the one it has in the Shelly.
+            settings: keeps what the user decides about it on the GX; None = nothing.
+            controls: what the user sets for the plant; None = nothing.
         """
         self._state = state
         self._name = name
+        self._settings = settings
+        self._controls = controls
+        self._device: Device | None = None
         self._role = role
         self._instance = instance
         self._bus = bus
@@ -94,20 +102,21 @@ class MeterService:
         await wait_until(self._state, lambda: self._state.meter_info is not None)
         assert self._state.meter_info is not None
         service = self.build(self._state.meter_info)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follow(self._state, service, self.values), name=f"values of {service.name}")
-            await service.run()
+        await serve(self._state, service, self.values, self._device)
 
     def build(self, info: MeterInfo) -> BusService:
         """Return the service of the meter `info`, with its values."""
         mac = re.sub(r"[^0-9a-z]", "", info.mac.lower())  # a bus name takes nothing else
         service = BusService(f"com.victronenergy.{self._role}.shelly_{mac}", self._bus)
+        if self._settings is not None:
+            self._device = Device(self._settings, f"shelly_{mac}", self._role, self._instance)
         add_identity(
             service,
             instance=self._instance,
             version=self._version,
             connection=f"Shelly {self._host}",
             product=f"Shelly {info.model}",
+            rename=self._device.rename if self._device is not None else None,
         )
         service.update({"/Serial": mac, "/HardwareVersion": f"generation {info.generation}"})
         service.add("/Role", text(self._role))
@@ -116,6 +125,8 @@ class MeterService:
             service.add("/IsGenericEnergyMeter", integer(1))
         service.add("/NrOfPhases", integer())
         service.add("/Plan/Reason", text())
+        if self._controls is not None:
+            self._controls.add_plain(service)
         self._total.add_to(service)
         self._plan.add_to(service)
         for display in self._phases:
@@ -127,11 +138,12 @@ class MeterService:
         """Return what the service has to show now; what is too old is None."""
         now_s = self._clock()
         info = self._state.meter_info
+        given = self._device.name if self._device is not None else ""
         meter = fresh(self._state.meter, now_s, self._stale_after_s)
         plan = fresh(self._state.plan, now_s, self._stale_after_s)
         phases = meter.phases if meter is not None else (None, None, None)
         values: dict[str, Value | None] = {
-            "/CustomName": self._name or (info.name if info is not None else ""),
+            "/CustomName": given or self._name or (info.name if info is not None else ""),
             "/FirmwareVersion": info.firmware if info is not None else None,
             "/Connected": int(meter is not None),
             "/NrOfPhases": sum(phase is not None for phase in phases) or None,
