@@ -41,7 +41,9 @@ class Settings(dbus.service.FallbackObject):
         self._known = json.loads(self._file.read_text()) if self._file.exists() else {}
 
     def _save(self):
-        self._file.write_text(json.dumps(self._known, indent=1))
+        half = self._file.with_suffix(".new")
+        half.write_text(json.dumps(self._known, indent=1))
+        half.replace(self._file)
 
     def _entry(self, path):
         if path not in self._known:

@@ -228,8 +228,6 @@ class BusService:
         value = item.convert(raw) if item.on_write is not None else None
         if item.on_write is None or value is None:
             return NOT_WRITEABLE
-        if item.is_clamped:
-            value = item.clamped(value)
         if value == item.value:
             return ACCEPTED
         if not item.is_in_range(value):

@@ -91,9 +91,9 @@ class Controls:
         self._timer: asyncio.TimerHandle | None = None
         self._applied_at_s = float("-inf")
         most_w = int(max_feed_in_w)
-        feed_in = Item(kind=int, unit="W", minimum=0, maximum=most_w, default=most_w, is_clamped=True)
+        feed_in = Item(kind=int, unit="W", minimum=0, maximum=most_w, default=most_w)
         low_w, high_w = TARGET_RANGE_W
-        target = Item(kind=int, unit="W", minimum=low_w, maximum=high_w, default=round(target_w), is_clamped=True)
+        target = Item(kind=int, unit="W", minimum=low_w, maximum=high_w, default=round(target_w))
         self._plant = {
             "regulation": self._switch("Regulation", "Regulation"),
             "max_feed_in": Control("Maximum feed-in", SLIDER, self._kept("MaxFeedIn", feed_in, QUIET_S), step=10),
@@ -149,7 +149,7 @@ class Controls:
             value=control.value,
             unit=shape.unit,
             on_write=take,
-            is_clamped=shape.is_clamped,
+            is_clamped=control.kind != TOGGLE,
             minimum=shape.minimum,
             maximum=shape.maximum,
             default=shape.default,

@@ -110,7 +110,7 @@ class Device:
             instance: wanted when localsettings does not know the device yet.
         """
         self.changed = asyncio.Event()
-        """Set when localsettings tells another instance or name."""
+        """Set when there is another instance or name."""
         self._settings = settings
         self._instance = instance
         pacer = Pacer(NAMES_PER_HOUR)
@@ -142,6 +142,7 @@ class Device:
     def rename(self, name: str) -> str:
         """Keep a name that the user gave it; empty = back to its own."""
         self._settings.write(self._name, name)
+        self.changed.set()
         return name
 
 

@@ -87,6 +87,8 @@ class Item:
             return None
         if not math.isfinite(number):
             return None
+        if self.is_clamped:
+            number = self.clamped(number)
         if self.kind is float:
             return round(number, self.digits) + 0.0
         return round(number) if round(number) in _INT32 else None
@@ -99,13 +101,10 @@ class Item:
             (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum)
         )
 
-    def clamped(self, value: Value) -> Value:
-        """Return `value`, or the nearest limit; text has none."""
-        if not isinstance(value, int | float) or self.is_in_range(value):
-            return value
-        too_low = self.minimum is not None and value < self.minimum
-        nearest = self.minimum if too_low else self.maximum
-        return value if nearest is None else self.kind(nearest)
+    def clamped(self, number: float) -> float:
+        """Return `number`, or the nearest limit."""
+        low, high = self.minimum, self.maximum
+        return min(max(number, -math.inf if low is None else low), math.inf if high is None else high)
 
     def as_variant(self, value: Value | None) -> Variant:
         """Return `value` as the item's type on the bus."""

@@ -77,13 +77,16 @@ class Setting:
             "max": limits.get("Max", none),
         }
 
+    def _in_range(self, value: Value) -> Value:
+        return self.shape.kind(self.shape.clamped(value)) if isinstance(value, int | float) else value
+
     def take(self, raw: object, old_default: Value | None) -> None:
         """Take the value that localsettings gave when it was asked for."""
         self.kept = self.shape.convert(raw)
         if self.is_touched or self.kept is None:
             return
         follows = old_default is not None and self.kept == old_default
-        value = self.default if follows else self.shape.clamped(self.kept)
+        value = self.default if follows else self._in_range(self.kept)
         if value != self.value:
             self.value = value
             self.on_change()
@@ -98,7 +101,7 @@ class Setting:
         if not is_news:
             return
         self.is_touched = False
-        value = self.shape.clamped(told)
+        value = self._in_range(told)
         if value != self.value:
             self.value = value
             self.on_change()
