@@ -22,9 +22,13 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
 from opendtu_dcload.venus.battery import BatteryFollower
+from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.dcload import InverterService
 from opendtu_dcload.venus.dcsystem import DcSystemService, Source
+from opendtu_dcload.venus.device import Device
 from opendtu_dcload.venus.gx_meter import GxMeter
+from opendtu_dcload.venus.settings import LocalSettings
+from opendtu_dcload.venus.switch import SwitchService
 from opendtu_dcload.venus.temperature import TemperatureService
 from opendtu_dcload.venus.watch import Watch
 
@@ -71,12 +75,13 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
                 tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
                 for name, poller in pollers.items():
                     tasks.create_task(poller.run(), name=f"DTU {name}")
-                tasks.create_task(loop.run(), name="control")
+                controls = (
+                    _start_services(tasks, config, state, bus, watch) if bus is not None and watch is not None else None
+                )
+                tasks.create_task(_regulate(loop, controls), name="control")
                 if config.is_read_only:
                     for dtu in config.dtus:
                         tasks.create_task(_offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
-                if bus is not None and watch is not None:
-                    _start_services(tasks, config, state, bus, watch)
                 if live:
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
@@ -97,16 +102,35 @@ async def _stop_when(stop: asyncio.Event) -> None:
     raise _StopError
 
 
-def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: Watch) -> None:
+async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
+    if controls is not None:  # what was switched off must not come on for the first second
+        await controls.asked()
+    await loop.run()
+
+
+def _start_services(
+    tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: Watch
+) -> Controls | None:
+    """Show everything on the bus; return what a user may set there, None when nothing may be commanded."""
     clock = time.monotonic
+    settings = LocalSettings(bus, clock)
+    tasks.create_task(settings.run(), name="D-Bus settings")
     tasks.create_task(watch.run(), name="D-Bus watch")
     tasks.create_task(BatteryFollower(state, watch, clock).run(), name="battery")
     if config.dbus.battery_temperature:
-        tasks.create_task(TemperatureService(state, bus, __version__, clock).run(), name="D-Bus battery temperature")
+        temperature = TemperatureService(state, bus, __version__, clock, settings)
+        tasks.create_task(temperature.run(), name="D-Bus battery temperature")
     if config.dbus.dcsystem != "off" and config.inverters:
         sources = [_source(config, inverter) for inverter in config.inverters]
-        dc_system = DcSystemService(config.dbus.dcsystem, state, sources, watch, bus, __version__, clock)
+        dc_system = DcSystemService(config.dbus.dcsystem, state, sources, watch, bus, __version__, clock, settings)
         tasks.create_task(dc_system.run(), name="D-Bus DC system")
+    controls: Controls | None = None
+    if not config.is_read_only:
+        serials = [inverter.serial for inverter in config.inverters]
+        limits = config.control
+        controls = Controls(settings, state, serials, target_w=limits.target_w, max_feed_in_w=limits.max_feed_in_w)
+        switch = SwitchService(state, controls, settings, bus, __version__)
+        tasks.create_task(switch.run(), name="D-Bus controls")
     for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
         dtu = config.dtu_of(inverter)
         inverter_service = InverterService(
@@ -120,10 +144,12 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
             clock,
             dtu=dtu.name,
             name=inverter.name,
+            device=Device(settings, f"opendtu_{inverter.serial}", "dcload", instance),
+            controls=controls,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
     if config.meter.source == "gx":  # the GX shows its own meter itself
-        return
+        return controls
     meter_service = MeterService(
         state,
         config.dbus.meter_role,
@@ -135,8 +161,11 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
         clock,
         watch=watch if config.dbus.allow_grid_role else None,
         name=config.dbus.meter_name,
+        settings=settings,
+        controls=controls,
     )
     tasks.create_task(meter_service.run(), name="D-Bus meter")
+    return controls
 
 
 def _source(config: Config, inverter: InverterConfig) -> Source:

@@ -206,6 +206,7 @@ class Reason(StrEnum):
     BATTERY_LOW = "battery voltage below the minimum"
     BATTERY_UNSEEN = "battery voltage unknown: off"
     FOREIGN_LIMITS = "another controller sets limits"
+    SWITCHED_OFF = "switched off on the GX"
     READ_ONLY = "read-only: no inverter configured"
 
 

@@ -18,6 +18,8 @@ import pytest
 from opendtu_dcload.venus.address import TcpAddress, UnixAddress
 from opendtu_dcload.venus.busitem import BusService
 
+from .settings_process import SettingsProcess
+
 CLIENT = Path(__file__).with_name("dbus_python_client.py")
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -167,6 +169,14 @@ async def client(daemon: Daemon) -> AsyncIterator[Client]:
     process.stdin.close()
     await process.wait()
     await reader
+
+
+@pytest.fixture
+def localsettings(daemon: Daemon, tmp_path: Path) -> Iterator[SettingsProcess]:
+    """A stand-in for localsettings that is not started yet."""
+    process = SettingsProcess(system_python(), str(daemon.address), tmp_path)
+    yield process
+    process.stop()
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ Run by the system's python3, not in our environment. Values come back as [signat
 # Its libraries belong to the system and are not installed where mypy looks.
 
 import json
+import random
 import sys
 
 import dbus
@@ -79,6 +80,64 @@ def notify(bus, *, name, path, member, signature, args):
     return {"ok": None}
 
 
+def emit(bus, *, name, path, member, value):
+    """Send a signal to one connection, as if it were a service's own."""
+    kind, plain = value
+    message = dbus.lowlevel.SignalMessage(path, "com.victronenergy.BusItem", member)
+    message.append({"Value": TYPES[kind](plain)}, signature="a{sv}")
+    message.set_destination(name)
+    bus.send_message(message)
+    bus.flush()
+    return {"ok": None}
+
+
+def add_settings(bus, *, settings):
+    requests = [{"path": path, "default": dbus.String(default)} for path, default in settings]
+    name, interface = "com.victronenergy.settings", "com.victronenergy.Settings"
+    bus.call_blocking(name, "/", interface, "AddSettings", "aa{sv}", [requests])
+    return {"ok": None}
+
+
+def odd_value(chance):
+    """Return a kind and a value that somebody might write, sensible or not."""
+    near, far = chance.randint(-20, 1200), chance.choice([2**31 - 1, -(2**31), 0, 1])
+    return chance.choice(
+        [
+            ("i", near),
+            ("i", far),
+            ("x", chance.choice([near, 2**62, -(2**62)])),
+            ("u", chance.choice([near % 1200, 2**32 - 1])),
+            ("d", chance.choice([near + 0.4, float("nan"), float("inf"), -1e300])),
+            ("s", chance.choice([str(near), "off", "", "1e999", "\u00e4" * 300, " 7 "])),
+            ("b", chance.choice([True, False])),
+            ("ai", chance.choice([[], [1, 2]])),
+            ("as", ["a"]),
+        ]
+    )
+
+
+def storm(bus, *, places, count, seed):
+    """Write `count` odd values to random places, bare and as variant; return what was answered and what is wrong.
+
+    A place is a service, a path, and a key which it has in common with all places that show the same value.
+    """
+    chance = random.Random(seed)
+    known = {key: show(bus.call_blocking(name, path, None, "GetValue", "", [])) for name, path, key in places}
+    wrong, answers = [], {}
+    for _ in range(count):
+        *place, key = chance.choice(places)
+        before = known[key]
+        kind, plain = odd_value(chance)
+        signature = chance.choice([kind, "v"])
+        answer = int(bus.call_blocking(*place, None, "SetValue", signature, [TYPES[kind](plain)], timeout=10.0))
+        value = show(bus.call_blocking(*place, None, "GetValue", "", []))
+        answers[str(answer)] = answers.get(str(answer), 0) + 1
+        if value[0] != before[0] or (answer and value != before):
+            wrong.append([*place, kind, str(plain), answer, value])
+        known[key] = value
+    return {"ok": {"answers": answers, "wrong": wrong[:20]}}
+
+
 def proxy(bus, *, name, path, member, args):
     """Call through a proxy object, which introspects first."""
     target = dbus.Interface(bus.get_object(name, path), "com.victronenergy.BusItem")
@@ -94,13 +153,24 @@ def flood(bus, *, name, path, member, count):
     return {"ok": None}
 
 
+COMMANDS = {
+    "call": call,
+    "notify": notify,
+    "proxy": proxy,
+    "flood": flood,
+    "emit": emit,
+    "storm": storm,
+    "add_settings": add_settings,
+}
+
+
 def on_command(stream, _condition, bus):
     line = stream.readline()
     if not line:
         sys.exit(0)
     command = json.loads(line)
     try:
-        tell({"call": call, "notify": notify, "proxy": proxy, "flood": flood}[command.pop("do")](bus, **command))
+        tell(COMMANDS[command.pop("do")](bus, **command))
     except dbus.DBusException as err:
         tell({"error": err.get_dbus_name(), "text": err.get_dbus_message()})
     return True

@@ -12,6 +12,7 @@ from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan, Re
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService, Role
 from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
 from .conftest import Client
@@ -35,9 +36,16 @@ PLAN = Plan(at_s=100.0, setpoint_w=500.4, cap_w=800.0, reason=Reason.FEED_IN_CAP
 
 
 def meter_service(
-    state: State, bus: BusAddress, clock: Callable[[], float], role: Role = "acload", watch: Watch | None = None
+    state: State,
+    bus: BusAddress,
+    clock: Callable[[], float],
+    role: Role = "acload",
+    watch: Watch | None = None,
+    settings: LocalSettings | None = None,
 ) -> MeterService:
-    return MeterService(state, role, 59, bus, "1.2.3", "192.168.1.21", 15.0, clock, watch=watch, tick_s=0.01)
+    return MeterService(
+        state, role, 59, bus, "1.2.3", "192.168.1.21", 15.0, clock, watch=watch, settings=settings, tick_s=0.01
+    )
 
 
 @contextlib.asynccontextmanager

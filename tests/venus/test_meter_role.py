@@ -9,9 +9,12 @@ import pytest
 
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import FREE_S, Role
+from opendtu_dcload.venus.device import NAME_QUIET_S
+from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
-from .conftest import Client, Daemon
+from .conftest import Client, Daemon, system_python, until
+from .settings_process import SettingsProcess
 from .system_stand_in import GRID, GRID_VALUES, Gx
 from .test_acload import INFO, METER, NAME, meter_service, owned
 
@@ -24,13 +27,18 @@ class Meter:
 
 
 @contextlib.asynccontextmanager
-async def running(daemon: Daemon, role: Role = "acload", *, is_allowed: bool = True) -> AsyncIterator[Meter]:
+async def running(
+    daemon: Daemon, role: Role = "acload", *, is_allowed: bool = True, settings: LocalSettings | None = None
+) -> AsyncIterator[Meter]:
     state, meter = State(), Meter()
     state.set_meter_info(INFO)
     state.set_meter(METER)
     watch = Watch(daemon.address, retry_delays_s=(0.01,))
-    service = meter_service(state, daemon.address, lambda: meter.now_s, role, watch if is_allowed else None)
+    other_grids = watch if is_allowed else None
+    service = meter_service(state, daemon.address, lambda: meter.now_s, role, other_grids, settings)
     tasks = [asyncio.create_task(watch.run())]
+    if settings is not None:
+        tasks.append(asyncio.create_task(settings.run()))
     await watch.wait_ready()
     tasks.append(asyncio.create_task(service.run()))
     yield meter
@@ -87,6 +95,33 @@ async def test_a_choice_in_the_menu_of_the_gx_registers_the_meter_again_and_back
         await owned(client, NAME)
 
 
+async def kept_as(kept: SettingsProcess, place: str) -> None:
+    await until(lambda: place in kept.values.values())
+
+
+async def test_a_chosen_role_outlives_the_program_where_localsettings_is(daemon, client, tmp_path):
+    kept = SettingsProcess(system_python(), str(daemon.address), tmp_path)
+    kept.start()
+    time = Meter()
+    try:
+        for chosen, other in (("grid", "acload"), ("acload", "grid")):
+            settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+            async with running(daemon, settings=settings):
+                await owned(client, NAME.replace("acload", other))
+                assert await choose(client, NAME.replace("acload", other), chosen) == 0
+                time.now_s += NAME_QUIET_S
+                await owned(client, NAME.replace("acload", chosen))
+                settings._wake.set()
+                await kept_as(kept, f"{chosen}:59")
+            settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+            async with running(daemon, settings=settings):
+                await owned(client, NAME.replace("acload", chosen))
+            async with running(daemon, settings=settings, is_allowed=False):
+                await owned(client, NAME)
+    finally:
+        kept.stop()
+
+
 @pytest.mark.parametrize("role", ["grid", "pvinverter", "", "GRID"])
 async def test_without_leave_no_other_role_is_offered_or_taken(daemon, client, role):
     async with running(daemon, is_allowed=False):
@@ -110,7 +145,7 @@ async def test_beside_another_grid_meter_the_choice_is_refused(daemon, client, s
         await owned(client, NAME)
         assert await choose(client, NAME, "grid") != 0
         await stays(client, NAME)
-    assert "there is another grid meter" in caplog.text
+    assert "or there is another one" in caplog.text
 
 
 async def test_a_configured_grid_meter_waits_until_another_one_has_been_away_for_a_minute(

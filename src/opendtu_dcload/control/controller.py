@@ -68,6 +68,10 @@ class Settings:
     priority: Priority = Priority.BALANCED
     dtus: Mapping[str, DtuSettings] = field(default_factory=dict)
     """By name; the defaults hold for a DTU that is not in it."""
+    is_regulating: bool = True
+    """False: the plant goes to its minimum."""
+    switched_off: frozenset[str] = frozenset()
+    """Serials of the inverters that are not to be used: powered off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,7 @@ class Controller:
         for serial, track in self.tracks.items():
             dtu, told = self._dtus[track.unit.dtu], seen.dtus.get(track.unit.dtu)
             track.trouble = dtu.trouble(told, seen.now_s)
+            track.is_switched_off = serial in self.settings.switched_off
             if (limit := seen.limits.get(serial)) and track.see_limit(limit, seen.now_s):
                 self._foreign_at_s.append(seen.now_s)
             if status := seen.inverters.get(serial):
@@ -212,7 +217,7 @@ class Controller:
 
     def _guard(self, seen: Seen) -> Allowance:
         legal_w = self.settings.max_feed_in_w
-        minimum_w = sum(t.unit.minimum_w for t in self.tracks.values())
+        minimum_w = sum(t.unit.minimum_w for t in self.tracks.values() if not t.is_switched_off)
         voltages_v = [
             t.status.dc_voltage_v
             for t in self.tracks.values()
@@ -227,6 +232,8 @@ class Controller:
         rung = self.settings.ladder.rung(age_s)
         if rung is Rung.OFF:
             return Allowance(0.0, Reason.METER_LOST_OFF, may_regulate=False, is_urgent=True)
+        if not self.settings.is_regulating:
+            return Allowance(min(minimum_w, legal_w), Reason.SWITCHED_OFF, may_regulate=False, is_urgent=True)
         if rung is Rung.MINIMUM:
             return Allowance(min(minimum_w, legal_w), Reason.METER_STALE_MINIMUM, may_regulate=False, is_urgent=True)
         if self.response.suspicion:
@@ -304,7 +311,8 @@ class Controller:
         for serial, track in sorted(self.tracks.items(), key=lambda item: item[1].is_told_off):
             minimum_w = track.unit.minimum_w
             room_w = allowance.cap_w if track.is_lost else left_w - (kept_w if track.is_told_off else 0.0)
-            is_on[serial] = room_w >= minimum_w - CAP_SLACK_W and (allowance.may_regulate or not track.is_told_off)
+            may_be_on = not track.is_switched_off and (allowance.may_regulate or not track.is_told_off)
+            is_on[serial] = may_be_on and room_w >= minimum_w - CAP_SLACK_W
             left_w -= minimum_w if is_on[serial] and not track.is_lost else 0.0
         limits_w = {s: self._limit_w(t, outputs_w.get(s), now_s, allowance) for s, t in self.tracks.items()}
         within = {s: w if is_on[s] else 0.0 for s, w in limits_w.items() if not self.tracks[s].is_lost}
@@ -347,7 +355,8 @@ class Controller:
         if sum(t.highest_w for t in self.tracks.values() if t.is_missing(seen.now_s)) > allowance.cap_w:
             return Reason.CAP_UNREACHABLE
         if not any(t.is_usable for t in self.tracks.values()):
-            return Reason.NO_INVERTER
+            is_unwanted = all(t.is_switched_off for t in self.tracks.values())
+            return Reason.SWITCHED_OFF if is_unwanted else Reason.NO_INVERTER
         if span.committed_w <= span.floor_w + 1:
             return Reason.ALL_AT_MINIMUM
         if span.committed_w >= span.ceiling_w - 1:

@@ -13,6 +13,7 @@ from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
@@ -45,6 +46,7 @@ LOGGED_AFTER_S = {
     Reason.BATTERY_UNSEEN: 0.0,
     Reason.NO_INVERTER: LONGEST_GRID_WAIT_S,
     Reason.FOREIGN_LIMITS: 0.0,
+    Reason.SWITCHED_OFF: 0.0,
 }
 """Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""
 
@@ -135,7 +137,8 @@ class ControlLoop:
         self._decision: Decision | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
         units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
-        self._controller = Controller(settings_of(config), units, clock())
+        self._settings = settings_of(config)
+        self._controller = Controller(self._settings, units, clock())
 
     async def run(self) -> None:
         """Regulate for ever."""
@@ -190,6 +193,7 @@ class ControlLoop:
             return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY))
         self._learn_rated()
         state = self._state
+        self._controller.settings = narrowed(self._settings, state.wishes)
         busy = frozenset(name for name, task in self._sending.items() if not task.done())
         decision = self._controller.step(Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy))
         self._log_reason(decision.plan)

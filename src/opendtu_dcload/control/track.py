@@ -84,6 +84,8 @@ class Track:
         """Last measured values, however old."""
         self.trouble: Reason | None = None
         """Why its DTU cannot be commanded."""
+        self.is_switched_off = False
+        """The user does not want it to be used."""
         self.is_fresh = False
         """The measured values are young enough to act on, and the inverter answers the DTU."""
         self.fresh_at_s = -math.inf
@@ -124,7 +126,8 @@ class Track:
     @property
     def is_usable(self) -> bool:
         """True when its output can be set: it gives power, its data are fresh and its limit is known."""
-        return self.trouble is None and self.is_fresh and self.is_producing and self.wanted_w is not None
+        is_wanted = self.trouble is None and not self.is_switched_off
+        return is_wanted and self.is_fresh and self.is_producing and self.wanted_w is not None
 
     @property
     def is_lost(self) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from opendtu_dcload.control.dtu import NOTES
 from opendtu_dcload.control.track import Track
+from opendtu_dcload.model import Reason
 
 
 def note(track: Track, *, has_several_dtus: bool) -> str:
     """Return why an inverter differs from the plant's plan; empty when it does not."""
     if track.trouble and has_several_dtus:
         return NOTES[track.trouble]
+    if track.is_switched_off:
+        return Reason.SWITCHED_OFF
     if not track.is_fresh:
         return "no fresh data"
     if track.wanted_w is None:

@@ -15,11 +15,24 @@ from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Display, Shown, add_identity, follow, fresh, integer, text, wait_until
+from opendtu_dcload.venus.controls import Controls
+from opendtu_dcload.venus.device import (
+    Device,
+    Display,
+    Shown,
+    add_identity,
+    fresh,
+    integer,
+    serve_until,
+    text,
+    wait_until,
+)
 from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
 Role = Literal["acload", "grid"]
+ROLES: tuple[Role, ...] = ("acload", "grid")
 
 FREE_S = 60.0
 """Another grid meter must have been away for this long before its role is taken: it may only be starting again."""
@@ -78,6 +91,8 @@ class MeterService:
         *,
         watch: Watch | None = None,
         name: str | None = None,
+        settings: LocalSettings | None = None,
+        controls: Controls | None = None,
         tick_s: float = 1.0,
     ) -> None:
         """Open nothing yet.
@@ -93,12 +108,17 @@ class MeterService:
             clock: monotonic time in s.
             watch: sees other grid meters; None = the role `grid` is not allowed.
             name: shown instead of the one it has in the Shelly.
+            settings: keeps what the user decides about it on the GX; None = nothing.
+            controls: what the user sets for the plant; None = nothing.
             tick_s: time between two looks at ages and other services when no reading comes.
         """
         self._state = state
         self._name = name
         self._wanted = role
         self._watch = watch
+        self._settings = settings
+        self._controls = controls
+        self._device: Device | None = None
         self._tick_s = tick_s
         self._other_grid_at_s = float("-inf")
         self._is_told = False
@@ -116,6 +136,7 @@ class MeterService:
         """Wait until the meter has told its MAC address, which is part of the name, then stay on the bus for ever."""
         await wait_until(self._state, lambda: self._state.meter_info is not None)
         assert self._state.meter_info is not None
+        await self._take_stored_role(self._state.meter_info)
         if self._wanted == "grid" and self._watch is not None:
             await self._watch.wait_ready()
         while True:
@@ -124,9 +145,17 @@ class MeterService:
     async def _stay(self, info: MeterInfo, role: Role) -> None:
         """Stay on the bus in one role for as long as it is the right one."""
         service = self.build(info, role)
-        await service.run_until(
-            lambda: follow(self._state, service, self.values, self._tick_s, lambda: self._role() != role)
-        )
+        await serve_until(self._state, service, self.values, self._device, self._tick_s, lambda: self._role() != role)
+
+    async def _take_stored_role(self, info: MeterInfo) -> None:
+        """Take the role that the user chose on the GX before; `grid` in the file holds at each start."""
+        if self._settings is None:
+            return
+        uid = _bus_name(info, "acload").rpartition(".")[2]
+        self._device = Device(self._settings, uid, self._wanted, self._instance)
+        await self._device.asked()
+        if self._device.kind == "grid":
+            self._wanted = "grid"
 
     def _role(self) -> Role:
         """Return the role that can be had now."""
@@ -149,15 +178,17 @@ class MeterService:
         mine = _bus_name(self._state.meter_info, "grid")
         return next((name for name in self._watch.of_class("grid") if name != mine), None)
 
-    def _take_role(self, role: str) -> Value | None:
+    def _take_role(self, wanted: str) -> Value | None:
         """Take the role that a user has chosen, None if it cannot be had."""
-        if role == "acload":
-            self._wanted = "acload"
-        elif role == "grid" and self._watch is not None and self._watch.names is not None and not self._other_grid():
-            self._wanted, self._other_grid_at_s = "grid", float("-inf")
-        else:
-            log.warning("the meter keeps its role: the other one is not allowed, or there is another grid meter")
+        role = next((known for known in ROLES if known == wanted), None)
+        if role is None:
             return None
+        if role == "grid" and (self._watch is None or self._watch.names is None or self._other_grid() is not None):
+            log.warning("the meter does not become the grid meter: it is not allowed to, or there is another one")
+            return None
+        self._wanted, self._other_grid_at_s = role, float("-inf")
+        if self._device is not None:
+            self._device.become(role)
         log.info("the meter becomes %s, as the user wishes", role)
         return role
 
@@ -171,16 +202,19 @@ class MeterService:
             version=self._version,
             connection=f"Shelly {self._host}",
             product=f"Shelly {info.model}",
+            rename=self._device.rename if self._device is not None else None,
         )
         service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": f"generation {info.generation}"})
         service.add("/Role", Item(kind=str, value=role, on_write=self._take_role))
-        roles: list[str] = ["acload"] if self._watch is None else ["acload", "grid"]
+        roles: list[str] = ["acload"] if self._watch is None else [*ROLES]
         service.add("/AllowedRoles", Item(kind=list, value=roles))
         if role == "acload":
             service.add("/Position", integer(POSITION_AC_INPUT))
             service.add("/IsGenericEnergyMeter", integer(1))
         service.add("/NrOfPhases", integer())
         service.add("/Plan/Reason", text())
+        if self._controls is not None:
+            self._controls.add_plain(service)
         self._total.add_to(service)
         self._plan.add_to(service)
         for display in self._phases:
@@ -192,11 +226,12 @@ class MeterService:
         """Return what the service has to show now; what is too old is None."""
         now_s = self._clock()
         info = self._state.meter_info
+        given = self._device.name if self._device is not None else ""
         meter = fresh(self._state.meter, now_s, self._stale_after_s)
         plan = fresh(self._state.plan, now_s, self._stale_after_s)
         phases = meter.phases if meter is not None else (None, None, None)
         values: dict[str, Value | None] = {
-            "/CustomName": self._name or (info.name if info is not None else ""),
+            "/CustomName": given or self._name or (info.name if info is not None else ""),
             "/FirmwareVersion": info.firmware if info is not None else None,
             "/Connected": int(meter is not None),
             "/NrOfPhases": sum(phase is not None for phase in phases) or None,

@@ -23,6 +23,8 @@ from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_con
 from opendtu_dcload.venus.item import Item, Value
 
 INTERFACE = "com.victronenergy.BusItem"
+WRITTEN_S = 0.2
+"""A slider that is dragged writes on and on, and gui-v2 waits 0.5 s for the answer: this often it gets one."""
 
 # The answers to SetValue, as velib's vedbus.py gives them.
 ACCEPTED = 0
@@ -98,12 +100,15 @@ class BusService:
         """Return what `path` has now; None = invalid."""
         return self._items[path].value
 
-    def update(self, values: Mapping[str, Value | None], *, urgent: bool = False) -> None:
+    def update(
+        self, values: Mapping[str, Value | None], *, urgent: bool = False, within_s: float | None = None
+    ) -> None:
         """Set values; those that changed are signalled together.
 
         Args:
             values: by path; None = invalid, and so is a number that is not finite.
-            urgent: signal at once (an alarm and its text, a user's wish) instead of at most once in `min_interval_s`.
+            urgent: signal at once (an alarm and its text) instead of at most once in `min_interval_s`.
+            within_s: shortest time between two signals instead of `min_interval_s`, for what a user wrote.
 
         Raises:
             KeyError, TypeError: a path that was never added, a value of another kind: mistakes of ours.
@@ -115,7 +120,14 @@ class BusService:
                 item.value = cleaned
                 self._changed[path] = None
         if self._changed:
-            self._signal_soon(urgent=urgent)
+            self._signal_soon(0.0 if urgent else self._min_interval_s if within_s is None else within_s)
+
+    def come_again(self, values: Mapping[str, Value | None], why: str) -> None:
+        """Leave the bus and come back with other `values`, for those that clients read only when a name appears."""
+        if self._connection is not None and self._connection.is_open:
+            self._owns_name = False
+            self._connection.end(why)
+        self.update(values)
 
     async def run(self) -> NoReturn:
         """Stay on the bus for ever; a lost bus and a name that is taken are tried again."""
@@ -144,15 +156,16 @@ class BusService:
 
     # Signals
 
-    def _signal_soon(self, *, urgent: bool) -> None:
+    def _signal_soon(self, spacing_s: float) -> None:
         if self._connection is None or not self._connection.is_open:
             self._changed.clear()  # who comes later asks for everything
             return
         now_s = asyncio.get_running_loop().time()
-        due_s = self._signalled_at_s + self._min_interval_s
-        if urgent or now_s >= due_s:
+        due_s = self._signalled_at_s + spacing_s
+        if now_s >= due_s:
             self._signal()
-        elif self._timer is None:
+        elif self._timer is None or due_s < self._timer.when():
+            self._cancel_timer()
             self._timer = asyncio.get_running_loop().call_at(due_s, self._signal)
 
     def _signal(self) -> None:
@@ -234,7 +247,7 @@ class BusService:
         accepted = item.on_write(value)
         if accepted is None:
             return REFUSED
-        self.update({path: accepted}, urgent=True)  # the GX screen takes a late answer for a refusal
+        self.update({path: accepted}, within_s=WRITTEN_S)  # the GX screen takes a late answer for a refusal
         return ACCEPTED
 
     def _introspect(self, path: str) -> str:

@@ -155,6 +155,29 @@ class Connection:
 
         self._bus.add_message_handler(on_message)
 
+    async def follow_signals(self, rules: Sequence[str], on_signal: Callable[[Message], None]) -> None:
+        """Let `on_signal` see every signal that fits one of the match rules; it may be shown others too.
+
+        Raises:
+            BusError: the bus does not take a rule.
+        """
+
+        def on_message(message: Message) -> bool:
+            if message.message_type is MessageType.SIGNAL:
+                try:
+                    on_signal(message)
+                except Exception:  # anybody may send any signal: none of them ends the connection
+                    _LOG.exception("signal %s of %s failed, please report this", message.member, message.path)
+            return False
+
+        self._bus.add_message_handler(on_message)
+        for rule in rules:
+            await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [f"type='signal',{rule}"])
+
+    def end(self, why: str) -> None:
+        """End the connection; `stay_connected` makes a new one."""
+        self._bus.end(ConnectionError(why))
+
     def _reply(self, call: Message, reply: Message) -> None:
         if not call.flags & MessageFlag.NO_REPLY_EXPECTED:
             self._bus.send(reply)

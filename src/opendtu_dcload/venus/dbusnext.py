@@ -122,7 +122,7 @@ class Bus(MessageBus):
                     return
                 self._unmarshaller = self._create_unmarshaller()
         except Exception as err:  # any message that cannot be read ends the connection, as in dbus-next itself
-            self._end(err)
+            self.end(err)
             return
         # the rest may already wait in the stream's own buffer, of which the selector knows nothing
         self._more = self._loop.call_soon(self._read_on)
@@ -139,14 +139,15 @@ class Bus(MessageBus):
         sent.add_done_callback(_mark_retrieved)
         waiting = self._outgoing
         if waiting.qsize() > _MAX_WAITING_MESSAGES or waiting.waiting_bytes > _MAX_WAITING_BYTES:
-            self._end(ConnectionError(f"the bus leaves {waiting.qsize()} messages waiting"))
+            self.end(ConnectionError(f"the bus leaves {waiting.qsize()} messages waiting"))
         return sent
 
     def forget_call(self, serial: int) -> None:
         """Wait no longer for the reply to a call."""
         self._method_return_handlers.pop(serial, None)
 
-    def _end(self, cause: Exception | None) -> None:
+    def end(self, cause: Exception | None) -> None:
+        """End the connection; `ended` tells the cause."""
         self._finalize(cause)  # type: ignore[no-untyped-call]  # dbus-next has no types here
 
     def disconnect(self) -> None:
@@ -156,7 +157,7 @@ class Bus(MessageBus):
     def close(self) -> None:
         """End the connection and close its socket; only once."""
         if not self._disconnected:
-            self._end(None)
+            self.end(None)
         if self._more is not None:
             self._more.cancel()
         for part in (self._stream, self._sock):

@@ -11,7 +11,8 @@ from opendtu_dcload.model import InverterPlan, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Display, Shown, add_identity, follow, fresh, integer, text, wait_until
+from opendtu_dcload.venus.controls import Controls
+from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh, integer, serve, text, wait_until
 from opendtu_dcload.venus.item import Value
 
 MONITOR_MODE_INVERTER = 7
@@ -58,6 +59,8 @@ class InverterService:
         dtu: str = "opendtu",
         name: str | None = None,
         name_wait_s: float = 10.0,
+        device: Device | None = None,
+        controls: Controls | None = None,
     ) -> None:
         """Open nothing yet.
 
@@ -73,6 +76,8 @@ class InverterService:
             dtu: name of the DTU in the state.
             name: shown instead of the one it has in the DTU.
             name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
+            device: what the user decides about it on the GX; None = nothing.
+            controls: what the user sets on the GX; None = nothing.
         """
         self._serial = serial
         self._state = state
@@ -81,6 +86,7 @@ class InverterService:
         self._dtu = dtu
         self._name = name
         self._name_wait_s = name_wait_s
+        self._device = device
         self._measured = Display(_MEASURED)
         self._acknowledged = Display(_ACKNOWLEDGED)
         self._wanted = Display(_WANTED)
@@ -91,10 +97,13 @@ class InverterService:
             version=version,
             connection=f"OpenDTU {dtu_host}",
             product="Hoymiles inverter via OpenDTU",
+            rename=device.rename if device is not None else None,
         )
         self.service.update({"/FirmwareVersion": version, "/Serial": serial})
         self.service.add("/Settings/MonitorMode", integer(MONITOR_MODE_INVERTER))
         self.service.add("/Reason", text())
+        if controls is not None:
+            controls.add_inverter(self.service, serial)
         for display in (self._measured, self._acknowledged, self._wanted):
             display.add_to(self.service)
 
@@ -103,10 +112,7 @@ class InverterService:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._name_wait_s):
                 await wait_until(self._state, lambda: self._serial in self._state.inverters)
-        self.service.update(self.values())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follow(self._state, self.service, self.values), name=f"values of {self.service.name}")
-            await self.service.run()
+        await serve(self._state, self.service, self.values, self._device)
 
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
@@ -117,9 +123,10 @@ class InverterService:
         limit = fresh(self._state.limits.get(self._serial), now_s, self._stale_after_s)
         plan = fresh(self._state.plan, now_s, self._stale_after_s)
         mine = next((part for part in plan.inverters if part.serial == self._serial), None) if plan else None
+        given = self._device.name if self._device is not None else ""
         note = f" ({mine.note})" if mine is not None and mine.note else ""
         return {
-            "/CustomName": self._name or (told.name if told is not None else ""),
+            "/CustomName": given or self._name or (told.name if told is not None else ""),
             "/HardwareVersion": f"OpenDTU {dtu.firmware}".strip() if dtu is not None else None,
             "/Connected": int(status is not None and status.reachable),
             "/Reason": f"{plan.reason}{note}" if plan is not None else None,

@@ -16,8 +16,9 @@ from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Display, Shown, add_identity, fresh
+from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh
 from opendtu_dcload.venus.item import Value
+from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
 Mode = Literal["auto", "on", "off"]
@@ -110,6 +111,7 @@ class DcSystemService:
         bus: BusAddress,
         version: str,
         clock: Callable[[], float],
+        settings: LocalSettings | None = None,
         *,
         tick_s: float = _TICK_S,
     ) -> None:
@@ -123,6 +125,7 @@ class DcSystemService:
             bus: the message bus.
             version: of this program.
             clock: monotonic time in s.
+            settings: keeps what the user decides about it on the GX; None = nothing.
             tick_s: time between two looks at the ages.
         """
         self._mode = mode
@@ -134,6 +137,9 @@ class DcSystemService:
         self._valid_at_s = float("-inf")
         self._is_crowded = False
         self._display, self._energy = Display(_SHOWN), Display(_ENERGY)
+        self._device = (
+            Device(settings, "opendtu_dcsystem", "dcsystem", DEVICE_INSTANCE) if settings is not None else None
+        )
         self.service = BusService(NAME, bus)
         add_identity(
             self.service,
@@ -141,6 +147,7 @@ class DcSystemService:
             version=version,
             connection="OpenDTU",
             product="Hoymiles inverters via OpenDTU",
+            rename=self._device.rename if self._device is not None else None,
         )
         self.service.update({"/FirmwareVersion": version})
         self._display.add_to(self.service)
@@ -148,6 +155,8 @@ class DcSystemService:
 
     async def run(self) -> NoReturn:
         """Be on the bus whenever it is right, for ever."""
+        if self._device is not None:
+            await self._device.asked()
         while True:
             await self._until(wanted=True)
             await self.service.run_until(lambda: self._until(wanted=False))
@@ -159,11 +168,14 @@ class DcSystemService:
             if total is not None:
                 self._valid_at_s = self._clock()
             values: dict[str, Value | None] = {
+                "/CustomName": self._device.name if self._device is not None else "",
                 "/Connected": int(total is not None),
                 **self._display.values(total),
                 **self._energy.values(self._energy_wh()),
             }
             self.service.update(values, urgent=total is None)
+            if self._device is not None:
+                self._device.settle(self.service)
             if self._is_wanted() is wanted:
                 return
             await asyncio.sleep(self._tick_s)

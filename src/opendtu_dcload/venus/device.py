@@ -7,16 +7,22 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar
 
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.busitem import BusService
 from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.pacer import Pacer
+from opendtu_dcload.venus.settings import LocalSettings, Setting
 
 PRODUCT_ID = 0xFFFF
 """What generic devices use on Venus OS; every other id belongs to somebody."""
 
 PROCESS_NAME = "opendtu_dcload"
+
+NAME_QUIET_S = 5.0
+"""A name is typed letter by letter, and people restart a GX soon after they have set it up."""
+NAMES_PER_HOUR = 6
 
 _TICK_S = 1.0
 
@@ -93,7 +99,124 @@ def integer(value: int | None = None) -> Item:
     return Item(kind=int, value=value)
 
 
-def add_identity(service: BusService, *, instance: int, version: str, connection: str, product: str) -> None:
+class Device:
+    """What the user decides about a device on the GX: its instance (in VRM) and its name."""
+
+    def __init__(self, settings: LocalSettings, uid: str, kind: str, instance: int) -> None:
+        """Ask nothing yet.
+
+        Args:
+            settings: keeps both.
+            uid: unique among all devices of the GX, such as "opendtu_114181807700".
+            kind: class of the service, such as "dcload".
+            instance: wanted when localsettings does not know the device yet.
+        """
+        self.changed = asyncio.Event()
+        """Set when there is another instance or name."""
+        self._settings = settings
+        self._instance = instance
+        pacer = Pacer(NAMES_PER_HOUR)
+
+        def kept(name: str, default: str) -> Setting:
+            shape = Item(kind=str, default=default)
+            return settings.add(
+                f"/Settings/Devices/{uid}/{name}", shape, pacer=pacer, quiet_s=NAME_QUIET_S, on_change=self.changed.set
+            )
+
+        self._place = kept("ClassAndVrmInstance", f"{kind}:{instance}")
+        self._name = kept("CustomName", "")
+
+    async def asked(self) -> None:
+        """Wait until localsettings has told instance and name, or is known to be absent; at most 2 s."""
+        await self._settings.asked([self._place, self._name])
+
+    @property
+    def instance(self) -> int:
+        """The VRM instance as localsettings says."""
+        _, _, number = str(self._place.value).partition(":")
+        return int(number) if number.isascii() and number.isdigit() and len(number) <= 5 else self._instance
+
+    @property
+    def kind(self) -> str:
+        """Class of the service as localsettings says."""
+        return str(self._place.value).partition(":")[0]
+
+    def become(self, kind: str) -> None:
+        """Keep another class of the service."""
+        self._settings.write(self._place, f"{kind}:{self.instance}")
+
+    @property
+    def name(self) -> str:
+        """The name that the user gave it on the GX, empty when there is none."""
+        return str(self._name.value)
+
+    def settle(self, service: BusService) -> None:
+        """Let `service` come again if it has another instance now."""
+        if self.instance != service.value("/DeviceInstance"):
+            service.come_again({"/DeviceInstance": self.instance}, f"its device instance is now {self.instance}")
+
+    def rename(self, name: str) -> str:
+        """Keep a name that the user gave it; empty = back to its own."""
+        self._settings.write(self._name, name)
+        self.changed.set()
+        return name
+
+
+async def serve(
+    state: State, service: BusService, values: Callable[[], Mapping[str, Value | None]], device: Device | None = None
+) -> NoReturn:
+    """Keep `service` on the bus with what `values` says, under the instance that the GX gave the device."""
+    while True:
+        await serve_until(state, service, values, device)
+
+
+async def serve_until(
+    state: State,
+    service: BusService,
+    values: Callable[[], Mapping[str, Value | None]],
+    device: Device | None,
+    tick_s: float = _TICK_S,
+    is_over: Callable[[], bool] = lambda: False,
+) -> None:
+    """Do as `serve` until `is_over`, looked at as in `follow`; then leave the bus."""
+    if device is not None:
+        await device.asked()
+        service.update({"/DeviceInstance": device.instance})
+    service.update(values())
+
+    async def show() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            renaming = None
+            if device is not None:
+                renaming = tasks.create_task(
+                    _follow_device(service, values, device), name=f"instance of {service.name}"
+                )
+            await follow(state, service, values, tick_s, is_over)
+            if renaming is not None:
+                renaming.cancel()
+
+    await service.run_until(show)
+
+
+async def _follow_device(
+    service: BusService, values: Callable[[], Mapping[str, Value | None]], device: Device
+) -> NoReturn:
+    while True:
+        await device.changed.wait()
+        device.changed.clear()
+        service.update(values())
+        device.settle(service)
+
+
+def add_identity(
+    service: BusService,
+    *,
+    instance: int,
+    version: str,
+    connection: str,
+    product: str,
+    rename: Callable[[str], str] | None = None,
+) -> None:
     """Add what every service must show from its first moment on, see the wiki page "dbus" of Venus OS.
 
     Args:
@@ -102,6 +225,7 @@ def add_identity(service: BusService, *, instance: int, version: str, connection
         version: of this program.
         connection: how the device is reached, such as "OpenDTU 192.168.1.20".
         product: name shown when the device has none of its own.
+        rename: takes the name that a user gives it; None = it cannot be given one.
     """
     service.add("/Mgmt/ProcessName", text(PROCESS_NAME))
     service.add("/Mgmt/ProcessVersion", text(version))
@@ -109,7 +233,7 @@ def add_identity(service: BusService, *, instance: int, version: str, connection
     service.add("/DeviceInstance", integer(instance))
     service.add("/ProductId", Item(kind=int, value=PRODUCT_ID, text="0x{:X}".format))
     service.add("/ProductName", text(product))
-    service.add("/CustomName", text(""))
+    service.add("/CustomName", Item(kind=str, value="", on_write=rename))
     service.add("/FirmwareVersion", text())
     service.add("/HardwareVersion", text())
     service.add("/Serial", text())

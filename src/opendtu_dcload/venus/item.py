@@ -37,6 +37,8 @@ class Item:
     """Makes the text of a value; default: the value and its unit."""
     on_write: Callable[[Any], Value | None] | None = None
     """Called with what a client wrote, converted and in range. Returns what holds from now on, None to refuse."""
+    is_clamped: bool = False
+    """What is written out of range becomes the nearest limit instead of being refused."""
     minimum: float | None = None
     maximum: float | None = None
     default: Value | None = None
@@ -85,6 +87,8 @@ class Item:
             return None
         if not math.isfinite(number):
             return None
+        if self.is_clamped:
+            number = self.clamped(number)
         if self.kind is float:
             return round(number, self.digits) + 0.0
         return round(number) if round(number) in _INT32 else None
@@ -96,6 +100,11 @@ class Item:
         return not (
             (self.minimum is not None and value < self.minimum) or (self.maximum is not None and value > self.maximum)
         )
+
+    def clamped(self, number: float) -> float:
+        """Return `number`, or the nearest limit."""
+        low, high = self.minimum, self.maximum
+        return min(max(number, -math.inf if low is None else low), math.inf if high is None else high)
 
     def as_variant(self, value: Value | None) -> Variant:
         """Return `value` as the item's type on the bus."""

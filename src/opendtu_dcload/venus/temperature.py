@@ -12,8 +12,9 @@ from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Display, Shown, add_identity, follow, fresh, integer, wait_until
+from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh, integer, serve, wait_until
 from opendtu_dcload.venus.item import Value
+from opendtu_dcload.venus.settings import LocalSettings
 
 NAME = "com.victronenergy.temperature.opendtu_battery"
 DEVICE_INSTANCE = 132
@@ -31,7 +32,14 @@ _SHOWN: Mapping[str, Shown[BatteryStatus]] = {"/Temperature": Shown("C", 1, lamb
 class TemperatureService:
     """Shows the temperature of the active battery; on the bus from its first value on."""
 
-    def __init__(self, state: State, bus: BusAddress, version: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        state: State,
+        bus: BusAddress,
+        version: str,
+        clock: Callable[[], float],
+        settings: LocalSettings | None = None,
+    ) -> None:
         """Open nothing yet.
 
         Args:
@@ -39,10 +47,14 @@ class TemperatureService:
             bus: the message bus.
             version: of this program.
             clock: monotonic time in s.
+            settings: keeps what the user decides about it on the GX; None = nothing.
         """
         self._state = state
         self._clock = clock
         self._display = Display(_SHOWN)
+        self._device = (
+            Device(settings, "opendtu_battery", "temperature", DEVICE_INSTANCE) if settings is not None else None
+        )
         self.service = BusService(NAME, bus)
         add_identity(
             self.service,
@@ -50,6 +62,7 @@ class TemperatureService:
             version=version,
             connection="D-Bus",
             product="Battery temperature",
+            rename=self._device.rename if self._device is not None else None,
         )
         self.service.update({"/FirmwareVersion": version})
         self.service.add("/TemperatureType", integer(_TYPE_BATTERY))
@@ -59,15 +72,14 @@ class TemperatureService:
     async def run(self) -> NoReturn:
         """Stay on the bus for ever, once there is a temperature."""
         await wait_until(self._state, lambda: self.values()["/Temperature"] is not None)
-        self.service.update(self.values())
-        while True:
-            await self.service.run_until(lambda: follow(self._state, self.service, self.values))
+        await serve(self._state, self.service, self.values, self._device)
 
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
         shown = self._display.values(fresh(self._state.battery, self._clock(), STALE_S))
         is_known = shown["/Temperature"] is not None
         return {
+            "/CustomName": self._device.name if self._device is not None else "",
             "/Connected": int(is_known),
             "/Status": _STATUS_OK if is_known else _STATUS_DISCONNECTED,
             **shown,

@@ -1,0 +1,315 @@
+"""What outlives this program on a GX: values in com.victronenergy.settings (localsettings), kept on its flash.
+
+Where localsettings is absent everything works with the defaults, and what is written lasts as long as the program.
+Protocol: localsettings' README and localsettings.py. `AddSettings` is idempotent: a stored value survives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from dbus_next.constants import ErrorType
+from dbus_next.message import Message
+from dbus_next.signature import Variant
+
+from opendtu_dcload.errors import BusError
+from opendtu_dcload.venus.address import BusAddress
+from opendtu_dcload.venus.busitem import INTERFACE as BUS_ITEM
+from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_connected
+from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.pacer import Pacer
+
+SERVICE = "com.victronenergy.settings"
+INTERFACE = "com.victronenergy.Settings"
+WAIT_S = 2.0
+"""How long others wait for what localsettings holds before they go on with their defaults."""
+RETRY_S = 60.0
+"""A localsettings that does not answer is asked again no sooner, unless it appears anew."""
+
+_DBUS = "org.freedesktop.DBus"
+_RULES = (
+    f"sender='{_DBUS}',interface='{_DBUS}',member='NameOwnerChanged',arg0='{SERVICE}'",
+    f"sender='{SERVICE}',interface='{BUS_ITEM}'",
+)
+
+_LOG = logging.getLogger(__name__)
+
+
+class Setting:
+    """One value; made by `LocalSettings.add`."""
+
+    def __init__(self, path: str, shape: Item, pacer: Pacer, quiet_s: float, on_change: Callable[[], None]) -> None:
+        assert shape.default is not None
+        self.path = path
+        self.shape = shape
+        self.pacer = pacer
+        self.quiet_s = quiet_s
+        self.on_change = on_change
+        self.value: Value = shape.default
+        """What holds now."""
+        self.kept: Value | None = None
+        """What localsettings holds; None = not known."""
+        self.written: Value | None = None
+        """What it is being told."""
+        self.is_touched = False
+        """The user set it since localsettings last agreed."""
+        self.was_asked = asyncio.Event()
+        """localsettings was asked for it, whether it answered or not."""
+
+    @property
+    def default(self) -> Value:
+        """What holds until the user sets something else."""
+        assert self.shape.default is not None
+        return self.shape.default
+
+    def request(self) -> Mapping[str, Variant]:
+        """Return what AddSettings takes; `min` = `max` = 0 stands for "no limits"."""
+        limits = self.shape.limits()
+        none = self.shape.as_variant(self.shape.kind())
+        return {
+            "path": Variant("s", self.path),
+            "default": limits["Default"],
+            "min": limits.get("Min", none),
+            "max": limits.get("Max", none),
+        }
+
+    def _in_range(self, value: Value) -> Value:
+        return self.shape.kind(self.shape.clamped(value)) if isinstance(value, int | float) else value
+
+    def take(self, raw: object, old_default: Value | None) -> None:
+        """Take the value that localsettings gave when it was asked for."""
+        self.kept = self.shape.convert(raw)
+        if self.is_touched or self.kept is None:
+            return
+        follows = old_default is not None and self.kept == old_default
+        value = self.default if follows else self._in_range(self.kept)
+        if value != self.value:
+            self.value = value
+            self.on_change()
+
+    def hear(self, raw: object) -> None:
+        """Take a change that localsettings tells: the echo of ours, or what somebody wrote there."""
+        told = self.shape.convert(raw)
+        if told is None:
+            return
+        is_news = told not in {self.kept, self.written}
+        self.kept = told
+        if not is_news:
+            return
+        self.is_touched = False
+        value = self._in_range(told)
+        if value != self.value:
+            self.value = value
+            self.on_change()
+
+
+class LocalSettings:
+    """A client of localsettings, on a connection of its own."""
+
+    def __init__(
+        self, address: BusAddress, clock: Callable[[], float], retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            address: the bus.
+            clock: monotonic time in s.
+            retry_delays_s: pauses before the attempts to connect, the last one repeats.
+        """
+        self._address = address
+        self._clock = clock
+        self._retry_delays_s = retry_delays_s
+        self._settings: dict[str, Setting] = {}
+        self._agreed: set[str] = set()
+        """Paths that localsettings has been asked for since it appeared."""
+        self._connection: Connection | None = None
+        self._owner = ""
+        """Unique name of localsettings, empty while it is absent."""
+        self._wake = asyncio.Event()
+        self._is_absence_told = False
+
+    def add(
+        self,
+        path: str,
+        shape: Item,
+        *,
+        pacer: Pacer,
+        quiet_s: float,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> Setting:
+        """Return the setting at `path`; the same one when it was added before.
+
+        Args:
+            path: absolute, such as "/Settings/OpenDtuDcload/MaxFeedIn"; no element begins with an underscore.
+            shape: kind, default and range. A stored value that equals an earlier default follows the new one.
+            pacer: bounds how often it is written.
+            quiet_s: a changed value is written when it has rested so long.
+            on_change: called when localsettings tells another value.
+        """
+        setting = self._settings.get(path)
+        if setting is None:
+            setting = self._settings[path] = Setting(path, shape, pacer, quiet_s, on_change)
+            self._wake.set()
+        return setting
+
+    def write(self, setting: Setting, value: Value) -> None:
+        """Let `value` hold from now on, and keep it as soon as the setting's pace allows."""
+        setting.value = value
+        setting.is_touched = True
+        self._schedule(setting)
+        self._wake.set()
+
+    async def asked(self, settings: Sequence[Setting]) -> None:
+        """Wait until localsettings has told `settings`, or is known to be absent; at most 2 s."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S):
+                for setting in settings:
+                    await setting.was_asked.wait()
+
+    async def run(self) -> NoReturn:
+        """Ask and write for ever; a lost bus and a localsettings that comes late or restarts are waited for."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep(), name="keep settings")
+            await stay_connected("settings", self._address, self._start, self._retry_delays_s)
+
+    async def _start(self, connection: Connection) -> None:
+        connection.answer_calls(_refuse)
+        await connection.follow_signals(_RULES, self._hear)
+        self._connection, self._owner = connection, ""
+        self._agreed.clear()
+        self._wake.set()
+
+    async def _keep(self) -> NoReturn:
+        while True:
+            self._wake.clear()
+            connection = self._connection
+            pause_s: float | None = None
+            if connection is not None and connection.is_open:
+                try:
+                    await self._ask(connection)
+                    await self._write_due(connection)
+                    pause_s = self._pause_s()
+                except BusError as err:
+                    self._miss(err)
+                    pause_s = RETRY_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
+
+    def _pause_s(self) -> float | None:
+        times_s = [t for setting in self._settings.values() if (t := setting.pacer.next_s) is not None]
+        return max(min(times_s) - self._clock(), 0.0) if times_s else None
+
+    def _miss(self, err: BusError) -> None:
+        _LOG.debug("%s", err)
+        if not self._is_absence_told:
+            self._is_absence_told = True
+            _LOG.info(
+                "%s does not answer: device instances are those of the configuration, and what is set on the GX lasts "
+                "until this program ends",
+                SERVICE,
+            )
+        for setting in self._settings.values():
+            setting.was_asked.set()
+
+    # Asking
+
+    async def _ask(self, connection: Connection) -> None:
+        asked = [setting for path, setting in self._settings.items() if path not in self._agreed]
+        if not asked:
+            return
+        [owner] = await connection.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", [SERVICE])
+        self._owner = str(owner)
+        # a value of no choice follows the file, and localsettings forgets the old default as soon as it is told the new
+        old_defaults = {s.path: await _default_of(connection, s) for s in asked if s.shape.minimum is not None}
+        requests = [setting.request() for setting in asked]
+        [answers] = await connection.call(SERVICE, "/", INTERFACE, "AddSettings", "aa{sv}", [requests])
+        told = _answers(answers)
+        for setting in asked:
+            error, value = told.get(setting.path, (None, None))
+            if error == 0:
+                setting.take(value, old_defaults.get(setting.path))
+            else:
+                _LOG.warning("%s: %s refused, error %s; it is not kept", SERVICE, setting.path, error)
+            self._agreed.add(setting.path)
+            self._schedule(setting)
+            setting.was_asked.set()
+        self._is_absence_told = False
+
+    def _hear(self, signal: Message) -> None:
+        if signal.sender == _DBUS and signal.member == "NameOwnerChanged" and signal.body[0] == SERVICE:
+            self._owner = signal.body[2]
+            self._agreed.clear()
+            if self._owner:
+                self._wake.set()
+        elif signal.sender == self._owner and signal.interface == BUS_ITEM:
+            if signal.member == "PropertiesChanged":
+                self._hear_item(signal.path, signal.body[0])
+            elif signal.member == "ItemsChanged":
+                for path, entry in signal.body[0].items():
+                    self._hear_item(path, entry)
+
+    def _hear_item(self, path: str, entry: Mapping[str, Variant]) -> None:
+        setting = self._settings.get(path)
+        if setting is not None and "Value" in entry:
+            setting.hear(entry["Value"])
+            self._schedule(setting)
+            self._wake.set()
+
+    # Writing
+
+    def _schedule(self, setting: Setting) -> None:
+        setting.is_touched &= setting.value != setting.kept
+        if setting.value == setting.kept or setting.kept is None:
+            setting.pacer.forget(setting.path)
+        else:
+            setting.pacer.changed(setting.path, self._clock() + setting.quiet_s)
+
+    async def _write_due(self, connection: Connection) -> None:
+        for pacer in {setting.pacer for setting in self._settings.values()}:
+            while (path := pacer.due(self._clock())) is not None:
+                await self._write(connection, self._settings[path])
+
+    async def _write(self, connection: Connection, setting: Setting) -> None:
+        value = setting.written = setting.value
+        setting.pacer.written(setting.path, self._clock())
+        try:
+            reply = await connection.call(
+                SERVICE, setting.path, BUS_ITEM, "SetValue", "v", [setting.shape.as_variant(value)]
+            )
+        except BusError:
+            self._agreed.discard(setting.path)
+            raise
+        finally:
+            setting.written = None
+        if reply != [0]:
+            _LOG.warning("%s: %s = %s refused, it is not kept", SERVICE, setting.path, value)
+        setting.kept = value
+        self._schedule(setting)
+
+
+async def _default_of(connection: Connection, setting: Setting) -> Value | None:
+    """Return the default that localsettings knows from an earlier start, None when there is none."""
+    try:
+        [default] = await connection.call(SERVICE, setting.path, BUS_ITEM, "GetDefault")
+    except BusError:
+        return None
+    return setting.shape.convert(default)
+
+
+def _answers(answers: Any) -> dict[str, tuple[int, object]]:
+    """Return (error, value) by path of what AddSettings answered."""
+    told: dict[str, tuple[int, object]] = {}
+    for answer in answers if isinstance(answers, list) else []:
+        entry = {key: part.value for key, part in answer.items()} if isinstance(answer, dict) else {}
+        if isinstance(entry.get("path"), str) and isinstance(entry.get("error"), int):
+            told[entry["path"]] = entry["error"], entry.get("value")
+    return told
+
+
+def _refuse(call: Message) -> Message:
+    return Message.new_error(call, ErrorType.UNKNOWN_OBJECT.value, "here is no service")

@@ -1,0 +1,104 @@
+"""What the user sets on the GX, on a plant with virtual time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opendtu_dcload.control.controller import Settings
+from opendtu_dcload.control.policy import SetPower
+from opendtu_dcload.control.wishes import narrowed
+from opendtu_dcload.model import Reason, Wishes
+
+from .plant import Plant, make_plant, serials
+
+FILE = Settings(target_w=10.0, max_feed_in_w=1200.0)
+
+
+@pytest.fixture
+def plant() -> Plant:
+    plant = make_plant([700.0], settings=FILE, is_warm=True)
+    plant.until(60.0)
+    assert plant.in_force_w > 600
+    return plant
+
+
+def wish(plant: Plant, wishes: Wishes) -> float:
+    """Apply wishes from now on and return the time in s."""
+    plant.controller.settings = narrowed(FILE, wishes)
+    return plant.now_s
+
+
+@given(st.floats(-500, 500), st.floats(-1e6, 1e6), st.floats(0, 10000))
+def test_no_wish_raises_the_cap_of_the_file_or_takes_it_below_zero(target_w, wished_w, file_w):
+    settings = narrowed(Settings(max_feed_in_w=file_w), Wishes(max_feed_in_w=wished_w, target_w=target_w))
+    assert 0 <= settings.max_feed_in_w <= file_w
+    assert settings.target_w == target_w
+
+
+def test_without_wishes_everything_is_as_in_the_file():
+    assert narrowed(FILE, Wishes()) == FILE
+
+
+def test_regulation_off_takes_the_plant_to_its_minimum_within_seconds_and_on_again_regulates(plant):
+    began_s = wish(plant, Wishes(is_regulating=False))
+    plant.until(began_s + 10)
+    assert plant.reason is Reason.SWITCHED_OFF
+    assert plant.limits(began_s)[0].at_s - began_s <= 2
+    assert plant.in_force_w == pytest.approx(60.0)
+    assert not plant.powers(began_s), "the minimum, not off: power-on costs minutes"
+    plant.until(began_s + 300)
+    back_s = wish(plant, Wishes())
+    plant.until(back_s + 40)
+    assert plant.in_force_w > 600
+    assert not plant.controller.watch.found
+
+
+def test_a_lower_feed_in_is_obeyed_within_seconds(plant):
+    began_s = wish(plant, Wishes(max_feed_in_w=300.0))
+    plant.until(began_s + 10)
+    assert plant.limits(began_s)[0].at_s - began_s <= 2
+    assert plant.in_force_w <= 300
+    assert plant.reason is Reason.FEED_IN_CAP
+    assert not plant.controller.watch.found
+
+
+def test_another_target_moves_the_grid_power_there(plant):
+    began_s = wish(plant, Wishes(target_w=150.0))
+    plant.until(began_s + 60)
+    assert plant.grid_w[-1][1] == pytest.approx(150, abs=30)
+
+
+def test_an_inverter_that_is_switched_off_is_powered_off_and_the_others_take_its_part(plant):
+    unwanted = serials(3)[0]
+    began_s = wish(plant, Wishes(switched_off=frozenset({unwanted})))
+    plant.until(began_s + 120)
+    assert [(s.command, s.at_s - began_s <= 2) for s in plant.powers(began_s)] == [(SetPower(unwanted, False), True)]
+    assert not plant.house.inverters[unwanted].is_on
+    assert plant.grid_w[-1][1] == pytest.approx(10, abs=40)
+    assert plant.controller.decision is not None
+    notes = {i.serial: (i.note, i.is_on) for i in plant.controller.decision.plan.inverters}
+    assert notes[unwanted] == ("switched off on the GX", False)
+    back_s = wish(plant, Wishes())
+    plant.until(back_s + 120)
+    assert [s.command for s in plant.powers(back_s)] == [SetPower(unwanted, True)]
+    assert plant.house.inverters[unwanted].output_w > 0
+    assert not plant.controller.watch.found
+
+
+def test_with_every_inverter_switched_off_the_plant_says_so_and_gives_nothing(plant):
+    began_s = wish(plant, Wishes(switched_off=frozenset(serials(3))))
+    plant.until(began_s + 30)
+    assert plant.house.output_w == 0
+    assert plant.reason is Reason.SWITCHED_OFF
+    assert plant.controller.decision is not None
+    assert plant.controller.decision.plan.setpoint_w == 0
+
+
+def test_a_silent_meter_beats_the_wish_for_the_minimum(plant):
+    began_s = wish(plant, Wishes(is_regulating=False))
+    plant.run.has_meter = False
+    plant.until(began_s + 310)
+    assert plant.reason is Reason.METER_LOST_OFF
+    assert plant.in_force_w == 0

@@ -1,0 +1,175 @@
+"""The whole program beside a localsettings: what a user sets on the GX rules the simulated house, and is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from opendtu_dcload.app import run
+from opendtu_dcload.config import parse_config
+from opendtu_dcload.sim.dtu import SimDtu
+from opendtu_dcload.sim.house import House, InverterModel
+from opendtu_dcload.sim.http_server import tick
+from opendtu_dcload.sim.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+from opendtu_dcload.venus import controls
+
+from .conftest import Client, Daemon
+from .settings_process import SettingsProcess
+
+SERIALS = ("1124a0000001", "1124a0000002")
+METER = "com.victronenergy.acload.shelly_a0dd6c112233"
+SWITCH = "com.victronenergy.switch.opendtu_dcload"
+FIRST = f"com.victronenergy.dcload.opendtu_{SERIALS[0]}"
+LOAD_W = 300.0
+
+
+@dataclass
+class Plant:
+    house: House
+    table: dict[str, Any]
+
+    @contextlib.asynccontextmanager
+    async def program(self) -> AsyncIterator[None]:
+        """Run the program in this process, and let it leave the inverters at the end."""
+        task = asyncio.create_task(run(parse_config(self.table)))
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    @property
+    def limits_w(self) -> list[float]:
+        return [inverter.limit_w if inverter.is_on else 0.0 for inverter in self.house.inverters.values()]
+
+    def holds(self, grid_w: float) -> bool:
+        return abs(self.house.grid_w - grid_w) < 40
+
+
+@pytest.fixture
+async def plant(daemon: Daemon) -> AsyncIterator[Plant]:
+    models = [InverterModel(serial, f"HMS {number}", power_on_wait_s=1.0) for number, serial in enumerate(SERIALS)]
+    dtu = SimDtu(House([LOAD_W], models, start_s=-300.0), poll_interval_s=1.0, loss=0.0)
+    dtu.advance(0.0)
+    began_s = time.monotonic()
+
+    def clock() -> float:
+        return time.monotonic() - began_s
+
+    opendtu, meter = OpenDtuServer(dtu, clock, password="secret"), Gen2Server(dtu, clock)
+    ticker = asyncio.create_task(tick(dtu, clock))
+    async with opendtu, meter:
+        yield Plant(
+            dtu.house,
+            {
+                "meter": {"host": meter.host, "poll_interval_s": 0.5},
+                "opendtu": {"host": opendtu.host, "password": "secret", "poll_interval_s": 1.0},
+                "inverter": [{"serial": serial, "min_power_w": 20.0} for serial in SERIALS],
+                "battery": {"min_voltage_v": 40.0},
+                "dbus": {"bus": str(daemon.address)},
+            },
+        )
+    ticker.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await ticker
+
+
+async def until(condition: Any) -> None:
+    """Wait for something that the program and its devices bring about."""
+    while not condition():  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0.02)
+
+
+async def write(client: Client, name: str, path: str, value: int) -> None:
+    answer = await client.call(name, path, "SetValue", "v", ["i", value])
+    assert answer == {"ok": ["i", 0]}
+
+
+async def shown(client: Client, name: str, path: str) -> Any:
+    answer = await client.call(name, path, "GetValue")
+    return answer["ok"][1] if "ok" in answer else None
+
+
+async def test_each_control_rules_the_plant_and_outlives_the_program(
+    plant: Plant,
+    client: Client,
+    localsettings: SettingsProcess,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(controls, "QUIET_S", 0.05)
+    monkeypatch.setattr(controls, "SWITCH_QUIET_S", 0.05)
+    localsettings.start()
+    async with plant.program():
+        await until(lambda: plant.holds(10))
+        await write(client, SWITCH, "/SwitchableOutput/target/Dimming", 180)
+        await until(lambda: plant.holds(180))
+        await write(client, METER, "/MaxFeedIn", 60)
+        await until(lambda: sum(plant.limits_w) <= 60)
+        await write(client, SWITCH, "/SwitchableOutput/max_feed_in/Dimming", 800)
+        await write(client, FIRST, "/SwitchableOutput/enabled/State", 0)
+        await until(lambda: plant.limits_w[0] == 0 and plant.holds(180))
+        await write(client, SWITCH, "/SwitchableOutput/regulation/State", 0)
+        await until(lambda: plant.limits_w == [0, 20])
+        kept = {"GridTarget": 180, "Regulation": 0, f"Inverters/opendtu_{SERIALS[0]}": 0}
+        await until(
+            lambda: (
+                kept.items()
+                <= {
+                    path.removeprefix("/Settings/OpenDtuDcload/"): v for path, v in localsettings.values.items()
+                }.items()
+            )
+        )
+    async with plant.program():
+        async with asyncio.timeout(60):
+            while await shown(client, METER, "/Plan/Reason") != "switched off on the GX":  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
+        assert plant.limits_w == [0, 20]
+        await write(client, METER, "/Regulation", 1)
+        await until(lambda: plant.holds(180))
+        assert plant.limits_w[0] == 0
+
+
+async def test_every_service_signals_at_most_once_a_second_and_only_what_changed(
+    plant: Plant,
+    client: Client,
+    daemon: Daemon,
+    localsettings: SettingsProcess,
+) -> None:
+    localsettings.start()
+    match = "type='signal',interface='com.victronenergy.BusItem',member='ItemsChanged'"
+    async with plant.program():
+        await until(lambda: plant.holds(10))
+        for name in (METER, SWITCH, FIRST):
+            assert await shown(client, name, "/DeviceInstance") is not None
+        before: dict[tuple[str, str], Any] = {}
+        argv = ["dbus-monitor", "--address", str(daemon.address), "--profile", match]
+        monitor = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE)
+        assert monitor.stdout is not None
+        sent_s: dict[str, list[float]] = defaultdict(list)
+        while max(map(len, sent_s.values()), default=0) < 6:
+            plant.house.load_w = [LOAD_W + 40 * (len(sent_s) % 2)]
+            kind, *rest = (await monitor.stdout.readline()).decode().split()
+            if kind == "sig" and rest[-1] == "ItemsChanged":
+                sent_s[rest[2]].append(float(rest[0]))
+        monitor.terminate()
+        await monitor.wait()
+    for sender, times_s in sent_s.items():
+        assert len(times_s) - 1 <= times_s[-1] - times_s[0] + 0.5, sender
+    count = 0
+    while not client.signals.empty():
+        signal = client.signals.get_nowait()
+        if signal["signal"] != "ItemsChanged":
+            continue
+        for path, entry in signal["body"][0].items():
+            count += 1
+            assert before.get((signal["sender"], path)) != entry["Value"], path
+            before[signal["sender"], path] = entry["Value"]
+    assert count > 20

@@ -1,0 +1,285 @@
+"""Values that localsettings keeps, with a localsettings that comes, goes and is written to by others."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.item import Item
+from opendtu_dcload.venus.pacer import Pacer
+from opendtu_dcload.venus.settings import LocalSettings, Setting
+
+from .conftest import until
+
+NAME = "com.victronenergy.settings"
+PATH = "/Settings/OpenDtuDcload/MaxFeedIn"
+
+
+class Program:
+    """The settings of one start of the program, and a clock to turn by hand."""
+
+    def __init__(self, bus: BusAddress, default: int = 800) -> None:
+        self.now_s = 0.0
+        self.settings = LocalSettings(bus, lambda: self.now_s, retry_delays_s=(0.01,))
+        self.heard: list[object] = []
+        self.feed_in = self.add(PATH, Item(kind=int, default=default, minimum=0, maximum=default))
+
+    def add(self, path: str, shape: Item) -> Setting:
+        return self.settings.add(
+            path, shape, pacer=Pacer(6), quiet_s=600.0, on_change=lambda: self.heard.append(self.feed_in.value)
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.settings.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def later(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.settings._wake.set()
+
+
+async def test_a_value_is_kept_after_ten_quiet_minutes_and_restored_at_the_next_start(daemon, localsettings):
+    localsettings.start()
+    first = Program(daemon.address)
+    async with first.running():
+        await first.settings.asked([first.feed_in])
+        assert (first.feed_in.value, first.feed_in.kept) == (800, 800)
+        for watts in (500, 450, 400):
+            first.settings.write(first.feed_in, watts)
+            first.later(599)
+        await asyncio.sleep(0.02)
+        assert localsettings.written == []
+        first.later(1)
+        await until(lambda: first.feed_in.kept == 400)
+        assert localsettings.written == [(PATH, 400)]
+    second = Program(daemon.address)
+    async with second.running():
+        await second.settings.asked([second.feed_in])
+        assert second.feed_in.value == 400
+        assert second.heard == [400]
+    assert localsettings.written == [(PATH, 400)]
+
+
+async def test_what_was_changed_back_is_not_written(daemon, localsettings):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 500)
+        program.settings.write(program.feed_in, 800)
+        program.later(10_000)
+        await asyncio.sleep(0.02)
+    assert localsettings.written == []
+
+
+async def test_a_file_that_was_edited_moves_a_value_that_nobody_chose_and_bounds_one_that_somebody_did(
+    daemon, localsettings
+):
+    localsettings.start()
+    before = Program(daemon.address, default=800)
+    async with before.running():
+        await before.settings.asked([before.feed_in])
+    raised = Program(daemon.address, default=1200)
+    async with raised.running():
+        await raised.settings.asked([raised.feed_in])
+        assert raised.feed_in.value == 1200
+        raised.settings.write(raised.feed_in, 1000)
+        raised.later(600)
+        await until(lambda: raised.feed_in.kept == 1000)
+    lowered = Program(daemon.address, default=600)
+    async with lowered.running():
+        await lowered.settings.asked([lowered.feed_in])
+        assert lowered.feed_in.value == 600
+        lowered.later(600)
+        await until(lambda: localsettings.values[PATH] == 600)
+
+
+async def test_a_late_localsettings_gets_what_the_user_set_meanwhile_and_gives_the_rest(daemon, localsettings):
+    localsettings.start()
+    early = Program(daemon.address)
+    other = early.add("/Settings/OpenDtuDcload/GridTarget", Item(kind=int, default=10, minimum=-500, maximum=500))
+    async with early.running():
+        await early.settings.asked([early.feed_in, other])
+        early.settings.write(other, 77)
+        early.later(600)
+        await until(lambda: other.kept == 77)
+    localsettings.stop()
+    program = Program(daemon.address)
+    other = program.add("/Settings/OpenDtuDcload/GridTarget", Item(kind=int, default=10, minimum=-500, maximum=500))
+    async with program.running():
+        await program.settings.asked([program.feed_in, other])
+        assert (program.feed_in.value, other.value) == (800, 10)
+        program.settings.write(program.feed_in, 300)
+        program.later(5000)
+        localsettings.start()
+        await until(lambda: other.value == 77)
+        assert program.feed_in.value == 300
+        program.later(600)
+        await until(lambda: localsettings.values[PATH] == 300)
+
+
+async def test_a_localsettings_that_restarts_before_the_write_gets_it_afterwards(daemon, localsettings):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 300)
+        localsettings.stop()
+        program.later(700)
+        await until(lambda: not program.settings._owner)
+        localsettings.start()
+        await until(lambda: PATH in program.settings._agreed)
+        assert program.feed_in.value == 300
+        program.later(600)
+        await until(lambda: localsettings.values[PATH] == 300)
+
+
+async def test_a_bus_that_restarts_is_asked_again(daemon, localsettings):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        before = program.settings._connection
+        localsettings.stop()
+        daemon.stop()
+        daemon.start()
+        localsettings.start()
+        program.settings.write(program.feed_in, 300)
+        await until(lambda: program.settings._connection is not before and PATH in program.settings._agreed)
+        program.later(600)
+        await until(lambda: localsettings.values[PATH] == 300)
+
+
+async def test_without_localsettings_the_defaults_hold_and_the_log_says_so_once(daemon, caplog):
+    caplog.set_level(logging.INFO)
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        assert program.feed_in.was_asked.is_set()
+        program.settings.write(program.feed_in, 300)
+        for _ in range(3):
+            program.later(1000)
+            await asyncio.sleep(0.01)
+        assert program.feed_in.value == 300
+    assert caplog.text.count("com.victronenergy.settings does not answer") == 1
+    assert "WARNING" not in caplog.text
+
+
+async def test_without_a_bus_nobody_waits_long(monkeypatch):
+    monkeypatch.setattr("opendtu_dcload.venus.settings.WAIT_S", 0.01)
+    program = Program(UnixAddress("/nowhere"))
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        assert program.feed_in.value == 800
+
+
+async def test_what_others_write_into_localsettings_holds_here_too(daemon, client, localsettings):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 700)
+        assert (await client.call(NAME, PATH, "SetValue", "v", ["i", 250]))["ok"] == ["i", 0]
+        await until(lambda: program.feed_in.value == 250)
+        assert program.heard == [250]
+        program.later(1000)
+        await asyncio.sleep(0.02)
+        assert localsettings.values[PATH] == 250
+
+
+async def test_a_value_set_while_the_one_before_is_being_written_is_not_undone_by_the_echo(daemon, localsettings):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 500)
+        localsettings.pause()
+        program.later(600)
+        await until(lambda: program.feed_in.written == 500)
+        program.settings.write(program.feed_in, 333)
+        localsettings.go_on()
+        await until(lambda: program.feed_in.kept == 500)
+        assert program.feed_in.value == 333
+        program.later(600)
+        await until(lambda: program.feed_in.kept == 333)
+    assert program.heard == []
+
+
+async def test_a_setting_of_another_type_there_is_left_alone(daemon, client, localsettings, caplog):
+    localsettings.start()
+    stranger = Program(daemon.address)
+    stranger.settings._settings.clear()
+    stranger.add(PATH, Item(kind=str, default="a text"))
+    async with stranger.running():
+        await until(lambda: PATH in localsettings.values)
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 300)
+        program.later(1000)
+        await asyncio.sleep(0.02)
+        assert program.feed_in.value == 300
+    assert localsettings.values[PATH] == "a text"
+    assert caplog.text.count("refused, error -5") == 1
+
+
+async def test_signals_of_strangers_change_nothing(daemon, client, localsettings):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        assert program.settings._connection is not None
+        to = program.settings._connection.unique_name
+        await client.do("emit", name=to, path=PATH, member="PropertiesChanged", value=["i", 1])
+        await client.do("emit", name=to, path="/", member="NameOwnerChanged", value=["i", 1])
+        await client.call(NAME, PATH, "SetValue", "v", ["i", 200])
+        await until(lambda: program.feed_in.value == 200)
+    assert program.heard == [200]
+
+
+# ---- the pace
+
+
+def test_a_change_waits_until_it_rests():
+    pacer = Pacer(6)
+    pacer.changed("a", 600.0)
+    assert (pacer.due(599.9), pacer.next_s) == (None, 600.0)
+    pacer.changed("a", 900.0)
+    assert pacer.due(600.0) is None
+    assert pacer.due(900.0) == "a"
+    pacer.forget("a")
+    assert (pacer.due(900.0), pacer.next_s) == (None, None)
+
+
+def test_at_most_so_many_writes_within_any_hour():
+    pacer = Pacer(6)
+    written_s: list[float] = []
+    for second in range(0, 4 * 3600, 10):
+        for key in "abc":
+            if second % 700 == 0:
+                pacer.changed(key, second + 600.0)
+        while (due := pacer.due(float(second))) is not None:
+            pacer.written(due, float(second))
+            written_s.append(float(second))
+    assert len(written_s) >= 20
+    assert all(sum(at <= other < at + 3600 for other in written_s) <= 6 for at in written_s)
+
+
+@pytest.mark.parametrize("keys", [["b", "a"], ["a", "b"]])
+def test_the_one_that_waits_longest_is_first(keys):
+    pacer = Pacer(1)
+    for key in keys:
+        pacer.changed(key, {"a": 10.0, "b": 20.0}[key])
+    assert pacer.due(30.0) == "a"
+    pacer.written("a", 30.0)
+    assert pacer.due(40.0) is None
+    assert pacer.next_s == 3630.0
+    assert pacer.due(3630.0) == "b"
