@@ -42,7 +42,10 @@ PLAIN = [
     (METER, "/SocFloatingMax"),
     (METER, "/PowerFeedInSoc"),
 ]
-NUMBERS = [*((name, f"{base}/{leaf}") for name, base, leaf in CARDS), *PLAIN]
+NAMES = ("/Regulation", "/MaxFeedIn", "/GridTarget", "/SocFloatingMax", "/PowerFeedInSoc")
+KEYS = [*"01234", *"0123456", *"01256"]
+"""Of the places in `NUMBERS`: those with the same key show the same value."""
+NUMBERS = [*((name, f"{base}/{leaf}") for name, base, leaf in CARDS), *PLAIN, *((SWITCH, path) for path in NAMES)]
 TEXTS = [
     *((name, f"{base}/Settings/{leaf}") for name, base, _ in CARDS for leaf in ("CustomName", "Group")),
     *((name, "/CustomName") for name in (SWITCH, METER, FIRST, SECOND)),
@@ -299,6 +302,23 @@ def test_a_stored_instance_that_is_none_leaves_the_file_s(gx, stored):
     assert gx.inverters[0]._device.instance == 134
 
 
+async def test_a_meter_that_gets_another_role_is_of_that_class_in_localsettings(gx, client, daemon, localsettings):
+    localsettings.start()
+    path = f"/Settings/Devices/shelly_{MAC}/ClassAndVrmInstance"
+    async with gx.running(client):
+        assert localsettings.values[path] == "acload:59"
+    again = Gx(daemon.address)
+    meter = Device(again.settings, f"shelly_{MAC}", "grid", 59)
+    task = asyncio.create_task(again.settings.run())
+    await meter.asked()
+    assert meter.instance == 59
+    meter.become("grid")
+    again.later(device.NAME_QUIET_S)
+    await until(lambda: localsettings.values[path] == "grid:59")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_name_given_on_the_gx_is_kept_and_an_empty_one_brings_back_its_own(gx, client, daemon, localsettings):
     localsettings.start()
     async with gx.running(client):
@@ -325,8 +345,7 @@ async def test_after_ten_thousand_odd_writes_everything_is_in_order(gx, client, 
     async with gx.running(client):
         items = {name: (await client.call(name, "/", "GetItems"))["ok"] for name in (SWITCH, METER, FIRST, SECOND)}
         writable = [*NUMBERS, *TEXTS]
-        places = [[name, path, str(number)] for number, (name, path) in enumerate(NUMBERS[: len(CARDS)])]
-        places += [[name, path, str(number)] for number, (name, path) in enumerate(PLAIN)]
+        places = [[*place, key] for place, key in zip(NUMBERS, KEYS, strict=True)]
         places += [[name, path, name + path] for name, path in TEXTS]
         outcome = {"0": 0}
         for seed in range(10):

@@ -50,8 +50,8 @@ class Control:
     """Of its card."""
     setting: Setting
     step: int = 1
-    places: dict[str, BusService] = field(default_factory=dict)
-    """Where its value stands, by path."""
+    places: dict[tuple[str, str], BusService] = field(default_factory=dict)
+    """Where its value stands: the service by its own name, without the class which may change, and by path."""
 
     @property
     def value(self) -> int:
@@ -69,9 +69,13 @@ class Control:
         """For `/Status` of its card."""
         return STATUS_OFF if self.kind == TOGGLE and not self.value else STATUS_ON
 
+    def stands(self, service: BusService, path: str) -> None:
+        """Remember that its value stands at `path` of a service."""
+        self.places[service.name.rpartition(".")[2], path] = service
+
     def show(self) -> None:
         """Show the value wherever it stands."""
-        for path, service in self.places.items():
+        for (_, path), service in self.places.items():
             shown = self.status if path.endswith("/Status") else self.value
             service.update({path: shown}, within_s=WRITTEN_S)
 
@@ -146,7 +150,7 @@ class Controls:
         self._add_card(service, "plant", "target", self._target)
 
     def add_plain(self, service: BusService) -> None:
-        """Add the plant's values under plain paths, the original's where it has them."""
+        """Add the plant's values under plain paths, with the original's names where it has them."""
         self._add_value(service, "/Regulation", self._regulation)
         self._add_value(service, "/MaxFeedIn", self._feed_in)
         self._add_value(service, "/GridTarget", self._target)
@@ -178,14 +182,14 @@ class Controls:
             default=shape.default,
         )
         service.add(path, item)
-        control.places[path] = service
+        control.stands(service, path)
 
     def _add_card(self, service: BusService, device: str, output: str, control: Control) -> None:
         base = f"/SwitchableOutput/{output}"
         service.add(f"{base}/Name", Item(kind=str, value=control.label))
         self._add_value(service, f"{base}/{'State' if control.kind == TOGGLE else 'Dimming'}", control)
         service.add(f"{base}/Status", Item(kind=int, value=control.status))
-        control.places[f"{base}/Status"] = service
+        control.stands(service, f"{base}/Status")
         fixed = {"Type": control.kind, "ValidTypes": 1 << control.kind}
         if control.kind != TOGGLE:
             shape = control.setting.shape

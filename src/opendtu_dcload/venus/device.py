@@ -128,6 +128,11 @@ class Device:
         """Wait until localsettings has told instance and name, or is known to be absent; at most 2 s."""
         await self._settings.asked([self._place, self._name])
 
+    def become(self, kind: str) -> None:
+        """Let the device be of another class from now on."""
+        if str(self._place.value).partition(":")[0] != kind:
+            self._settings.write(self._place, f"{kind}:{self.instance}")
+
     @property
     def instance(self) -> int:
         """The VRM instance as localsettings says."""
@@ -152,6 +157,7 @@ async def serve(
     """Keep `service` on the bus with what `values` says, under the instance that the GX gave the device."""
     if device is not None:
         await device.asked()
+        device.become(service.name.split(".")[2])
         service.update({"/DeviceInstance": device.instance})
     service.update(values())
     async with asyncio.TaskGroup() as tasks:
