@@ -12,7 +12,7 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus import device
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress
-from opendtu_dcload.venus.controls import Controls
+from opendtu_dcload.venus.controls import FOLDER, Controls
 from opendtu_dcload.venus.dcload import InverterService
 from opendtu_dcload.venus.device import Device
 from opendtu_dcload.venus.settings import LocalSettings
@@ -39,13 +39,20 @@ PLAIN = [
     (METER, "/GridTarget"),
     (FIRST, "/Enabled"),
     (SECOND, "/Enabled"),
+    (METER, "/SocFloatingMax"),
+    (METER, "/PowerFeedInSoc"),
 ]
-NUMBERS = [*((name, f"{base}/{leaf}") for name, base, leaf in CARDS), *PLAIN]
+NAMES = ("/Regulation", "/MaxFeedIn", "/GridTarget", "/SocFloatingMax", "/PowerFeedInSoc")
+KEYS = [*"01234", *"0123456", *"01256"]
+"""Of the places in `NUMBERS`: those with the same key show the same value."""
+NUMBERS = [*((name, f"{base}/{leaf}") for name, base, leaf in CARDS), *PLAIN, *((SWITCH, path) for path in NAMES)]
 TEXTS = [
     *((name, f"{base}/Settings/{leaf}") for name, base, _ in CARDS for leaf in ("CustomName", "Group")),
     *((name, "/CustomName") for name in (SWITCH, METER, FIRST, SECOND)),
 ]
-KEPT = {"Regulation": 1, "MaxFeedIn": 800, "GridTarget": 10} | {f"Inverters/opendtu_{serial}": 1 for serial in SERIALS}
+KEPT = {"Regulation": 1, "MaxFeedIn": 800, "GridTarget": 10, "SocFloatingMax": 110, "PowerFeedInSoc": 90} | {
+    f"Inverters/opendtu_{serial}": 1 for serial in SERIALS
+}
 
 
 class Gx:
@@ -56,7 +63,9 @@ class Gx:
         self.state = State()
         self.state.set_meter_info(MeterInfo(MAC, "SPEM-003CEBEU", 2, "1.4.4", "Grid"))
         self.settings = LocalSettings(bus, self.clock, retry_delays_s=(0.01,))
-        self.controls = Controls(self.settings, self.state, SERIALS, target_w=10.0, max_feed_in_w=max_feed_in_w)
+        self.controls = Controls(
+            self.settings, self.state, SERIALS, target_w=10.0, max_feed_in_w=max_feed_in_w, surplus_soc_pct=90.0
+        )
         self.switch = SwitchService(self.state, self.controls, self.settings, bus, "1")
         self.inverters = [
             InverterService(
@@ -195,22 +204,30 @@ async def test_what_is_written_to_a_switch(gx, client, kind, value, answer, hold
 
 async def test_every_control_becomes_a_wish_and_all_are_restored_at_the_next_start(gx, client, daemon, localsettings):
     localsettings.start()
-    wanted = Wishes(is_regulating=False, max_feed_in_w=300.0, target_w=-20.0, switched_off=frozenset({SERIALS[1]}))
+    wanted = Wishes(
+        is_regulating=False,
+        max_feed_in_w=300.0,
+        target_w=-20.0,
+        switched_off=frozenset({SERIALS[1]}),
+        minimum_soc_pct=28.0,
+        surplus_soc_pct=95.0,
+    )
+    values = [0, 300, -20, 1, 0, 80, 95]
     async with gx.running(client):
         assert gx.state.wishes == Wishes()
         assert {path: localsettings.values[f"/Settings/OpenDtuDcload/{path}"] for path in KEPT} == KEPT
-        for place, value in ((PLAIN[0], 0), (PLAIN[1], 300), (PLAIN[2], -20), (PLAIN[4], 0)):
+        for place, value in zip(PLAIN, values, strict=True):
             assert await write(client, *place, "i", value) == 0
         await until(lambda: gx.state.wishes == wanted)
         gx.later(599.0)
         await until(lambda: len(localsettings.written) == 2)  # the switches
         assert {value for _, value in localsettings.written} == {0}
         gx.later(1.0)
-        await until(lambda: len(localsettings.written) == 4)
+        await until(lambda: len(localsettings.written) == 6)
     again = Gx(daemon.address)
     async with again.running(client):
         assert again.state.wishes == wanted
-        for place, value in ((PLAIN[0], 0), (PLAIN[1], 300), (PLAIN[2], -20), (PLAIN[3], 1), (PLAIN[4], 0)):
+        for place, value in zip(PLAIN, values, strict=True):
             assert await client.get(*place) == ["i", value]
     lower = Gx(daemon.address, max_feed_in_w=200.0)
     async with lower.running(client):
@@ -285,6 +302,23 @@ def test_a_stored_instance_that_is_none_leaves_the_file_s(gx, stored):
     assert gx.inverters[0]._device.instance == 134
 
 
+async def test_a_meter_that_gets_another_role_is_of_that_class_in_localsettings(gx, client, daemon, localsettings):
+    localsettings.start()
+    path = f"/Settings/Devices/shelly_{MAC}/ClassAndVrmInstance"
+    async with gx.running(client):
+        assert localsettings.values[path] == "acload:59"
+    again = Gx(daemon.address)
+    meter = Device(again.settings, f"shelly_{MAC}", "grid", 59)
+    task = asyncio.create_task(again.settings.run())
+    await meter.asked()
+    assert meter.instance == 59
+    meter.become("grid")
+    again.later(device.NAME_QUIET_S)
+    await until(lambda: localsettings.values[path] == "grid:59")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_name_given_on_the_gx_is_kept_and_an_empty_one_brings_back_its_own(gx, client, daemon, localsettings):
     localsettings.start()
     async with gx.running(client):
@@ -311,7 +345,7 @@ async def test_after_ten_thousand_odd_writes_everything_is_in_order(gx, client, 
     async with gx.running(client):
         items = {name: (await client.call(name, "/", "GetItems"))["ok"] for name in (SWITCH, METER, FIRST, SECOND)}
         writable = [*NUMBERS, *TEXTS]
-        places = [[name, path, str(number % len(PLAIN))] for number, (name, path) in enumerate(NUMBERS)]
+        places = [[*place, key] for place, key in zip(NUMBERS, KEYS, strict=True)]
         places += [[name, path, name + path] for name, path in TEXTS]
         outcome = {"0": 0}
         for seed in range(10):
@@ -333,7 +367,8 @@ async def test_after_ten_thousand_odd_writes_everything_is_in_order(gx, client, 
         for path, setting in gx.settings._settings.items():
             is_pending = path in setting.pacer._due_s
             assert is_pending or setting.value == localsettings.values[path], path
-        assert len([path for path, _ in localsettings.written if path.rpartition("/")[2] in KEPT]) <= 12
+        controls = [path for path, _ in localsettings.written if path.removeprefix(FOLDER + "/") in KEPT]
+        assert len(controls) <= 12, "6 in each of the two hours"
         gx.later(100_000.0)
         for _ in range(20):
             gx.later(3600.0)

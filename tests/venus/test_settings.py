@@ -181,6 +181,22 @@ async def test_without_a_bus_nobody_waits_long(monkeypatch):
         assert program.feed_in.value == 800
 
 
+async def test_a_localsettings_that_hangs_holds_nobody_up(daemon, localsettings, monkeypatch):
+    monkeypatch.setattr("opendtu_dcload.venus.settings.WAIT_S", 0.05)
+    localsettings.start()
+    localsettings.pause()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        assert not program.feed_in.was_asked.is_set()
+        program.settings.write(program.feed_in, 300)
+        assert program.feed_in.value == 300
+        localsettings.go_on()
+        await program.settings.asked([program.feed_in])
+        await until(lambda: program.feed_in.kept == 800)
+        assert program.feed_in.value == 300
+
+
 async def test_what_others_write_into_localsettings_holds_here_too(daemon, client, localsettings):
     localsettings.start()
     program = Program(daemon.address)

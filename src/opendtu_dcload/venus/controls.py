@@ -7,6 +7,7 @@ and under a plain path, for MQTT and Node-RED. Whoever writes one of them sets a
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,11 @@ APPLY_S = 0.25
 """While a slider is dragged the control hears of it no more often than this."""
 TARGET_RANGE_W = (-500, 500)
 """As `control.target_w`."""
+FLOATING_RANGE_PCT = (74, 110)
+MIRROR_PCT = 108.0
+"""The original's `/SocFloatingMax` is how full the battery gets; it may be emptied as far as that lies below 108 %."""
+HIGHEST_SURPLUS_PCT = 98
+"""Of the original's `/PowerFeedInSoc`."""
 
 # /SwitchableOutput/<x>/Settings/Type: Venus OS 3.60 and later show a toggle, 3.70 and later the others
 TOGGLE, SLIDER, NUMBER = 1, 7, 8
@@ -44,17 +50,17 @@ class Control:
     """Of its card."""
     setting: Setting
     step: int = 1
-    places: dict[str, BusService] = field(default_factory=dict)
-    """Where its value stands, by path."""
+    places: dict[tuple[str, str], BusService] = field(default_factory=dict)
+    """Where its value stands: the service by its own name, without the class which may change, and by path."""
 
     @property
     def value(self) -> int:
-        """What the user set: 0 or 1 with a switch, else W."""
+        """What the user set: 0 or 1 with a switch, else W or %."""
         assert isinstance(self.setting.value, int)
         return self.setting.value
 
     @property
-    def moved_w(self) -> float | None:
+    def moved(self) -> float | None:
         """What the user set; None = what the file says, which may have decimals."""
         return None if self.value == self.setting.default else float(self.value)
 
@@ -63,9 +69,13 @@ class Control:
         """For `/Status` of its card."""
         return STATUS_OFF if self.kind == TOGGLE and not self.value else STATUS_ON
 
+    def stands(self, service: BusService, path: str) -> None:
+        """Remember that its value stands at `path` of a service."""
+        self.places[service.name.rpartition(".")[2], path] = service
+
     def show(self) -> None:
         """Show the value wherever it stands."""
-        for path, service in self.places.items():
+        for (_, path), service in self.places.items():
             shown = self.status if path.endswith("/Status") else self.value
             service.update({path: shown}, within_s=WRITTEN_S)
 
@@ -74,7 +84,14 @@ class Controls:
     """Everything that a user may set, turned into the state's wishes."""
 
     def __init__(
-        self, settings: LocalSettings, state: State, serials: Sequence[str], *, target_w: float, max_feed_in_w: float
+        self,
+        settings: LocalSettings,
+        state: State,
+        serials: Sequence[str],
+        *,
+        target_w: float,
+        max_feed_in_w: float,
+        surplus_soc_pct: float | None = None,
     ) -> None:
         """Open nothing yet.
 
@@ -84,52 +101,62 @@ class Controls:
             serials: of the inverters.
             target_w: as in the file, import positive.
             max_feed_in_w: as in the file; nothing above it can be set.
+            surplus_soc_pct: as in the file; nothing below it can be set. None = no surplus is fed in.
         """
         self._settings = settings
         self._state = state
         self._pacer = Pacer(WRITES_PER_HOUR)
         self._timer: asyncio.TimerHandle | None = None
         self._applied_at_s = float("-inf")
+        self._regulation = self._switch("Regulation", "Regulation")
         most_w = int(max_feed_in_w)
-        feed_in = Item(kind=int, unit="W", minimum=0, maximum=most_w, default=most_w)
-        low_w, high_w = TARGET_RANGE_W
-        target = Item(kind=int, unit="W", minimum=low_w, maximum=high_w, default=round(target_w))
-        self._plant = {
-            "regulation": self._switch("Regulation", "Regulation"),
-            "max_feed_in": Control("Maximum feed-in", SLIDER, self._kept("MaxFeedIn", feed_in, QUIET_S), step=10),
-            "target": Control("Grid target", NUMBER, self._kept("GridTarget", target, QUIET_S), step=5),
-        }
+        self._feed_in = Control("Maximum feed-in", SLIDER, self._number("MaxFeedIn", "W", (0, most_w), most_w), step=10)
+        target = self._number("GridTarget", "W", TARGET_RANGE_W, round(target_w))
+        self._target = Control("Grid target", NUMBER, target, step=5)
+        floating = self._number("SocFloatingMax", "%", FLOATING_RANGE_PCT, FLOATING_RANGE_PCT[1])
+        self._floating = Control("How full the battery gets", NUMBER, floating)
+        self._surplus: Control | None = None
+        if surplus_soc_pct is not None:
+            from_pct = math.ceil(surplus_soc_pct)
+            surplus = self._number("PowerFeedInSoc", "%", (from_pct, HIGHEST_SURPLUS_PCT), from_pct)
+            self._surplus = Control("Surplus from", NUMBER, surplus)
         self._enabled = {serial: self._switch(f"Inverters/opendtu_{serial}", "Enabled") for serial in serials}
-        for control in (*self._plant.values(), *self._enabled.values()):
+        for control in self._all():
             control.setting.on_change = partial(self._changed, control)
 
     async def asked(self) -> None:
         """Wait until localsettings has told what was set earlier, or is known to be absent; at most 2 s."""
-        controls = (*self._plant.values(), *self._enabled.values())
-        await self._settings.asked([control.setting for control in controls])
+        await self._settings.asked([control.setting for control in self._all()])
         self._apply()
 
     def wishes(self) -> Wishes:
         """Return what the user wants now."""
+        floating_pct = self._floating.moved
         return Wishes(
-            is_regulating=bool(self._plant["regulation"].value),
-            max_feed_in_w=self._plant["max_feed_in"].moved_w,
-            target_w=self._plant["target"].moved_w,
+            is_regulating=bool(self._regulation.value),
+            max_feed_in_w=self._feed_in.moved,
+            target_w=self._target.moved,
             switched_off=frozenset(serial for serial, control in self._enabled.items() if not control.value),
+            minimum_soc_pct=None if floating_pct is None else max(MIRROR_PCT - floating_pct, 0.0),
+            surplus_soc_pct=None if self._surplus is None else self._surplus.moved,
         )
 
     # Where they stand
 
     def add_cards(self, service: BusService) -> None:
         """Add the plant's controls for the screen."""
-        for output, control in self._plant.items():
-            self._add_card(service, "plant", output, control)
+        self._add_card(service, "plant", "regulation", self._regulation)
+        self._add_card(service, "plant", "max_feed_in", self._feed_in)
+        self._add_card(service, "plant", "target", self._target)
 
     def add_plain(self, service: BusService) -> None:
-        """Add the plant's values under plain paths; `/MaxFeedIn` is where the original has it."""
-        self._add_value(service, "/Regulation", self._plant["regulation"])
-        self._add_value(service, "/MaxFeedIn", self._plant["max_feed_in"])
-        self._add_value(service, "/GridTarget", self._plant["target"])
+        """Add the plant's values under plain paths, with the original's names where it has them."""
+        self._add_value(service, "/Regulation", self._regulation)
+        self._add_value(service, "/MaxFeedIn", self._feed_in)
+        self._add_value(service, "/GridTarget", self._target)
+        self._add_value(service, "/SocFloatingMax", self._floating)
+        if self._surplus is not None:
+            self._add_value(service, "/PowerFeedInSoc", self._surplus)
 
     def add_inverter(self, service: BusService, serial: str) -> None:
         """Add the switch of one inverter, for the screen and under a plain path."""
@@ -155,14 +182,14 @@ class Controls:
             default=shape.default,
         )
         service.add(path, item)
-        control.places[path] = service
+        control.stands(service, path)
 
     def _add_card(self, service: BusService, device: str, output: str, control: Control) -> None:
         base = f"/SwitchableOutput/{output}"
         service.add(f"{base}/Name", Item(kind=str, value=control.label))
         self._add_value(service, f"{base}/{'State' if control.kind == TOGGLE else 'Dimming'}", control)
         service.add(f"{base}/Status", Item(kind=int, value=control.status))
-        control.places[f"{base}/Status"] = service
+        control.stands(service, f"{base}/Status")
         fixed = {"Type": control.kind, "ValidTypes": 1 << control.kind}
         if control.kind != TOGGLE:
             shape = control.setting.shape
@@ -188,9 +215,17 @@ class Controls:
 
     # What they do
 
+    def _all(self) -> list[Control]:
+        plant = [self._regulation, self._feed_in, self._target, self._floating, *self._enabled.values()]
+        return plant if self._surplus is None else [*plant, self._surplus]
+
     def _switch(self, key: str, label: str) -> Control:
         shape = Item(kind=int, minimum=0, maximum=1, default=1)
         return Control(label, TOGGLE, self._kept(key, shape, SWITCH_QUIET_S))
+
+    def _number(self, key: str, unit: str, limits: tuple[int, int], default: int) -> Setting:
+        low, high = limits
+        return self._kept(key, Item(kind=int, unit=unit, minimum=low, maximum=high, default=default), QUIET_S)
 
     def _kept(self, key: str, shape: Item, quiet_s: float) -> Setting:
         return self._settings.add(f"{FOLDER}/{key}", shape, pacer=self._pacer, quiet_s=quiet_s)

@@ -130,6 +130,11 @@ class Device:
         """Wait until localsettings has told instance and name, or is known to be absent; at most 2 s."""
         await self._settings.asked([self._place, self._name])
 
+    def become(self, kind: str) -> None:
+        """Let the device be of another class from now on."""
+        if self.kind != kind:
+            self._settings.write(self._place, f"{kind}:{self.instance}")
+
     @property
     def instance(self) -> int:
         """The VRM instance as localsettings says."""
@@ -140,10 +145,6 @@ class Device:
     def kind(self) -> str:
         """Class of the service as localsettings says."""
         return str(self._place.value).partition(":")[0]
-
-    def become(self, kind: str) -> None:
-        """Keep another class of the service."""
-        self._settings.write(self._place, f"{kind}:{self.instance}")
 
     @property
     def name(self) -> str:

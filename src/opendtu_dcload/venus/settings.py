@@ -67,15 +67,9 @@ class Setting:
         return self.shape.default
 
     def request(self) -> Mapping[str, Variant]:
-        """Return what AddSettings takes; `min` = `max` = 0 stands for "no limits"."""
-        limits = self.shape.limits()
-        none = self.shape.as_variant(self.shape.kind())
-        return {
-            "path": Variant("s", self.path),
-            "default": limits["Default"],
-            "min": limits.get("Min", none),
-            "max": limits.get("Max", none),
-        }
+        """Return what AddSettings takes; the type of the default becomes that of the setting."""
+        limits = {name.lower(): limit for name, limit in self.shape.limits().items()}
+        return {"path": Variant("s", self.path), **limits}
 
     def _in_range(self, value: Value) -> Value:
         return self.shape.kind(self.shape.clamped(value)) if isinstance(value, int | float) else value
@@ -94,7 +88,7 @@ class Setting:
     def hear(self, raw: object) -> None:
         """Take a change that localsettings tells: the echo of ours, or what somebody wrote there."""
         told = self.shape.convert(raw)
-        if told is None:
+        if told is None or self.kept is None:  # being added to localsettings is a change there too
             return
         is_news = told not in {self.kept, self.written}
         self.kept = told
@@ -179,9 +173,16 @@ class LocalSettings:
     async def _start(self, connection: Connection) -> None:
         connection.answer_calls(_refuse)
         await connection.follow_signals(_RULES, self._hear)
-        self._connection, self._owner = connection, ""
-        self._agreed.clear()
+        self._connection = connection
+        self._meet("")
         self._wake.set()
+
+    def _meet(self, owner: str) -> None:
+        """Begin anew with another localsettings, or with none."""
+        self._owner = owner
+        self._agreed.clear()
+        for setting in self._settings.values():
+            setting.kept = None
 
     async def _keep(self) -> NoReturn:
         while True:
@@ -194,7 +195,7 @@ class LocalSettings:
                     await self._write_due(connection)
                     pause_s = self._pause_s()
                 except BusError as err:
-                    self._miss(err)
+                    self._miss(connection, err)
                     pause_s = RETRY_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -204,9 +205,9 @@ class LocalSettings:
         times_s = [t for setting in self._settings.values() if (t := setting.pacer.next_s) is not None]
         return max(min(times_s) - self._clock(), 0.0) if times_s else None
 
-    def _miss(self, err: BusError) -> None:
+    def _miss(self, connection: Connection, err: BusError) -> None:
         _LOG.debug("%s", err)
-        if not self._is_absence_told:
+        if connection.is_open and not self._is_absence_told:
             self._is_absence_told = True
             _LOG.info(
                 "%s does not answer: device instances are those of the configuration, and what is set on the GX lasts "
@@ -242,8 +243,7 @@ class LocalSettings:
 
     def _hear(self, signal: Message) -> None:
         if signal.sender == _DBUS and signal.member == "NameOwnerChanged" and signal.body[0] == SERVICE:
-            self._owner = signal.body[2]
-            self._agreed.clear()
+            self._meet(signal.body[2])
             if self._owner:
                 self._wake.set()
         elif signal.sender == self._owner and signal.interface == BUS_ITEM:

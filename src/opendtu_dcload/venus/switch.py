@@ -40,6 +40,7 @@ class SwitchService:
         self.service.update({"/FirmwareVersion": version, "/Connected": 1})
         self.service.add("/State", integer(STATE_CONNECTED))
         controls.add_cards(self.service)
+        controls.add_plain(self.service)
 
     async def run(self) -> NoReturn:
         """Stay on the bus for ever."""
