@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 from dbus_next.constants import MessageType
+from dbus_next.message import Message
 
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
@@ -103,8 +104,11 @@ class Gx:
 
     async def fall_silent(self, name: str) -> None:
         """Let a service, there or not, keep its name and answer nothing any more."""
-        if name in self._tasks:
-            await self.leave(name)
+        if name in self._services:
+            connection = self._services[name]._connection
+            assert connection is not None
+            connection._bus._user_message_handlers.insert(0, _swallow)
+            return
         is_there = asyncio.Event()
         self._tasks[name] = asyncio.create_task(self._be_silent(name, is_there))
         self._services[name] = BusService(name, self._address)
@@ -112,7 +116,7 @@ class Gx:
 
     async def _be_silent(self, name: str, is_there: asyncio.Event) -> None:
         async with connected(self._address) as connection:
-            connection._bus.add_message_handler(lambda message: message.message_type is MessageType.METHOD_CALL)
+            connection._bus.add_message_handler(_swallow)
             await connection.request_name(name)
             is_there.set()
             await connection.wait_closed()
@@ -120,6 +124,10 @@ class Gx:
     async def end(self) -> None:
         for name in list(self._tasks):
             await self.leave(name)
+
+
+def _swallow(message: Message) -> bool:
+    return message.message_type is MessageType.METHOD_CALL
 
 
 @contextlib.asynccontextmanager

@@ -99,7 +99,7 @@ async def test_no_value_no_meter_and_no_bus_are_each_a_sentence(daemon, stand_in
 
 
 async def test_a_grid_service_that_hangs_is_passed_over_for_one_that_answers(daemon, stand_in):
-    async with reading(daemon, 0.1) as (meter, watch):
+    async with reading(daemon, 0.5) as (meter, watch):
         await stand_in.fall_silent(LOWER)
         await until(lambda: watch.of_class("grid") == [LOWER])
         with pytest.raises(DeviceConnectionError):

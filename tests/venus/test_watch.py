@@ -13,7 +13,7 @@ from opendtu_dcload.venus.watch import Watch, number
 from .conftest import Daemon, until
 from .system_stand_in import BATTERY, GRID, GRID_VALUES, SYSTEM, gx
 
-QUICK_S = 0.05
+QUICK_S = 0.5
 
 
 @contextlib.asynccontextmanager
