@@ -161,6 +161,27 @@ class MultiplusStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SolarReading:
+    """Plug-in solar, which feeds in beside the inverters."""
+
+    at_s: float
+    """Monotonic time when the answer arrived."""
+    power_w: float
+    """Production, never negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """The relay through which the inverters reach the grid."""
+
+    at_s: float
+    """Monotonic time when the answer arrived."""
+    is_on: bool
+    has_timer: bool = False
+    """It switches itself back when a timer ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wishes:
     """What the user set on the GX while we run; None = as the file says. They narrow the file's limits, never widen."""
 
@@ -183,6 +204,19 @@ class Priority(StrEnum):
     NO_IMPORT = "no-import"
 
 
+class RelayOrder(StrEnum):
+    """What the relay may do as far as the guards are concerned."""
+
+    OPEN = "open"
+    """To be switched off at once."""
+    HOLD = "hold"
+    """Not to be re-armed."""
+    KEEP = "keep"
+    """To be re-armed if it is on."""
+    CONNECT = "connect"
+    """To be re-armed, and switched on if it is off: every limit is known to rule."""
+
+
 class Reason(StrEnum):
     """Why the plant is told to give what it gives. Shown on the GX, in the log, in the live line."""
 
@@ -203,6 +237,15 @@ class Reason(StrEnum):
     CAP_UNREACHABLE = "unreachable inverters may exceed the cap: the others are off"
     BATTERY_LOW = "battery voltage below the minimum"
     BATTERY_UNSEEN = "battery voltage unknown: off"
+    BATTERY_REFUSES = "battery refuses discharge"
+    CELL_LOW = "battery cell below the minimum voltage"
+    MIN_SOC = "minimum SoC"
+    BATTERY_NEARLY_LOW = "battery near its lower limit"
+    DISCHARGE_LIMIT = "battery's discharge limit reached"
+    MULTIPLUS_CHARGING = "multiplus charging"
+    MULTIPLUS_INVERTING = "multiplus inverting"
+    GUARD_ESCALATED = "inverters do not obey the battery guard"
+    RELAY_OPEN = "relay open: the inverters are off the grid"
     FOREIGN_LIMITS = "another controller sets limits"
     READ_ONLY = "read-only: no inverter configured"
 
@@ -229,3 +272,4 @@ class Plan:
     cap_w: float
     reason: Reason
     inverters: tuple[InverterPlan, ...] = ()
+    relay: RelayOrder = RelayOrder.HOLD

@@ -1,0 +1,179 @@
+"""All guards of the plant but the meter's: what they leave of the cap, and what follows when it is not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from opendtu_dcload.control.battery_guard import (
+    STALE_S,
+    BatteryGuard,
+    BatteryLimits,
+    Bound,
+    Drawn,
+    MultiplusGuard,
+    strictest,
+)
+from opendtu_dcload.control.escalation import Escalation, Escalator
+from opendtu_dcload.control.lasting import Highest
+from opendtu_dcload.control.relay import RelayGuard
+from opendtu_dcload.control.seasonal import FIRST_HIGHEST_PCT, SeasonalMinimum, surplus_w
+from opendtu_dcload.control.track import Track
+from opendtu_dcload.model import (
+    BatteryStatus,
+    MultiplusStatus,
+    Reason,
+    RelayOrder,
+    RelayStatus,
+    SolarReading,
+    Wishes,
+)
+
+SOLAR_STALE_S = 15.0
+SOLAR_WINDOW_S = 60.0
+SOLAR_STEP_W = 10.0
+"""Clouds must not cost commands: the highest of the last minute counts, in steps."""
+DC_SHARE = 0.95
+"""AC output / DC power of a Hoymiles inverter, about."""
+MEASURED_AFTER_S = 10.0
+"""From a command that has come into force to a measurement of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """What the user wants guarded; see the table in the README."""
+
+    battery: BatteryLimits = field(default_factory=BatteryLimits)
+    is_seasonal: bool = False
+    seasonal_highest_pct: float | None = None
+    """As the last run left it."""
+    surplus_soc_pct: float | None = None
+    surplus_w: float = 100.0
+    solar_pessimistic_w: float | None = None
+    """What plug-in solar gives while it cannot be asked; None = there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside the plant, as last told."""
+
+    battery: BatteryStatus | None = None
+    multiplus: MultiplusStatus | None = None
+    solar: SolarReading | None = None
+    relay: RelayStatus | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the guards say together."""
+
+    legal_w: float
+    """The cap less what plug-in solar gives."""
+    bound: Bound | None = None
+    """What a guard allows at most; None = the legal cap alone rules."""
+    surplus_w: float = 0.0
+    """What is fed in on purpose."""
+    relay: RelayOrder = RelayOrder.HOLD
+
+    @property
+    def cap_w(self) -> float:
+        """What is left."""
+        return self.legal_w if self.bound is None else min(self.legal_w, self.bound.cap_w)
+
+    @property
+    def cap_reason(self) -> Reason:
+        """What to say when the plant is at the cap."""
+        is_bound = self.bound is not None and self.bound.cap_w < self.legal_w
+        return self.bound.reason if self.bound is not None and is_bound else Reason.FEED_IN_CAP
+
+
+class PlantGuard:
+    """Asks every guard at each decision."""
+
+    def __init__(self, settings: GuardSettings, min_voltage_v: float, settle_s: float) -> None:
+        """Take the longest time in s that an inverter needs to obey."""
+        self._settings = settings
+        self._battery = BatteryGuard(min_voltage_v, settings.battery)
+        self._multiplus = MultiplusGuard()
+        highest_pct = settings.seasonal_highest_pct
+        self.seasonal = SeasonalMinimum(FIRST_HIGHEST_PCT if highest_pct is None else highest_pct)
+        self._solar = Highest(SOLAR_WINDOW_S)
+        self._escalator = Escalator(settle_s + MEASURED_AFTER_S)
+        self._relay = RelayGuard()
+
+    def step(self, now_s: float, max_feed_in_w: float, tracks: Collection[Track], beside: Beside) -> Verdict:
+        """Return what is allowed now."""
+        self._relay.see(beside.relay, tracks)
+        legal_w = max(max_feed_in_w - self._solar_w(now_s, beside.solar), 0.0)
+        soc_pct = _soc_pct(now_s, beside.battery)
+        minimum_pct = self._minimum_pct(soc_pct, beside.wishes)
+        is_answered = any(not t.is_lost for t in tracks)
+        drawn = _drawn(tracks, legal_w)
+        bound = strictest(
+            (
+                self._battery.see(now_s, beside.battery, drawn, minimum_pct, should_be_seen=is_answered),
+                self._multiplus.see(now_s, beside.multiplus) if self._settings.battery.has_multiplus_guard else None,
+            )
+        )
+        output_w = _output_w(tracks, beside.relay)
+        step = self._escalator.see(now_s, None if bound is None else bound.cap_w, output_w)
+        if bound is not None and step >= Escalation.POWER_OFF:
+            is_disobeyed = step is Escalation.ALARM and output_w is not None
+            bound = Bound(0.0, Reason.GUARD_ESCALATED if is_disobeyed else bound.reason)
+        verdict = Verdict(legal_w, bound, self._surplus_w(soc_pct, beside.wishes))
+        order = self._relay.order(now_s, tracks, verdict.cap_w)
+        order = RelayOrder.OPEN if step >= Escalation.RELAY else order
+        return Verdict(legal_w, bound, verdict.surplus_w, order)
+
+    def _solar_w(self, now_s: float, solar: SolarReading | None) -> float:
+        pessimistic_w = self._settings.solar_pessimistic_w
+        if pessimistic_w is None:
+            return 0.0
+        is_fresh = solar is not None and now_s - solar.at_s < SOLAR_STALE_S
+        power_w = solar.power_w if solar is not None and is_fresh else pessimistic_w
+        return self._solar.see(now_s, -(-power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
+
+    def _minimum_pct(self, soc_pct: float | None, wishes: Wishes) -> float:
+        wished_pct = wishes.minimum_soc_pct or 0.0
+        if not self._settings.is_seasonal:
+            return wished_pct
+        self.seasonal.see(soc_pct)
+        return max(self.seasonal.minimum_pct, wished_pct)
+
+    def _surplus_w(self, soc_pct: float | None, wishes: Wishes) -> float:
+        from_pct = self._settings.surplus_soc_pct
+        if from_pct is None:
+            return 0.0
+        return surplus_w(soc_pct, max(from_pct, wishes.surplus_soc_pct or 0.0), self._settings.surplus_w)
+
+
+def _soc_pct(now_s: float, battery: BatteryStatus | None) -> float | None:
+    return battery.soc_pct if battery is not None and now_s - battery.at_s < STALE_S else None
+
+
+def _drawn(tracks: Collection[Track], legal_w: float) -> Drawn:
+    voltages_v, dc_power_w = [], 0.0
+    for track in tracks:
+        measured_w = 0.0
+        if track.is_fresh and track.status is not None:
+            voltage_v = track.status.dc_voltage_v
+            if voltage_v is not None and voltage_v > 1:  # an open input shows next to nothing
+                voltages_v.append(voltage_v)
+            measured_w = track.status.dc_power_w or (track.status.ac_power_w or 0.0) / DC_SHARE
+        dc_power_w += max(measured_w, track.final_w / DC_SHARE)
+    minimum_w = sum(t.unit.minimum_w for t in tracks)
+    return Drawn(voltages_v, dc_power_w, minimum_w, min(legal_w, sum(t.unit.maximum_w for t in tracks)))
+
+
+def _output_w(tracks: Collection[Track], relay: RelayStatus | None) -> float | None:
+    """Return the measured AC output; None when an inverter may give something that nobody sees."""
+    if relay is not None and not relay.is_on:
+        return 0.0
+    output_w = 0.0
+    for track in tracks:
+        if track.is_fresh and track.status is not None and track.status.ac_power_w is not None:
+            output_w += track.status.ac_power_w
+        elif track.highest_w > 0:
+            return None
+    return output_w
