@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from opendtu_dcload import config_source, config_words
+from opendtu_dcload.config_battery import BatteryConfig, RelayConfig, SolarConfig
 from opendtu_dcload.config_checks import Part, contradictions
-from opendtu_dcload.config_section import Host, Label, LoginSection, Section, check_text
+from opendtu_dcload.config_section import Host, Label, LoginSection, Section, check_text, text_of_number
 from opendtu_dcload.errors import ConfigError
 
 DEFAULT_DTU = "opendtu"
@@ -34,16 +35,12 @@ def _check_bus(bus: str) -> str:
     return bus
 
 
-def _text_of_number(channel: object) -> object:
-    return str(channel) if type(channel) is int else channel
-
-
 class MeterConfig(LoginSection):
     """`[meter]`: the Shelly at the grid connection."""
 
     host: Host = Field(description='the Shelly\'s address in quotes, such as "192.168.1.50"')
     """Host name or IP address, with `:port` when it is not 80."""
-    channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(_text_of_number)] = None
+    channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(text_of_number)] = None
     """Where the grid is measured; None = what the device measures as a whole. Meters with two channels need it."""
     phase: Annotated[int, Field(ge=1, le=3)] = 1
     """The phase, 1 = L1, that a single channel is shown as."""
@@ -116,13 +113,6 @@ class ControlConfig(Section):
     """... from which they are powered off."""
 
 
-class BatteryConfig(Section):
-    """`[battery]`: the floor that holds whatever else fails."""
-
-    min_voltage_v: Annotated[float | None, Field(ge=8, le=500)] = None
-    """At the inverters' DC inputs. Never None when an inverter is listed."""
-
-
 class DbusConfig(Section):
     """`[dbus]`: how the GX is shown all of it."""
 
@@ -152,6 +142,10 @@ class Config(Section):
     inverters: tuple[InverterConfig, ...] = Field((), alias="inverter")
     control: ControlConfig = ControlConfig()
     battery: BatteryConfig = BatteryConfig()
+    solar: SolarConfig | None = None
+    """None = there is no plug-in solar."""
+    relay: RelayConfig | None = None
+    """None = the inverters are connected whatever happens."""
     dbus: DbusConfig = DbusConfig()
     log: LogConfig = LogConfig()
 
@@ -182,11 +176,15 @@ SECTIONS: Mapping[str, type[Section]] = {
     "opendtu": OpenDtuConfig,
     "control": ControlConfig,
     "battery": BatteryConfig,
+    "solar": SolarConfig,
+    "relay": RelayConfig,
     "dbus": DbusConfig,
     "log": LogConfig,
     "inverter": InverterConfig,
 }
 """What may stand in the file; `inverter` as a list of tables, `opendtu` as one table or a list."""
+_OPTIONAL = ("solar", "relay")
+"""Sections that mean nothing when they are absent, and need something when they are there."""
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -218,12 +216,12 @@ def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mappi
     if problems:
         raise ConfigError(problems)
     lists = {name: tuple(sections.pop(name)) for name in ("opendtu", "inverter")}
-    return Config.model_validate({name: section for name, (section,) in sections.items()} | lists)
+    return Config.model_validate({name: found[0] for name, found in sections.items() if found} | lists)
 
 
 def _blocks(table: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield the name of each section with its key for messages and what is written in it."""
-    for name in SECTIONS:
+    for name in [name for name in SECTIONS if name not in _OPTIONAL or name in table]:
         written = table.get(name, [] if name == "inverter" else {})
         may_be_list = name == "inverter" or (name == "opendtu" and written != [])
         if may_be_list and isinstance(written, list) and all(isinstance(raw, dict) for raw in written):

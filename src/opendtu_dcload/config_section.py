@@ -54,6 +54,11 @@ def _is_host_name(name: str) -> bool:
     return len(name) <= 253 and re.fullmatch(rf"{label}(\.{label})*\.?", name) is not None
 
 
+def text_of_number(channel: object) -> object:
+    """Return a whole number as text, so that a channel may be written without quotes; all else as it is."""
+    return str(channel) if type(channel) is int else channel
+
+
 Host = Annotated[str, AfterValidator(_check_host)]
 Label = Annotated[str, AfterValidator(check_text)]
 
