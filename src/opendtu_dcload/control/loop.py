@@ -19,6 +19,7 @@ from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_o
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
 from opendtu_dcload.model import Plan, Priority, Reason
+from opendtu_dcload.seasonal_store import SeasonalStore
 from opendtu_dcload.state import State
 
 log = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ class ControlLoop:
         clock: Callable[[], float],
         *,
         dry_run: bool = False,
+        seasonal: SeasonalStore | None = None,
     ) -> None:
         """Send nothing yet.
 
@@ -150,7 +152,9 @@ class ControlLoop:
             posted: called with the name of a DTU when it was sent a command.
             clock: monotonic time in s.
             dry_run: decide and publish, command nothing.
+            seasonal: keeps the seasonal minimum SoC over restarts; None = it is not wanted.
         """
+        self._seasonal = seasonal
         self._config = config
         self._state = state
         self._dtus = dtus
@@ -165,7 +169,7 @@ class ControlLoop:
         self._decision: Decision | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
         units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
-        self._controller = Controller(settings_of(config), units, clock())
+        self._controller = Controller(settings_of(config, seasonal.highest_pct if seasonal else None), units, clock())
 
     async def run(self) -> None:
         """Regulate for ever."""
@@ -225,6 +229,8 @@ class ControlLoop:
         decision = self._controller.step(
             Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, beside)
         )
+        if self._seasonal is not None:
+            self._seasonal.keep(self._controller.guards.seasonal.highest_pct)
         self._log_reason(decision.plan)
         return decision
 
