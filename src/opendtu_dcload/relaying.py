@@ -68,7 +68,7 @@ class RelayTask:
         if command is None or (self._is_dry and command is not RelayCommand.READ):
             return
         try:
-            status = await self._do(command)
+            status = await self._do(command, order)
         except ConfigError as err:
             if self._state.relay is None:
                 raise
@@ -77,17 +77,22 @@ class RelayTask:
             self._failed(err)
         else:
             self._note(status)
-            self._dead_man.done(command, self._clock())
+            is_armed = command is RelayCommand.ARM and status.is_on
+            self._dead_man.done(RelayCommand.ARM if is_armed else RelayCommand.READ, self._clock())
 
-    async def _do(self, command: RelayCommand) -> RelayStatus:
+    async def _do(self, command: RelayCommand, order: RelayOrder) -> RelayStatus:
         if not self._is_verified:
             model = await self._relay.verify()
             self._is_verified = True
             if self._state.relay is None:
                 log.info("relay %s: opens %d s after it was last armed", model, TIMER_S)
-        if command is RelayCommand.READ:
-            return await self._relay.read()
-        return await (self._relay.arm(TIMER_S) if command is RelayCommand.ARM else self._relay.open())
+        if command is RelayCommand.OPEN:
+            return await self._relay.open()
+        if command is RelayCommand.READ or order is not RelayOrder.CONNECT:
+            status = await self._relay.read()
+            if command is RelayCommand.READ or not status.is_on:  # it opened since: the limits come first
+                return status
+        return await self._relay.arm(TIMER_S)
 
     def _note(self, status: RelayStatus) -> None:
         before = self._state.relay

@@ -130,9 +130,9 @@ class PlantGuard:
         pessimistic_w = self._settings.solar_pessimistic_w
         if pessimistic_w is None:
             return 0.0
-        is_fresh = solar is not None and now_s - solar.at_s < SOLAR_STALE_S
-        power_w = solar.power_w if solar is not None and is_fresh else pessimistic_w
-        return self._solar.see(now_s, -(-power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
+        if solar is None or now_s - solar.at_s >= SOLAR_STALE_S:
+            return pessimistic_w
+        return self._solar.see(now_s, -(-solar.power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
 
     def _minimum_pct(self, soc_pct: float | None, wishes: Wishes) -> float:
         wished_pct = wishes.minimum_soc_pct or 0.0
