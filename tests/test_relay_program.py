@@ -130,6 +130,20 @@ async def test_a_relay_that_is_on_after_a_power_cut_is_refused_with_one_sentence
     assert not plant.relay.relay.is_on
 
 
+async def test_check_looks_at_the_relay_and_changes_nothing(plant: Plant, tmp_path: Path) -> None:
+    path = plant.config(tmp_path)
+    code, out, err = await run("check", "--config", path)
+    assert (code, err) == (0, "")
+    assert "relay SHSW-PM stays off after a power cut; it is off now" in out
+    assert "a low persistent limit" not in out
+    plant.relay.power_on = "on"
+    code, out, _ = await run("check", "--config", path)
+    assert code == 1
+    assert [line for line in out.splitlines() if line.startswith("problem")] == [
+        f"problem  relay at {plant.relay.host}: after a power cut it is 'on'; set its power-on state to off"
+    ]
+
+
 async def test_plug_in_solar_is_taken_off_the_cap(plant: Plant, tmp_path: Path) -> None:
     plant.dtu.house.load_w = [2000.0]
     plant.relay.relay.is_on = True  # for good: the program knows none here
@@ -140,6 +154,9 @@ async def test_plug_in_solar_is_taken_off_the_cap(plant: Plant, tmp_path: Path) 
     solar.meter.phases_w = (-350.0, 0.0, 0.0)
     async with solar:
         path.write_text(f'{text}[solar]\nhost = "{solar.host}"\n[dbus]\nenabled = false\n')
+        code, out, _ = await run("check", "--config", path)
+        assert code == 0
+        assert "plug-in solar SNPM-001PCEU16 gives 350 W now" in out
         async with running("--config", path, "--live") as program:
             assert program.stdout
             line, limits_w = "", 0.0
