@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -208,3 +209,57 @@ def test_a_relay_is_not_armed_while_unreachable_inverters_may_exceed_the_cap():
     plant.until(plant.now_s + 200)
     assert plant.reason is Reason.CAP_UNREACHABLE
     assert order(plant) is RelayOrder.HOLD
+
+
+# ---- all together
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(seed):
+    rng = random.Random(seed)
+    guards = GuardSettings(
+        BatteryLimits(min_cell_voltage_v=3.0, min_soc_pct=20, resistance_ohm=0.01),
+        is_seasonal=True,
+        surplus_soc_pct=95,
+        solar_pessimistic_w=300,
+    )
+    plant = plant_with(guards, load_w=600.0, cap_w=1000.0, seconds=8000)
+    state = {"beside": Beside()}
+
+    def anything() -> Beside:
+        def one(*choices: float | None) -> float | None:
+            return rng.choice(choices)
+
+        now_s = plant.now_s
+        battery = BatteryStatus(
+            now_s - rng.choice((0, 0, 100)),
+            soc_pct=one(None, 5, 19, 21, 50, 99),
+            voltage_v=one(None, 0, 44, 52),
+            current_a=one(None, -50, 50),
+            power_w=one(None, -3000, -200, 1000),
+            min_cell_voltage_v=one(None, 2.5, 3.01, 3.3),
+            max_discharge_current_a=one(None, 0, 3, 12, 200),
+            may_discharge=rng.choice((None, True, True, False)),
+            ess_minimum_soc_pct=one(None, 10, 30),
+        )
+        multiplus = MultiplusStatus(now_s, dc_power_w=one(None, -500, 0, 0, 500))
+        solar = SolarReading(now_s, rng.uniform(0, 600))
+        return Beside(battery, multiplus, solar, RelayStatus(now_s, rng.random() < 0.7, has_timer=True))
+
+    plant.run.beside = lambda _: state["beside"]
+    for _ in range(40):
+        state["beside"] = anything()
+        for inverter in plant.house.inverters.values():
+            assert state["beside"].relay is not None
+            inverter.set_grid(plant.now_s, on=state["beside"].relay.is_on)
+        plant.until(plant.now_s + rng.uniform(1, 60))
+    assert not plant.controller.watch.found
+    for inverter in plant.house.inverters.values():
+        inverter.set_grid(plant.now_s, on=True)
+    plant.run.beside = lambda now_s: Beside(
+        BatteryStatus(now_s, soc_pct=60, voltage_v=52.0, min_cell_voltage_v=3.3, may_discharge=True),
+        solar=SolarReading(now_s, 0.0),
+        relay=RelayStatus(now_s, is_on=True, has_timer=True),
+    )
+    plant.until(plant.now_s + 4600)
+    assert plant.house.grid_w == pytest.approx(10, abs=30)

@@ -218,8 +218,8 @@ class Controller:
     def _guard(self, seen: Seen) -> Allowance:
         tracks = self.tracks.values()
         self._verdict = verdict = self.guards.step(seen.now_s, self.settings.max_feed_in_w, tracks, seen.beside)
-        if verdict.bound is not None and verdict.bound.cap_w <= 0:
-            return Allowance(0.0, verdict.bound.reason, may_regulate=False, is_urgent=True)
+        if verdict.cap_w <= 0 and verdict.reason is not Reason.FEED_IN_CAP:
+            return Allowance(0.0, verdict.reason, may_regulate=False, is_urgent=True)
         legal_w = verdict.cap_w
         minimum_w = sum(t.unit.minimum_w for t in tracks)
         age_s = self._meter_age_s(seen)
@@ -240,7 +240,7 @@ class Controller:
             legal_w,
             Reason.HOLD_METER_LATE if rung is Rung.HOLD else None,
             may_regulate=rung is Rung.LIVE,
-            cap_reason=verdict.cap_reason,
+            cap_reason=verdict.reason,
         )
 
     def _regulate(self, seen: Seen, allowance: Allowance, span: Span) -> dict[str, float]:

@@ -68,24 +68,13 @@ class Beside:
 class Verdict:
     """What the guards say together."""
 
-    legal_w: float
-    """The cap less what plug-in solar gives."""
-    bound: Bound | None = None
-    """What a guard allows at most; None = the legal cap alone rules."""
+    cap_w: float
+    """The lowest of all caps."""
+    reason: Reason = Reason.FEED_IN_CAP
+    """Whose cap it is."""
     surplus_w: float = 0.0
     """What is fed in on purpose."""
     relay: RelayOrder = RelayOrder.HOLD
-
-    @property
-    def cap_w(self) -> float:
-        """What is left."""
-        return self.legal_w if self.bound is None else min(self.legal_w, self.bound.cap_w)
-
-    @property
-    def cap_reason(self) -> Reason:
-        """What to say when the plant is at the cap."""
-        is_bound = self.bound is not None and self.bound.cap_w < self.legal_w
-        return self.bound.reason if self.bound is not None and is_bound else Reason.FEED_IN_CAP
 
 
 class PlantGuard:
@@ -116,15 +105,19 @@ class PlantGuard:
                 self._multiplus.see(now_s, beside.multiplus) if self._settings.battery.has_multiplus_guard else None,
             )
         )
-        output_w = _output_w(tracks, beside.relay)
+        bound, step = self._escalated(now_s, bound, _output_w(tracks, beside.relay))
+        cap = strictest((bound, Bound(legal_w, Reason.FEED_IN_CAP)))
+        assert cap is not None
+        order = RelayOrder.OPEN if step >= Escalation.RELAY else self._relay.order(now_s, tracks, cap.cap_w)
+        return Verdict(cap.cap_w, cap.reason, self._surplus_w(soc_pct, beside.wishes), order)
+
+    def _escalated(self, now_s: float, bound: Bound | None, output_w: float | None) -> tuple[Bound | None, Escalation]:
+        """Return what rules instead of a bound that the measured output does not keep, and how far it has come."""
         step = self._escalator.see(now_s, None if bound is None else bound.cap_w, output_w)
-        if bound is not None and step >= Escalation.POWER_OFF:
-            is_disobeyed = step is Escalation.ALARM and output_w is not None
-            bound = Bound(0.0, Reason.GUARD_ESCALATED if is_disobeyed else bound.reason)
-        verdict = Verdict(legal_w, bound, self._surplus_w(soc_pct, beside.wishes))
-        order = self._relay.order(now_s, tracks, verdict.cap_w)
-        order = RelayOrder.OPEN if step >= Escalation.RELAY else order
-        return Verdict(legal_w, bound, verdict.surplus_w, order)
+        if bound is None or step < Escalation.POWER_OFF:
+            return bound, step
+        is_disobeyed = step is Escalation.ALARM and output_w is not None
+        return Bound(0.0, Reason.GUARD_ESCALATED if is_disobeyed else bound.reason), step
 
     def _solar_w(self, now_s: float, solar: SolarReading | None) -> float:
         pessimistic_w = self._settings.solar_pessimistic_w

@@ -27,7 +27,8 @@ class RelayGuard:
     """What the relay may do, seen from the guards and the limits."""
 
     def __init__(self) -> None:
-        self._was_off = False
+        self._was_off: bool | None = None
+        """None = there is no relay, or it has not answered yet."""
 
     def see(self, relay: RelayStatus | None, tracks: Collection[Track]) -> None:
         """Take the relay's state: behind a relay that opened, nobody knows which limits the inverters still have."""
@@ -39,6 +40,8 @@ class RelayGuard:
 
     def order(self, now_s: float, tracks: Collection[Track], cap_w: float) -> RelayOrder:
         """Return what the relay may do; `cap_w` is what the guards leave to the plant."""
+        if self._was_off is None:
+            return RelayOrder.HOLD
         missing_w = sum(t.highest_w for t in tracks if t.is_missing(now_s))
         if cap_w <= 0 or missing_w > cap_w + CAP_SLACK_W:
             return RelayOrder.HOLD
