@@ -136,7 +136,7 @@ def test_the_seasonal_minimum_stops_the_plant_where_the_last_run_left_it():
 # ---- escalation
 
 
-def test_a_power_off_that_is_lost_opens_the_relay_and_then_raises_the_alarm():
+def test_a_power_off_that_is_lost_opens_the_relay_and_is_told():
     plant = plant_with(GuardSettings())
     first = next(iter(plant.house.inverters.values()))
     relay = RelayStatus(0.0, is_on=True, has_timer=True)
@@ -155,7 +155,31 @@ def test_a_power_off_that_is_lost_opens_the_relay_and_then_raises_the_alarm():
     assert len([s for s in plant.powers(began_s) if s.command.serial == first.model.serial]) >= 2, "it was repeated"
     assert orders[RelayOrder.HOLD] < 2, "not re-armed from the first moment on"
     assert 60 < orders[RelayOrder.OPEN] < 200
-    assert orders[RelayOrder.OPEN] < reasons[Reason.GUARD_ESCALATED] < 220
+    assert reasons[Reason.GUARD_ESCALATED] == orders[RelayOrder.OPEN]
+
+
+def test_the_open_relay_ends_it_and_closes_again_when_the_battery_allows_and_limits_rule():
+    plant = plant_with(GuardSettings())
+    first = next(iter(plant.house.inverters.values()))
+    first.receive_power = lambda *_, **__: None  # type: ignore[method-assign]  # deaf to this command
+    state = {"may_discharge": False, "is_on": True}
+    plant.run.beside = lambda now_s: Beside(
+        BatteryStatus(now_s, may_discharge=state["may_discharge"]),
+        relay=RelayStatus(now_s, is_on=state["is_on"], has_timer=True),
+    )
+
+    def obey() -> None:
+        state["is_on"] = {RelayOrder.OPEN: False, RelayOrder.CONNECT: True}.get(order(plant), state["is_on"])
+        for inverter in plant.house.inverters.values():
+            inverter.set_grid(plant.now_s, on=state["is_on"])
+
+    plant.until(plant.now_s + 200, obey)
+    assert plant.house.output_w == 0
+    assert plant.reason is Reason.GUARD_ESCALATED
+    state["may_discharge"] = True
+    plant.until(plant.now_s + 600, obey)
+    assert state["is_on"]
+    assert plant.house.grid_w == pytest.approx(10, abs=30)
 
 
 def test_a_limit_that_has_no_effect_leads_to_power_off():

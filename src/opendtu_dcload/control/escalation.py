@@ -12,8 +12,6 @@ OFF_W = 10.0
 """What a plant that is off may still show."""
 LIMIT_WAIT_S = 10.0
 """How long the output must have been too high: two measurements."""
-RELAY_WAIT_S = 15.0
-"""How long an open relay may take until the next measurement shows it."""
 RETRY_S = 600.0
 """So long after the plant has obeyed again a demand is tried with limits alone."""
 LEAST_SETTLE_S = 30.0
@@ -25,7 +23,7 @@ class Escalation(IntEnum):
     LIMIT = 0
     POWER_OFF = 1
     RELAY = 2
-    ALARM = 3
+    """To be opened, and the user to be told."""
 
 
 class Escalator:
@@ -64,7 +62,7 @@ class Escalator:
             return self.step
         self._obeyed_since_s = None
         self._disobeyed_since_s = now_s if self._disobeyed_since_s is None else self._disobeyed_since_s
-        if self.step < Escalation.ALARM and now_s - self._disobeyed_since_s >= self._wait_s():
+        if self.step < Escalation.RELAY and now_s - self._disobeyed_since_s >= self._wait_s():
             self._disobeyed_since_s = now_s
             self.step = Escalation(self.step + 1)
         return self.step
@@ -78,6 +76,4 @@ class Escalator:
         return max(demand_w for _, demand_w in self._demands)
 
     def _wait_s(self) -> float:
-        if self.step == Escalation.POWER_OFF:
-            return 2 * self._settle_s  # it is sent twice in this time
-        return LIMIT_WAIT_S if self.step == Escalation.LIMIT else RELAY_WAIT_S
+        return LIMIT_WAIT_S if self.step is Escalation.LIMIT else 2 * self._settle_s  # power off is sent twice in it

@@ -116,7 +116,7 @@ class PlantGuard:
         step = self._escalator.see(now_s, None if bound is None else bound.cap_w, output_w)
         if bound is None or step < Escalation.POWER_OFF:
             return bound, step
-        is_disobeyed = step is Escalation.ALARM and output_w is not None
+        is_disobeyed = step is Escalation.RELAY and output_w is not None
         return Bound(0.0, Reason.GUARD_ESCALATED if is_disobeyed else bound.reason), step
 
     def _solar_w(self, now_s: float, solar: SolarReading | None) -> float:
