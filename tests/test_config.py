@@ -236,12 +236,16 @@ def test_a_serial_is_twelve_hex_digits_in_quotes(serial: object, why: str):
         (table(controll={"target_w": 1}), "controll is no section; did you mean [control]?"),
         (table(inverters=[{}]), "inverters is no section; did you mean [[inverter]]?"),
         (table(target_w=5), "target_w stands above all sections; move it below [control]"),
-        (table(password=SECRET), "password stands above all sections; move it below [meter] or [opendtu]"),
+        (
+            table(password=SECRET),
+            "password stands above all sections; move it below [meter] or [opendtu] or [solar] or [relay]",
+        ),
         (
             table(mqtt={"host": "x"}),
             (
                 "mqtt is no section; remove it, "
-                "the sections are [meter], [opendtu], [control], [battery], [dbus], [log], [[inverter]]"
+                "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [log], "
+                "[[inverter]]"
             ),
         ),
     ],

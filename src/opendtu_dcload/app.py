@@ -8,6 +8,7 @@ import json
 import logging
 import signal
 import time
+from pathlib import Path
 
 import aiohttp
 
@@ -15,9 +16,12 @@ from opendtu_dcload import __version__
 from opendtu_dcload.config import DEFAULT_DTU, Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
+from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.live import print_live
-from opendtu_dcload.polling import DtuPoller, Meter, poll_meter
+from opendtu_dcload.polling import DtuPoller, Meter, poll_meter, poll_solar
+from opendtu_dcload.relaying import RelayTask
+from opendtu_dcload.seasonal_store import SeasonalStore
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
@@ -43,8 +47,14 @@ class _StopError(Exception):
     """Ends the task group in good order."""
 
 
-async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> None:
+async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool = False) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP, then leave the inverters as `control.on_stop` says.
+
+    Args:
+        config: all settings.
+        folder: where the configuration is, and what must survive a restart.
+        dry_run: decide and publish, command nothing.
+        live: print one line per second.
 
     Raises:
         ConfigError: the configuration does not fit what was found.
@@ -60,7 +70,10 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
             dtu.name: DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
             for dtu in config.dtus
         }
-        loop = ControlLoop(config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run)
+        seasonal = SeasonalStore(folder) if config.battery.seasonal_min_soc else None
+        loop = ControlLoop(
+            config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
+        )
         stack.push_async_callback(loop.leave)
         where = ", ".join(f"{dtu.label} {dtu.host}" for dtu in config.dtus)
         log.info("opendtu-dcload %s: meter %s, %s", __version__, config.meter.host or "of the GX", where)
@@ -75,6 +88,7 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
                 tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
                 for name, poller in pollers.items():
                     tasks.create_task(poller.run(), name=f"DTU {name}")
+                _start_beside(tasks, config, state, session, dry_run=dry_run)
                 controls = (
                     _start_services(tasks, config, state, bus, watch) if bus is not None and watch is not None else None
                 )
@@ -108,6 +122,21 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
     await loop.run()
 
 
+def _start_beside(
+    tasks: asyncio.TaskGroup, config: Config, state: State, session: aiohttp.ClientSession, *, dry_run: bool
+) -> None:
+    """Start what looks after the other Shellies."""
+    clock = time.monotonic
+    if config.solar is not None:
+        solar = ShellyMeter(config.solar, session, clock, section="solar")
+        tasks.create_task(poll_solar(solar, state, config.solar.poll_interval_s, clock), name="solar")
+    if config.relay is not None:
+        relay = ShellyRelay(config.relay, config.relay.output, session, clock)
+        names = [dtu.name for dtu in config.dtus]
+        is_dry = dry_run or config.is_read_only
+        tasks.create_task(RelayTask(relay, state, names, clock, is_dry=is_dry).run(), name="relay")
+
+
 def _start_services(
     tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: Watch
 ) -> Controls | None:
@@ -127,8 +156,14 @@ def _start_services(
     controls: Controls | None = None
     if not config.is_read_only:
         serials = [inverter.serial for inverter in config.inverters]
-        limits = config.control
-        controls = Controls(settings, state, serials, target_w=limits.target_w, max_feed_in_w=limits.max_feed_in_w)
+        controls = Controls(
+            settings,
+            state,
+            serials,
+            target_w=config.control.target_w,
+            max_feed_in_w=config.control.max_feed_in_w,
+            surplus_soc_pct=config.battery.surplus_soc_pct,
+        )
         switch = SwitchService(state, controls, settings, bus, __version__)
         tasks.create_task(switch.run(), name="D-Bus controls")
     for inverter, instance in zip(config.inverters, config.device_instances, strict=True):

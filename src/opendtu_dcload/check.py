@@ -13,13 +13,15 @@ from opendtu_dcload.check_gx import look_at_gx
 from opendtu_dcload.config import Config, OpenDtuConfig
 from opendtu_dcload.control.loop import unit_of
 from opendtu_dcload.devices.opendtu import InverterSettings, LiveData, OpenDtu
+from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.model import LimitStatus
 
 NO_RELAY = (
     "if this program or its computer dies, the inverters keep their last limit: "
-    "a low persistent limit, set once by hand in OpenDTU, is the only protection (this program never sends one)"
+    "a relay ([relay]) would drop them; without it a low persistent limit, set once by hand in OpenDTU, is the only "
+    "protection (this program never sends one)"
 )
 
 
@@ -51,9 +53,14 @@ async def check(config: Config) -> int:
             await _check_meter(ShellyMeter(config.meter, session), findings)
         for level, text in await look_at_gx(config):
             {"ok": findings.good, "note": findings.note, "problem": findings.bad}[level](text)
+        if config.solar is not None:
+            await _check_solar(ShellyMeter(config.solar, session, section="solar"), findings)
         for dtu in config.dtus:
             await _check_dtu(config, dtu, OpenDtu(dtu, session, config.serials_of(dtu)), findings)
-    findings.note(NO_RELAY)
+        if config.relay is not None:
+            await _check_relay(ShellyRelay(config.relay, config.relay.output, session), findings)
+    if config.relay is None:
+        findings.note(NO_RELAY)
     return findings.problems
 
 
@@ -72,6 +79,30 @@ async def _check_meter(meter: ShellyMeter, findings: Findings) -> None:
         findings.good(f"meter {info.model} (generation {info.generation}, firmware {info.firmware}, MAC {info.mac})")
         direction = "import" if reading.power_w >= 0 else "export"
         findings.good(f"grid {abs(reading.power_w):.0f} W {direction}, answered in {took_ms:.0f} ms")
+
+
+async def _check_solar(solar: ShellyMeter, findings: Findings) -> None:
+    try:
+        info, reading = await solar.identify(), await solar.read()
+    except ConfigError as err:
+        for problem in err.problems:
+            findings.bad(problem)
+    except DeviceError as err:
+        findings.bad(str(err))
+    else:
+        findings.good(f"plug-in solar {info.model} gives {abs(reading.power_w):.0f} W now")
+
+
+async def _check_relay(relay: ShellyRelay, findings: Findings) -> None:
+    try:
+        model, status = await relay.verify(), await relay.read()
+    except ConfigError as err:
+        for problem in err.problems:
+            findings.bad(problem)
+    except DeviceError as err:
+        findings.bad(str(err))
+    else:
+        findings.good(f"relay {model} stays off after a power cut; it is {'on' if status.is_on else 'off'} now")
 
 
 async def _check_dtu(config: Config, asked: OpenDtuConfig, dtu: OpenDtu, findings: Findings) -> None:

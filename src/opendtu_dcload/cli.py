@@ -89,7 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
         level=settings.log.level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
     )
     try:
-        asyncio.run(app.run(settings, dry_run=arguments.dry_run, live=arguments.live))
+        asyncio.run(app.run(settings, arguments.config.parent, dry_run=arguments.dry_run, live=arguments.live))
     except ExceptionGroup as group:
         raise _first(group) from group
     return 0

@@ -3,71 +3,26 @@
 Powers are in W, import from the grid positive. None means "not given"; what then happens stands at the field.
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from opendtu_dcload import config_source, config_words
+from opendtu_dcload.config_battery import BatteryConfig, RelayConfig, SolarConfig
 from opendtu_dcload.config_checks import Part, contradictions
+from opendtu_dcload.config_section import Host, Label, LoginSection, Section, check_text, text_of_number
 from opendtu_dcload.errors import ConfigError
 
 DEFAULT_DTU = "opendtu"
 FIRST_INVERTER_INSTANCE = 134  # as the original's, so that VRM knows the devices again
 
 
-def _check_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("is empty")
-    if not text.isprintable():  # D-Bus strings cannot carry NUL, and a log line must stay one line
-        raise ValueError("contains a control character")
-    return text
-
-
-def _check_user(user: str) -> str:
-    if ":" in _check_text(user):  # RFC 7617: the colon ends the user name
-        raise ValueError("contains a colon")
-    return user
-
-
-def _check_password(password: SecretStr) -> SecretStr:
-    if not password.get_secret_value():
-        raise ValueError("is empty")
-    return password
-
-
-def _check_host(host: str) -> str:
-    if re.search(r"[/\\?#@\s]", _check_text(host)):
-        raise ValueError("is more than an address (no http://, no path, no user, no spaces)")
-    match = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]+)(?::([^:]*))?", host)
-    if match is None:
-        raise ValueError("is no address (an IPv6 address stands in [ ])")
-    name, port = match.groups()
-    if port is not None and not (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= 65535):
-        raise ValueError("has a port that is not from 1 to 65535")
-    if not _is_host_name(name):
-        raise ValueError("is neither a host name nor an IP address")
-    return host
-
-
-def _is_host_name(name: str) -> bool:
-    try:
-        if name.startswith("["):
-            return bool(ipaddress.IPv6Address(name[1:-1]))
-        if re.fullmatch(r"[0-9.]+", name):
-            return bool(ipaddress.IPv4Address(name))
-    except ValueError:
-        return False
-    label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # RFC 1123, and the underscore that home routers allow
-    return len(name) <= 253 and re.fullmatch(rf"{label}(\.{label})*\.?", name) is not None
-
-
 def _check_serial(serial: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]{12}", _check_text(serial)):
+    if not re.fullmatch(r"[0-9a-fA-F]{12}", check_text(serial)):
         raise ValueError("is no serial number")
     if not int(serial, 16):  # OpenDTU refuses it with code 5001
         raise ValueError("is only zeros")
@@ -75,46 +30,9 @@ def _check_serial(serial: str) -> str:
 
 
 def _check_bus(bus: str) -> str:
-    if bus not in {"auto", "system", "session"} and not _check_text(bus).startswith(("unix:", "tcp:")):
+    if bus not in {"auto", "system", "session"} and not check_text(bus).startswith(("unix:", "tcp:")):
         raise ValueError("is no D-Bus")
     return bus
-
-
-def _text_of_number(channel: object) -> object:
-    return str(channel) if type(channel) is int else channel
-
-
-Host = Annotated[str, AfterValidator(_check_host)]
-Label = Annotated[str, AfterValidator(_check_text)]
-
-
-class Section(BaseModel):
-    """One `[section]` of the file."""
-
-    model_config = ConfigDict(
-        strict=True,  # else "25" becomes 25.0 and true becomes 1.0
-        allow_inf_nan=False,
-        extra="forbid",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,  # it may be a password
-    )
-
-
-class LoginSection(Section):
-    """A section with a password, which can be given in one of three ways."""
-
-    user: Annotated[str, AfterValidator(_check_user)] = Field(
-        "admin", description="a user name in quotes, without a colon"
-    )
-    password: Annotated[SecretStr, AfterValidator(_check_password)] | None = Field(
-        None, description="the password in quotes"
-    )
-    """The password, wherever it came from; None = none was given."""
-    password_file: Label | None = Field(None, description="the name of a file with the password, in quotes")
-    """As written; relative to the configuration's folder. Already read into `password`."""
-    password_env: Label | None = Field(None, description="the name of an environment variable, in quotes")
-    """Already read into `password`."""
 
 
 class MeterConfig(LoginSection):
@@ -124,7 +42,7 @@ class MeterConfig(LoginSection):
     """`gx`: the grid meter that the GX knows, read from its D-Bus."""
     host: Host = Field("", description='the Shelly\'s address in quotes, such as "192.168.1.50"')
     """Host name or IP address, with `:port` when it is not 80; never empty with a Shelly."""
-    channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(_text_of_number)] = None
+    channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(text_of_number)] = None
     """Where the grid is measured; None = what the device measures as a whole. Meters with two channels need it."""
     phase: Annotated[int, Field(ge=1, le=3)] = 1
     """The phase, 1 = L1, that a single channel is shown as."""
@@ -197,13 +115,6 @@ class ControlConfig(Section):
     """... from which they are powered off."""
 
 
-class BatteryConfig(Section):
-    """`[battery]`: the floor that holds whatever else fails."""
-
-    min_voltage_v: Annotated[float | None, Field(ge=8, le=500)] = None
-    """At the inverters' DC inputs. Never None when an inverter is listed."""
-
-
 class DbusConfig(Section):
     """`[dbus]`: how the GX is shown all of it."""
 
@@ -239,6 +150,10 @@ class Config(Section):
     inverters: tuple[InverterConfig, ...] = Field((), alias="inverter")
     control: ControlConfig = ControlConfig()
     battery: BatteryConfig = BatteryConfig()
+    solar: SolarConfig | None = None
+    """None = there is no plug-in solar."""
+    relay: RelayConfig | None = None
+    """None = the inverters are connected whatever happens."""
     dbus: DbusConfig = DbusConfig()
     log: LogConfig = LogConfig()
 
@@ -269,11 +184,15 @@ SECTIONS: Mapping[str, type[Section]] = {
     "opendtu": OpenDtuConfig,
     "control": ControlConfig,
     "battery": BatteryConfig,
+    "solar": SolarConfig,
+    "relay": RelayConfig,
     "dbus": DbusConfig,
     "log": LogConfig,
     "inverter": InverterConfig,
 }
 """What may stand in the file; `inverter` as a list of tables, `opendtu` as one table or a list."""
+_OPTIONAL = ("solar", "relay")
+"""Sections that mean nothing when they are absent, and need something when they are there."""
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -305,12 +224,12 @@ def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mappi
     if problems:
         raise ConfigError(problems)
     lists = {name: tuple(sections.pop(name)) for name in ("opendtu", "inverter")}
-    return Config.model_validate({name: section for name, (section,) in sections.items()} | lists)
+    return Config.model_validate({name: found[0] for name, found in sections.items() if found} | lists)
 
 
 def _blocks(table: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield the name of each section with its key for messages and what is written in it."""
-    for name in SECTIONS:
+    for name in [name for name in SECTIONS if name not in _OPTIONAL or name in table]:
         written = table.get(name, [] if name == "inverter" else {})
         may_be_list = name == "inverter" or (name == "opendtu" and written != [])
         if may_be_list and isinstance(written, list) and all(isinstance(raw, dict) for raw in written):

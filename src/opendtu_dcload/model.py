@@ -163,6 +163,27 @@ class MultiplusStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SolarReading:
+    """Plug-in solar, which feeds in beside the inverters."""
+
+    at_s: float
+    """Monotonic time when the answer arrived."""
+    power_w: float
+    """Production, never negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """The relay through which the inverters reach the grid."""
+
+    at_s: float
+    """Monotonic time when the answer arrived."""
+    is_on: bool
+    has_timer: bool = False
+    """It switches itself back when a timer ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wishes:
     """What the user set on the GX while we run; None = as the file says. They narrow the file's limits, never widen."""
 
@@ -171,8 +192,8 @@ class Wishes:
     target_w: float | None = None
     switched_off: frozenset[str] = frozenset()
     """Serials of the inverters that are not to be used."""
-    minimum_soc_pct: float | None = None
-    """Highest seasonal minimum SoC, the original's /SocFloatingMax."""
+    highest_soc_pct: float | None = None
+    """How full the battery gets, the original's /SocFloatingMax: it is not emptied below 108 % less this."""
     surplus_soc_pct: float | None = None
     """SoC from which the surplus is fed in, the original's /PowerFeedInSoc."""
 
@@ -183,6 +204,19 @@ class Priority(StrEnum):
     NO_EXPORT = "no-export"
     BALANCED = "balanced"
     NO_IMPORT = "no-import"
+
+
+class RelayOrder(StrEnum):
+    """What the relay may do as far as the guards are concerned."""
+
+    OPEN = "open"
+    """To be switched off at once."""
+    HOLD = "hold"
+    """Not to be re-armed."""
+    KEEP = "keep"
+    """To be re-armed if it is on."""
+    CONNECT = "connect"
+    """To be re-armed, and switched on if it is off: every limit is known to rule."""
 
 
 class Reason(StrEnum):
@@ -205,6 +239,15 @@ class Reason(StrEnum):
     CAP_UNREACHABLE = "unreachable inverters may exceed the cap: the others are off"
     BATTERY_LOW = "battery voltage below the minimum"
     BATTERY_UNSEEN = "battery voltage unknown: off"
+    BATTERY_REFUSES = "battery refuses discharge"
+    CELL_LOW = "battery cell below the minimum voltage"
+    MIN_SOC = "minimum SoC"
+    BATTERY_NEARLY_LOW = "battery near its lower limit"
+    DISCHARGE_LIMIT = "battery's discharge limit reached"
+    MULTIPLUS_CHARGING = "multiplus charging"
+    MULTIPLUS_INVERTING = "multiplus inverting"
+    GUARD_ESCALATED = "inverters do not obey the battery guard"
+    RELAY_OPEN = "relay open: the inverters are off the grid"
     FOREIGN_LIMITS = "another controller sets limits"
     SWITCHED_OFF = "switched off on the GX"
     READ_ONLY = "read-only: no inverter configured"
@@ -232,3 +275,4 @@ class Plan:
     cap_w: float
     reason: Reason
     inverters: tuple[InverterPlan, ...] = ()
+    relay: RelayOrder = RelayOrder.HOLD

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
-from opendtu_dcload.model import CommandState, MeterInfo, MeterReading
+from opendtu_dcload.model import CommandState, MeterInfo, MeterReading, SolarReading
 from opendtu_dcload.state import State
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ LIMITS_PENDING_S = 1.0
 POSTED_S = 3.0
 """How long after a command its acknowledgement is looked for even if the DTU does not say that it is pending."""
 SYSTEM_S = 60.0
+SOLAR_LOST_S = 15.0
+"""From then on it counts with the most that it may give."""
 
 
 class Presence:
@@ -82,6 +84,27 @@ async def poll_meter(meter: Meter, state: State, interval_s: float, lost_after_s
             presence.failed(clock(), err)
         due_s = max(due_s + interval_s, clock())
         await asyncio.sleep(due_s - clock())
+
+
+async def poll_solar(solar: Meter, state: State, interval_s: float, clock: Clock) -> None:
+    """Read the plug-in solar for ever; which sign its production has plays no role.
+
+    Raises:
+        ConfigError: the first contact shows that the configuration does not fit the device.
+    """
+    presence = Presence("plug-in solar", SOLAR_LOST_S, clock())
+    while True:
+        try:
+            reading = await solar.read()
+            state.set_solar(SolarReading(reading.at_s, abs(reading.power_w)))
+            presence.answered(clock())
+        except ConfigError as err:
+            if state.solar is None:
+                raise
+            presence.failed(clock(), err)
+        except DeviceError as err:
+            presence.failed(clock(), err)
+        await asyncio.sleep(interval_s)
 
 
 class DtuPoller:

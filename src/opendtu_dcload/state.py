@@ -17,6 +17,8 @@ from opendtu_dcload.model import (
     MeterReading,
     MultiplusStatus,
     Plan,
+    RelayStatus,
+    SolarReading,
     Wishes,
 )
 
@@ -28,7 +30,8 @@ class State:
 
     Writers: the meter poller (`set_meter*`), one poller per DTU for its part (`set_inverters`, `set_limits`,
     `set_dtu`), the battery's follower on the bus (`set_battery`, `set_multiplus`), the controls on the GX
-    (`set_wishes`), the control loop (`set_plan`).
+    (`set_wishes`), the poller of the plug-in solar (`set_solar`), the relay's task (`set_relay`), the control loop
+    (`set_plan`).
     """
 
     def __init__(self) -> None:
@@ -44,6 +47,9 @@ class State:
         """None = the bus knows no battery."""
         self.multiplus: MultiplusStatus | None = None
         """None = the bus knows none."""
+        self.solar: SolarReading | None = None
+        self.relay: RelayStatus | None = None
+        """As last read; None = there is none, or it has not answered yet."""
         self.wishes = Wishes()
         self.plan: Plan | None = None
         self._inverters_of: dict[str, Mapping[str, InverterStatus]] = {}
@@ -95,6 +101,16 @@ class State:
     def set_multiplus(self, multiplus: MultiplusStatus | None) -> None:
         """Keep what the inverter/charger says of itself."""
         self.multiplus = multiplus
+        self._notify()
+
+    def set_solar(self, solar: SolarReading) -> None:
+        """Keep what the plug-in solar gives."""
+        self.solar = solar
+        self._notify()
+
+    def set_relay(self, relay: RelayStatus) -> None:
+        """Keep what the relay says of itself."""
+        self.relay = relay
         self._notify()
 
     def set_wishes(self, wishes: Wishes) -> None:

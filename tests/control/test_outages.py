@@ -116,7 +116,7 @@ def test_below_the_floor_for_60_s_everything_is_off_and_one_volt_above_for_5_min
     plant.until(plant.now_s + 120)
     assert not any(i.is_on for i in plant.house.inverters.values()), "1 V of hysteresis"
     battery.empty_v = battery.full_v = 51.5
-    plant.until(plant.now_s + 420)
+    plant.until(plant.now_s + 560)
     assert all(i.is_on for i in plant.house.inverters.values())
     assert plant.house.grid_w == pytest.approx(10, abs=25)
 

@@ -209,7 +209,7 @@ async def test_every_control_becomes_a_wish_and_all_are_restored_at_the_next_sta
         max_feed_in_w=300.0,
         target_w=-20.0,
         switched_off=frozenset({SERIALS[1]}),
-        minimum_soc_pct=28.0,
+        highest_soc_pct=80.0,
         surplus_soc_pct=95.0,
     )
     values = [0, 300, -20, 1, 0, 80, 95]

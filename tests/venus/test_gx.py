@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,11 +37,12 @@ LOAD_W = 300.0
 class Plant:
     house: House
     table: dict[str, Any]
+    folder: Path
 
     @contextlib.asynccontextmanager
     async def program(self) -> AsyncIterator[None]:
         """Run the program in this process, and let it leave the inverters at the end."""
-        task = asyncio.create_task(run(parse_config(self.table)))
+        task = asyncio.create_task(run(parse_config(self.table), self.folder))
         yield
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -55,7 +57,7 @@ class Plant:
 
 
 @pytest.fixture
-async def plant(daemon: Daemon) -> AsyncIterator[Plant]:
+async def plant(daemon: Daemon, tmp_path: Path) -> AsyncIterator[Plant]:
     models = [InverterModel(serial, f"HMS {number}", power_on_wait_s=1.0) for number, serial in enumerate(SERIALS)]
     dtu = SimDtu(House([LOAD_W], models, start_s=-300.0), poll_interval_s=1.0, loss=0.0)
     dtu.advance(0.0)
@@ -76,6 +78,7 @@ async def plant(daemon: Daemon) -> AsyncIterator[Plant]:
                 "battery": {"min_voltage_v": 40.0},
                 "dbus": {"bus": str(daemon.address)},
             },
+            tmp_path,
         )
     ticker.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -13,9 +13,10 @@ from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.fairness import Fairness, accurate_w
-from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
+from opendtu_dcload.control.guard import Ladder, Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.plant_guard import Beside, GuardSettings, PlantGuard, Verdict
 from opendtu_dcload.control.policy import (
     CAP_SLACK_W,
     REPLACE_PENDING_W,
@@ -72,6 +73,7 @@ class Settings:
     """False: the plant goes to its minimum."""
     switched_off: frozenset[str] = frozenset()
     """Serials of the inverters that are not to be used: powered off."""
+    guards: GuardSettings = field(default_factory=GuardSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Seen:
     """By name; those that have answered at all."""
     busy: frozenset[str] = frozenset()
     """DTUs that have not answered an earlier command yet: they can be given no further one now."""
+    beside: Beside = field(default_factory=Beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,9 @@ class Controller:
         self._regulator = Regulator(Tuning(lag_s=slowest_s + REST_OF_LAG_S))
         self._deratings = {unit.serial: Derating(settings.max_temperature_c) for unit in units}
         self._fairness = Fairness()
-        self._battery = BatteryFloor(settings.min_voltage_v)
+        obeyed_s = max((unit.credit_s for unit in units), default=0.0)
+        self.guards = PlantGuard(settings.guards, settings.min_voltage_v, obeyed_s)
+        self._verdict = Verdict(settings.max_feed_in_w)
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
         self._dtus = {unit.dtu: settings.dtus.get(unit.dtu, DtuSettings()) for unit in units}
@@ -216,24 +221,20 @@ class Controller:
         return seen.now_s - (seen.meter.at_s if seen.meter else self._started_at_s)
 
     def _guard(self, seen: Seen) -> Allowance:
-        legal_w = self.settings.max_feed_in_w
-        minimum_w = sum(t.unit.minimum_w for t in self.tracks.values() if not t.is_switched_off)
-        voltages_v = [
-            t.status.dc_voltage_v
-            for t in self.tracks.values()
-            if t.is_fresh and t.status and t.status.dc_voltage_v is not None and t.status.dc_voltage_v > 1
-        ]
-        if self._battery.see(seen.now_s, voltages_v):
-            return Allowance(0.0, Reason.BATTERY_LOW, may_regulate=False, is_urgent=True)
-        reached = [t for t in self.tracks.values() if not t.is_lost]
-        if self._battery.is_unseen(seen.now_s, voltages_v, should_be_seen=bool(reached)):
-            return Allowance(0.0, Reason.BATTERY_UNSEEN, may_regulate=False, is_urgent=True)
+        tracks = self.tracks.values()
+        self._verdict = verdict = self.guards.step(seen.now_s, self.settings.max_feed_in_w, tracks, seen.beside)
+        if verdict.cap_w <= 0 and verdict.reason is not Reason.FEED_IN_CAP:
+            return Allowance(0.0, verdict.reason, may_regulate=False, is_urgent=True)
+        legal_w = verdict.cap_w
+        minimum_w = sum(t.unit.minimum_w for t in tracks if not t.is_switched_off)
         age_s = self._meter_age_s(seen)
         rung = self.settings.ladder.rung(age_s)
         if rung is Rung.OFF:
             return Allowance(0.0, Reason.METER_LOST_OFF, may_regulate=False, is_urgent=True)
         if not self.settings.is_regulating:
             return Allowance(min(minimum_w, legal_w), Reason.SWITCHED_OFF, may_regulate=False, is_urgent=True)
+        if seen.beside.relay is not None and not seen.beside.relay.is_on:
+            return Allowance(min(minimum_w, legal_w), Reason.RELAY_OPEN, may_regulate=False)
         if rung is Rung.MINIMUM:
             return Allowance(min(minimum_w, legal_w), Reason.METER_STALE_MINIMUM, may_regulate=False, is_urgent=True)
         if self.response.suspicion:
@@ -242,7 +243,12 @@ class Controller:
             base_w = minimum_w if self.settings.base_load_w is None else self.settings.base_load_w
             ramp_w = self.settings.ladder.ramp_w(age_s, self._ramp_from_w, max(base_w, minimum_w))
             return Allowance(min(max(ramp_w, minimum_w), legal_w), Reason.METER_STALE_RAMP, may_regulate=False)
-        return Allowance(legal_w, Reason.HOLD_METER_LATE if rung is Rung.HOLD else None, may_regulate=rung is Rung.LIVE)
+        return Allowance(
+            legal_w,
+            Reason.HOLD_METER_LATE if rung is Rung.HOLD else None,
+            may_regulate=rung is Rung.LIVE,
+            cap_reason=verdict.reason,
+        )
 
     def _regulate(self, seen: Seen, allowance: Allowance, span: Span) -> dict[str, float]:
         """Return the outputs in W of the inverters that must change."""
@@ -283,9 +289,8 @@ class Controller:
             return max(span.committed_w - PROBE_W, span.floor_w)
         ceiling_w = min(span.ceiling_w, span.committed_w) if self.response.is_probing else span.ceiling_w
         limits_w = (span.floor_w, ceiling_w)
-        setpoint_w = self._regulator.step(
-            meter.at_s, meter.power_w, visible_w, span.committed_w, self.settings.target_w, limits_w
-        )
+        target_w = self.settings.target_w - self._verdict.surplus_w
+        setpoint_w = self._regulator.step(meter.at_s, meter.power_w, visible_w, span.committed_w, target_w, limits_w)
         return span.committed_w if setpoint_w is None else setpoint_w
 
     def _share(self, track: Track, allowance: Allowance) -> Share:
@@ -344,6 +349,8 @@ class Controller:
         return min(max(output_w / track.gain, unit.minimum_w), track.ceiling_w)
 
     def _reason(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
+        if allowance.reason is Reason.GUARD_ESCALATED:
+            return allowance.reason
         if seen.meter is None or not seen.dtus:
             return Reason.STARTING
         if all(troubles := [t.trouble for t in self.tracks.values()]):
@@ -357,9 +364,12 @@ class Controller:
         if not any(t.is_usable for t in self.tracks.values()):
             is_unwanted = all(t.is_switched_off for t in self.tracks.values())
             return Reason.SWITCHED_OFF if is_unwanted else Reason.NO_INVERTER
+        is_at_most = span.committed_w >= span.ceiling_w - 1
+        if is_at_most and span.is_capped and allowance.cap_reason is not Reason.FEED_IN_CAP:
+            return allowance.cap_reason
         if span.committed_w <= span.floor_w + 1:
             return Reason.ALL_AT_MINIMUM
-        if span.committed_w >= span.ceiling_w - 1:
+        if is_at_most:
             return Reason.FEED_IN_CAP if span.is_capped else Reason.ALL_AT_RATED
         return Reason.REGULATING
 
@@ -369,7 +379,7 @@ class Controller:
             InverterPlan(serial, wish.limit_w if wish.is_on else 0.0, wish.is_on, notes[serial])
             for serial, wish in wishes.items()
         )
-        return Plan(now_s, sum(i.limit_w for i in inverters), allowance.cap_w, reason, inverters)
+        return Plan(now_s, sum(i.limit_w for i in inverters), allowance.cap_w, reason, inverters, self._verdict.relay)
 
 
 def _is_free(track: Track, seen: Seen) -> bool:

@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from opendtu_dcload.control.lasting import Lasting
+
 BATTERY_DELAY_S = 60.0
 BATTERY_HYSTERESIS_V = 1.0
 BATTERY_REST_S = 300.0
 """How long the voltage must have recovered; twice as long after each relapse, for it rises as soon as the load goes."""
 BATTERY_LONGEST_REST_S = 3600.0
-BATTERY_RELAPSE_S = 6 * 3600.0
 BATTERY_UNSEEN_S = 600.0
 """Without any voltage for so long, though the DTU answers, the floor cannot be guarded."""
+TAPER_SHARE = 0.01
+"""The output falls within this share above the minimum voltage, so that it is at its minimum when that is reached."""
 RAMP_STEPS = 4
 
 
@@ -53,44 +56,36 @@ class Ladder:
 
 
 class BatteryFloor:
-    """The voltage below which the battery must not be drawn from."""
+    """The voltage below which the battery, or its weakest cell, must not be drawn from."""
 
-    def __init__(self, minimum_v: float) -> None:
+    def __init__(self, minimum_v: float, hysteresis_v: float = BATTERY_HYSTERESIS_V) -> None:
         self._minimum_v = minimum_v
-        self._below_since_s: float | None = None
-        self._above_since_s: float | None = None
+        self._hysteresis_v = hysteresis_v
+        self._low = Lasting(BATTERY_DELAY_S, BATTERY_REST_S, BATTERY_LONGEST_REST_S)
         self._unseen_since_s: float | None = None
-        self._rest_s = BATTERY_REST_S
-        self._recovered_at_s = -math.inf
-        self.is_low = False
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the plant must be off."""
+        return self._low.is_on
 
     def see(self, now_s: float, voltages_v: Sequence[float]) -> bool:
-        """Take the fresh DC voltages of the inverters; return True while the plant must be off."""
-        if not voltages_v:
-            self._below_since_s = self._above_since_s = None
-            return self.is_low
-        lowest_v = min(voltages_v)
-        is_below = lowest_v < self._minimum_v
-        is_above = lowest_v >= self._minimum_v + BATTERY_HYSTERESIS_V
-        self._below_since_s = _since(self._below_since_s, now_s) if is_below else None
-        self._above_since_s = _since(self._above_since_s, now_s) if is_above else None
-        if self._below_since_s is not None and now_s - self._below_since_s >= BATTERY_DELAY_S and not self.is_low:
-            self.is_low = True
-            is_relapse = now_s - self._recovered_at_s < BATTERY_RELAPSE_S
-            self._rest_s = min(2 * self._rest_s, BATTERY_LONGEST_REST_S) if is_relapse else BATTERY_REST_S
-        elif self.is_low and self._above_since_s is not None and now_s - self._above_since_s >= self._rest_s:
-            self.is_low = False
-            self._recovered_at_s = now_s
-        return self.is_low
+        """Take the voltages that are known now, the lowest counts; return True while the plant must be off."""
+        lowest_v = min(voltages_v, default=math.nan)
+        is_above = lowest_v >= self._minimum_v + self._hysteresis_v
+        return self._low.see(now_s, is_bad=lowest_v < self._minimum_v, is_good=is_above)
 
     def is_unseen(self, now_s: float, voltages_v: Sequence[float], *, should_be_seen: bool) -> bool:
         """Tell whether there has been no voltage for long, while there should have been one."""
         if voltages_v or not should_be_seen:
             self._unseen_since_s = None
             return False
-        self._unseen_since_s = _since(self._unseen_since_s, now_s)
+        if self._unseen_since_s is None:
+            self._unseen_since_s = now_s
         return now_s - self._unseen_since_s >= BATTERY_UNSEEN_S
 
-
-def _since(since_s: float | None, now_s: float) -> float:
-    return now_s if since_s is None else since_s
+    def share(self, voltages_v: Sequence[float]) -> float:
+        """Return the share of the output that is left so close above the minimum; 1 while no voltage is known."""
+        margin_v = min(TAPER_SHARE * self._minimum_v, self._hysteresis_v)
+        lowest_v = min(voltages_v, default=math.inf)
+        return 1.0 if margin_v <= 0 else min(max((lowest_v - self._minimum_v) / margin_v, 0.0), 1.0)

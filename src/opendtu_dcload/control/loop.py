@@ -8,16 +8,19 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
+from opendtu_dcload.control.battery_guard import BatteryLimits
 from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.plant_guard import Beside, GuardSettings
 from opendtu_dcload.control.policy import Command, SetLimit
 from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
 from opendtu_dcload.model import Plan, Priority, Reason
+from opendtu_dcload.seasonal_store import SeasonalStore
 from opendtu_dcload.state import State
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,13 @@ LOGGED_AFTER_S = {
     Reason.CAP_UNREACHABLE: SUSPICION_S,
     Reason.BATTERY_LOW: 0.0,
     Reason.BATTERY_UNSEEN: 0.0,
+    Reason.BATTERY_REFUSES: 0.0,
+    Reason.CELL_LOW: 0.0,
+    Reason.MIN_SOC: 0.0,
+    Reason.MULTIPLUS_CHARGING: 0.0,
+    Reason.MULTIPLUS_INVERTING: 0.0,
+    Reason.GUARD_ESCALATED: 0.0,
+    Reason.RELAY_OPEN: 0.0,
     Reason.NO_INVERTER: LONGEST_GRID_WAIT_S,
     Reason.FOREIGN_LIMITS: 0.0,
     Reason.SWITCHED_OFF: 0.0,
@@ -61,8 +71,28 @@ def dtu_silent_s(dtu: OpenDtuConfig) -> float:
     return max(15.0, 2 * dtu.poll_interval_s + 5)
 
 
-def settings_of(config: Config) -> Settings:
-    """Return what the pure controller needs of the configuration."""
+def guards_of(config: Config, seasonal_highest_pct: float | None) -> GuardSettings:
+    """Return what is to be guarded."""
+    battery, solar = config.battery, config.solar
+    return GuardSettings(
+        battery=BatteryLimits(
+            battery.min_cell_voltage_v,
+            battery.resistance_mohm / 1000,
+            battery.min_soc_pct,
+            battery.soc_hysteresis_pct,
+            battery.use_ess_minimum,
+            battery.multiplus_guard,
+        ),
+        is_seasonal=battery.seasonal_min_soc,
+        seasonal_highest_pct=seasonal_highest_pct,
+        surplus_soc_pct=battery.surplus_soc_pct,
+        surplus_w=battery.surplus_w,
+        solar_pessimistic_w=None if solar is None else solar.pessimistic_w,
+    )
+
+
+def settings_of(config: Config, seasonal_highest_pct: float | None = None) -> Settings:
+    """Return what the pure controller needs of the configuration and of the last run."""
     control = config.control
     return Settings(
         target_w=control.target_w,
@@ -72,6 +102,7 @@ def settings_of(config: Config) -> Settings:
         min_voltage_v=config.battery.min_voltage_v or 0.0,
         ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
         priority=Priority(control.priority),
+        guards=guards_of(config, seasonal_highest_pct),
         dtus={
             dtu.name: DtuSettings(stale_after_s(config, dtu), dtu_silent_s(dtu), dtu.max_commands_per_hour)
             for dtu in config.dtus
@@ -112,6 +143,7 @@ class ControlLoop:
         clock: Callable[[], float],
         *,
         dry_run: bool = False,
+        seasonal: SeasonalStore | None = None,
     ) -> None:
         """Send nothing yet.
 
@@ -122,7 +154,9 @@ class ControlLoop:
             posted: called with the name of a DTU when it was sent a command.
             clock: monotonic time in s.
             dry_run: decide and publish, command nothing.
+            seasonal: keeps the seasonal minimum SoC over restarts; None = it is not wanted.
         """
+        self._seasonal = seasonal
         self._config = config
         self._state = state
         self._dtus = dtus
@@ -137,7 +171,7 @@ class ControlLoop:
         self._decision: Decision | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
         units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
-        self._settings = settings_of(config)
+        self._settings = settings_of(config, seasonal.highest_pct if seasonal else None)
         self._controller = Controller(self._settings, units, clock())
 
     async def run(self) -> None:
@@ -195,7 +229,12 @@ class ControlLoop:
         state = self._state
         self._controller.settings = narrowed(self._settings, state.wishes)
         busy = frozenset(name for name, task in self._sending.items() if not task.done())
-        decision = self._controller.step(Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy))
+        beside = Beside(state.battery, state.multiplus, state.solar, state.relay, state.wishes)
+        decision = self._controller.step(
+            Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, beside)
+        )
+        if self._seasonal is not None:
+            self._seasonal.keep(self._controller.guards.seasonal.highest_pct)
         self._log_reason(decision.plan)
         return decision
 

@@ -18,6 +18,8 @@ class Allowance:
     """Why it is less than the legal cap; None when it is not."""
     may_regulate: bool = True
     is_urgent: bool = False
+    cap_reason: Reason = Reason.FEED_IN_CAP
+    """What to say when the plant is at the cap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import aiohttp
 from opendtu_dcload.devices import parse
 from opendtu_dcload.devices.http import Clock, Door, HttpStatusError, Login
 from opendtu_dcload.devices.shelly_answers import ComponentMissingError, Energies, Sample
-from opendtu_dcload.devices.shelly_sources import Source, gen1_source, gen2_source
+from opendtu_dcload.devices.shelly_sources import Source, Wish, gen1_source, gen2_source
 from opendtu_dcload.errors import DeviceAnswerError, DeviceError
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
 
@@ -69,12 +69,21 @@ class ShellyMeter:
         config: address, password, channel, phase, sign, time limit.
         session: opened and closed by the caller.
         clock: monotonic time in s.
+        section: section of the configuration that holds its settings, for messages.
     """
 
-    def __init__(self, config: MeterSettings, session: aiohttp.ClientSession, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: MeterSettings,
+        session: aiohttp.ClientSession,
+        clock: Clock = time.monotonic,
+        *,
+        section: str = "meter",
+    ) -> None:
         self._config = config
         self._clock = clock
-        self._door = Door("Shelly", "meter", config, session, clock)
+        self._section = section
+        self._door = Door("Shelly", section, config, session, clock)
         self._source: Source | None = None
         self._is_settled = False
         self._mac: str | None = None
@@ -94,7 +103,7 @@ class ShellyMeter:
         info = self._info(about)
         if self._mac not in {None, info.mac}:
             raise DeviceAnswerError(
-                f"{self._door.name} is another Shelly than before: correct meter.host, then restart"
+                f"{self._door.name} is another Shelly than before: correct {self._section}.host, then restart"
             )
         self._mac = info.mac
         if parse.flag(about, "auth" if info.generation == 1 else "auth_en") and not self._door.has_password:
@@ -102,7 +111,7 @@ class ShellyMeter:
         self._door.authenticate_with("basic" if info.generation == 1 else "digest")
         source = await self._find_source(about, info)
         if source is None:
-            raise DeviceAnswerError(f"{self._door.name} ({info.model}) measures no power: correct meter.host")
+            raise DeviceAnswerError(f"{self._door.name} ({info.model}) measures no power: correct {self._section}.host")
         self._use(source)
         return info
 
@@ -137,20 +146,23 @@ class ShellyMeter:
         model = parse.text(about, "type" if generation == 1 else "model")
         mac = parse.text(about, "mac").replace(":", "").lower()
         if not model or not re.fullmatch(r"[0-9a-f]{12}", mac):
-            raise DeviceAnswerError(f"{self._door.name} does not answer /shelly as a Shelly does: correct meter.host")
+            raise DeviceAnswerError(
+                f"{self._door.name} does not answer /shelly as a Shelly does: correct {self._section}.host"
+            )
         firmware = parse.text(about, "fw" if generation == 1 else "ver")
         return MeterInfo(mac, model, generation, firmware, parse.text(about, "name"))
 
     async def _find_source(self, about: object, info: MeterInfo) -> Source | None:
         device = f"the {self._door.name} ({info.model})"
+        wish = Wish(self._config.channel, self._section)
         if info.generation > 1:
-            return gen2_source(device, await self._door.get("/rpc/Shelly.GetStatus"), self._config.channel)
+            return gen2_source(device, await self._door.get("/rpc/Shelly.GetStatus"), wish)
         emeters = parse.whole(about, "num_emeters", 0, 3) or 0
         meters = parse.whole(about, "num_meters", 0, 4) or 0
         if not emeters and not meters:  # both keys depend on model and firmware
             status = await self._door.get("/status")
             emeters, meters = len(parse.items(status, "emeters")), len(parse.items(status, "meters"))
-        return gen1_source(device, emeters, meters, self._config.channel)
+        return gen1_source(device, emeters, meters, wish)
 
     def _use(self, source: Source) -> None:
         if self._source is None or source.path != self._source.path:

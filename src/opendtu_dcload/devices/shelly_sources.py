@@ -25,35 +25,43 @@ class Source:
     read_energies: answers.ReadEnergies | None = None
 
 
-def gen1_source(device: str, emeters: int, meters: int, channel: str | None) -> Source | None:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user wrote about the channel, and below which section."""
+
+    channel: str | None
+    section: str = "meter"
+
+
+def gen1_source(device: str, emeters: int, meters: int, wish: Wish) -> Source | None:
     """Return how to read a Shelly of generation 1 with so many clamps and relay meters; None = it measures nothing.
 
     Raises:
-        ConfigError: `channel` is missing or is none of this device's.
+        ConfigError: the channel is missing or is none of this device's.
     """
     if emeters == 3:
-        wanted = _choose(device, channel, ("sum", *_PHASES), "sum")
+        wanted = _choose(device, wish, ("sum", *_PHASES), "sum")
         if wanted == "sum":
             return Source("/status", answers.emeters)
         return Source(f"/emeter/{'abc'.index(_PHASES[wanted])}", answers.emeter)
     if emeters:
-        return Source(f"/emeter/{_choose_one(device, channel, range(emeters))}", answers.emeter)
+        return Source(f"/emeter/{_choose_one(device, wish, range(emeters))}", answers.emeter)
     if meters:
-        return Source(f"/meter/{_choose_one(device, channel, range(meters))}", answers.meter)
+        return Source(f"/meter/{_choose_one(device, wish, range(meters))}", answers.meter)
     return None
 
 
-def gen2_source(device: str, status: object, channel: str | None) -> Source | None:
+def gen2_source(device: str, status: object, wish: Wish) -> Source | None:
     """Return how to read a Shelly of a later generation with the components in `status` (Shelly.GetStatus).
 
     None = it measures nothing. The components decide, not the model: a Pro 3EM has one EM or three EM1, as its profile
     says, and a Pro EM-50 has a Switch beside its clamps, which is not the one to read.
 
     Raises:
-        ConfigError: `channel` is missing or is none of this device's.
+        ConfigError: the channel is missing or is none of this device's.
     """
     if _ids(status, "em"):
-        wanted = _choose(device, channel, ("sum", *_PHASES), "sum")
+        wanted = _choose(device, wish, ("sum", *_PHASES), "sum")
         letters = "abc" if wanted == "sum" else _PHASES[wanted]
         return Source(
             "/rpc/EM.GetStatus?id=0",
@@ -62,7 +70,7 @@ def gen2_source(device: str, status: object, channel: str | None) -> Source | No
             partial(answers.em_energies, letters=letters),
         )
     if ids := _ids(status, "em1"):
-        wanted = _choose_one(device, channel, ids, extra=("sum",) if ids == [0, 1, 2] else ())
+        wanted = _choose_one(device, wish, ids, extra=("sum",) if ids == [0, 1, 2] else ())
         if wanted == "sum":  # one document, so that the three are of the same moment
             return Source("/rpc/Shelly.GetStatus", answers.em1_sum)
         return Source(
@@ -72,9 +80,9 @@ def gen2_source(device: str, status: object, channel: str | None) -> Source | No
             answers.em1_energies,
         )
     if ids := _ids(status, "pm1"):
-        return Source(f"/rpc/PM1.GetStatus?id={_choose_one(device, channel, ids)}", answers.power_meter)
+        return Source(f"/rpc/PM1.GetStatus?id={_choose_one(device, wish, ids)}", answers.power_meter)
     if ids := _metering_switches(status):
-        return Source(f"/rpc/Switch.GetStatus?id={_choose_one(device, channel, ids)}", answers.power_meter)
+        return Source(f"/rpc/Switch.GetStatus?id={_choose_one(device, wish, ids)}", answers.power_meter)
     return None
 
 
@@ -87,18 +95,20 @@ def _metering_switches(status: object) -> list[int]:
     return [i for i in _ids(status, "switch") if "apower" in parse.keys(parse.child(status, f"switch:{i}"))]
 
 
-def _choose_one(device: str, channel: str | None, ids: Sequence[int], extra: tuple[str, ...] = ()) -> str:
+def _choose_one(device: str, wish: Wish, ids: Sequence[int], extra: tuple[str, ...] = ()) -> str:
     offered = tuple(str(index) for index in ids)
-    return _choose(device, channel, offered + extra, offered[0] if len(offered) == 1 else None)
+    return _choose(device, wish, offered + extra, offered[0] if len(offered) == 1 else None)
 
 
-def _choose(device: str, channel: str | None, offered: tuple[str, ...], default: str | None) -> str:
-    wanted = default if channel is None else channel
+def _choose(device: str, wish: Wish, offered: tuple[str, ...], default: str | None) -> str:
+    wanted = default if wish.channel is None else wish.channel
     if wanted in offered:
         return wanted
     choice = " or ".join(f'"{name}"' for name in offered)
-    if channel is None:
-        problem = f"meter.channel: missing, and {device} has several; write the grid's, channel = {choice}"
+    key = f"{wish.section}.channel"
+    if wish.channel is None:
+        which = "the grid's" if wish.section == "meter" else "the one to read"
+        problem = f"{key}: missing, and {device} has several; write {which}, channel = {choice}"
     else:
-        problem = f'meter.channel: "{channel}" is none of what {device} offers; write channel = {choice}'
+        problem = f'{key}: "{wish.channel}" is none of what {device} offers; write channel = {choice}'
     raise ConfigError([problem])

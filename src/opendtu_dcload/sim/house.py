@@ -92,6 +92,8 @@ class SimInverter:
         self.is_on = True
         self.has_dc = True
         """False: no DC power, so no radio either."""
+        self.has_grid = True
+        """False: the relay in its cable is open."""
         self.energy_wh = 0.0
         self.temperature_c = 30.0
         self._rng = rng
@@ -140,6 +142,12 @@ class SimInverter:
             self.is_on = True
         self.has_dc = on
 
+    def set_grid(self, now_s: float, *, on: bool) -> None:
+        """Open or close the cable to the grid; it waits for the grid each time."""
+        if on and not self.has_grid:
+            self._connected_at_s = now_s + self.model.power_on_wait_s
+        self.has_grid = on
+
     def answers_statistics(self, now_s: float) -> bool:
         """Tell whether it answers a poll: not after too many limits."""
         return now_s >= self._silent_until_s
@@ -171,7 +179,7 @@ class SimInverter:
         change_w = aim_w - self.output_w
         if abs(change_w) < SETTLED_W:
             self.output_w = aim_w
-        elif not (self.is_on and self.has_dc):
+        elif not (self.is_on and self.has_dc and self.has_grid):
             self.output_w = 0.0
         else:
             change_w *= 1 - math.exp(-dt_s / self.model.time_constant_s)
@@ -179,7 +187,7 @@ class SimInverter:
         self.energy_wh += self.output_w * dt_s * WH_PER_WS
 
     def _aim_w(self, now_s: float) -> float:
-        if not (self.is_on and self.has_dc) or now_s < self._connected_at_s - 1e-9:
+        if not (self.is_on and self.has_dc and self.has_grid) or now_s < self._connected_at_s - 1e-9:
             return 0.0
         return self.model.steady_w(self.limit_w)
 

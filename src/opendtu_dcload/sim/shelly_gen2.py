@@ -125,7 +125,9 @@ class Gen2Server(ShellyServer):
             return {}
         kind, _, verb = method.partition(".")
         components = self.components()
-        if verb not in {"GetStatus", "Set"} or not any(name.startswith(f"{kind.lower()}:") for name in components):
+        if verb not in {"GetStatus", "GetConfig", "Set"} or not any(
+            name.startswith(f"{kind.lower()}:") for name in components
+        ):
             raise _RpcError(404, f"No handler for {method}")
         if "id" not in params:
             raise _RpcError(-103, "Missing required argument 'id'!")
@@ -136,7 +138,7 @@ class Gen2Server(ShellyServer):
             return status
         if kind != "Switch":
             raise _RpcError(404, f"No handler for {method}")
-        return self._switch(params)
+        return self._switch(params) if verb == "Set" else self._switch_config()
 
     def _switch(self, params: Mapping[str, Any]) -> Json:
         if "on" not in params:
@@ -148,6 +150,18 @@ class Gen2Server(ShellyServer):
         was_on = self.relay.is_on
         self.relay.switch(self.now_s, on=str(params["on"]).lower() == "true", flip_after_s=flip_after_s)
         return {"was_on": was_on}
+
+    def _switch_config(self) -> Json:
+        return {
+            "id": 0,
+            "name": None,
+            "in_mode": "detached",
+            "initial_state": self.power_on,
+            "auto_on": bool(self.auto_on_s),
+            "auto_on_delay": self.auto_on_s or 60.0,
+            "auto_off": False,
+            "auto_off_delay": 60.0,
+        }
 
     # Documents -----------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,10 @@ class ShellyServer(DeviceServer):
         """How long a reboot takes the device away."""
         self.meter = MeterView(dtu.house)
         self.relay = Relay()
+        self.power_on = "off"
+        """What the relay does after a power cut, with the device's own word."""
+        self.auto_on_s = 0.0
+        """It switches itself on so long after it was switched off, as its settings say; 0 = never."""
         self._booted_at_s = dtu.house.now_s
 
     @property
@@ -63,6 +67,16 @@ class ShellyServer(DeviceServer):
         """Go away for `outage_s`; a timer that runs is lost, the relay opens."""
         self._booted_at_s = self.now_s + self.outage_s
         self.relay = Relay()
+
+    def feed_inverters(self) -> None:
+        """Let this relay be the one through which the inverters reach the grid."""
+        self.dtu.house.watchers.append(lambda *_: self._follow())
+        self._follow()
+
+    def _follow(self) -> None:
+        self.relay.update(self.now_s)
+        for inverter in self.dtu.house.inverters.values():
+            inverter.set_grid(self.now_s, on=self.relay.is_on)
 
     def add_routes(self, app: web.Application) -> None:
         """Put the paths of all generations into `app`."""
@@ -146,6 +160,7 @@ class Gen1Server(ShellyServer):
         """Put the paths of generation 1 into `app`."""
         super().add_routes(app)
         app.router.add_get("/status", self.guarded(lambda _: json_response(self._status())))
+        app.router.add_get("/settings/relay/0", self.guarded(lambda _: json_response(self._relay_settings())))
         app.router.add_get("/settings", self.guarded(lambda _: json_response(self._settings())))
         app.router.add_get("/emeter/{index}", self.guarded(lambda r: self._one(r, self._emeters())))
         app.router.add_get("/meter/{index}", self.guarded(lambda r: self._one(r, self._meters())))
@@ -241,6 +256,17 @@ class Gen1Server(ShellyServer):
         if self.device == "3em":
             status["total_power"] = self.meter.total_w if self.meter.is_valid else 0.0
         return {**status, "ram_total": 49920, "ram_free": 30120, "uptime": self.uptime_s}
+
+    def _relay_settings(self) -> Json:
+        return {
+            **self.relay_status(),
+            "name": None,
+            "default_state": self.power_on,
+            "btn_type": "toggle",
+            "auto_on": self.auto_on_s,
+            "auto_off": 0.0,
+            "schedule": False,
+        }
 
     def _settings(self) -> Json:
         info = self.info()

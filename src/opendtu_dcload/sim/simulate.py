@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from opendtu_dcload.control.controller import Controller, Seen, Settings
 from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.plant_guard import Beside
 from opendtu_dcload.control.policy import Command, SetLimit
 from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading
@@ -77,6 +78,8 @@ class Run:
         self.has_meter = True
         self.silent: set[str] = set()
         """Names of DTUs that do not answer; what they are told does not arrive."""
+        self.beside: Callable[[float], Beside] = lambda _: Beside()
+        """Tells what stands beside the plant at a time."""
         self._meter: MeterReading | None = None
         self._dtus: dict[str, DtuStatus] = {}
         self._limits: dict[str, LimitStatus] = {}
@@ -96,7 +99,7 @@ class Run:
         for dtu in self.world.dtus:
             if self._answers(dtu):
                 self._poll(dtu, now_s)
-        seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtus)
+        seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtus, beside=self.beside(now_s))
         for command in self.controller.step(seen).commands:
             self.controller.posted(command, now_s)
             self._send(command)

@@ -30,8 +30,7 @@ APPLY_S = 0.25
 TARGET_RANGE_W = (-500, 500)
 """As `control.target_w`."""
 FLOATING_RANGE_PCT = (74, 110)
-MIRROR_PCT = 108.0
-"""The original's `/SocFloatingMax` is how full the battery gets; it may be emptied as far as that lies below 108 %."""
+"""Of the original's `/SocFloatingMax`, see control/seasonal.py."""
 HIGHEST_SURPLUS_PCT = 98
 """Of the original's `/PowerFeedInSoc`."""
 
@@ -131,13 +130,12 @@ class Controls:
 
     def wishes(self) -> Wishes:
         """Return what the user wants now."""
-        floating_pct = self._floating.moved
         return Wishes(
             is_regulating=bool(self._regulation.value),
             max_feed_in_w=self._feed_in.moved,
             target_w=self._target.moved,
             switched_off=frozenset(serial for serial, control in self._enabled.items() if not control.value),
-            minimum_soc_pct=None if floating_pct is None else max(MIRROR_PCT - floating_pct, 0.0),
+            highest_soc_pct=self._floating.moved,
             surplus_soc_pct=None if self._surplus is None else self._surplus.moved,
         )
 
