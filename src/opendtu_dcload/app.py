@@ -21,6 +21,7 @@ from opendtu_dcload.polling import DtuPoller, poll_meter
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
+from opendtu_dcload.venus.alarm import AlarmService
 from opendtu_dcload.venus.dcload import InverterService
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,8 @@ def _start_services(tasks: asyncio.TaskGroup, config: Config, state: State, bus:
             name=inverter.name,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
+    alarm_service = AlarmService(state, bus, __version__, {dtu.name: dtu.label for dtu in config.dtus}, clock)
+    tasks.create_task(alarm_service.run(), name="D-Bus alarm")
     meter_service = MeterService(
         state,
         config.dbus.meter_role,

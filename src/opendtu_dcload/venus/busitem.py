@@ -16,6 +16,7 @@ from dbus_next.constants import ErrorType, MessageFlag, MessageType
 from dbus_next.message import Message
 from dbus_next.signature import Variant
 
+from opendtu_dcload.errors import BusError
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_connected
 from opendtu_dcload.venus.item import Item, Value
@@ -114,6 +115,17 @@ class BusService:
                 self._changed[path] = None
         if self._changed:
             self._signal_soon(urgent=urgent)
+
+    async def write(self, name: str, path: str, text: str) -> bool:
+        """Write printable `text` to an item of another service; return whether it was accepted.
+
+        Raises:
+            BusError: no such service or item, no answer in time, or no bus.
+        """
+        if self._connection is None:
+            raise BusError(f"{name}: {path} not written, there is no bus")
+        reply = await self._connection.call(name, path, INTERFACE, "SetValue", "v", [Variant("s", text)])
+        return reply == [ACCEPTED]
 
     async def run(self) -> NoReturn:
         """Stay on the bus for ever; a lost bus and a name that is taken are tried again."""
