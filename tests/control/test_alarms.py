@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from opendtu_dcload.control.alarms import CLEAR_S, LONGEST_CLEAR_S, RULES, Alarms, Watched
+from opendtu_dcload.control.alarms import CLEAR_S, LONGEST_CLEAR_S, RULES, TRIAL_S, Alarms, Watched
 from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.response import RETRY_FIRST_S
 from opendtu_dcload.model import (
     METER,
     Alarm,
@@ -163,7 +164,7 @@ def test_each_alarm_appears_once_lasts_and_clears(
     break_it(scene)
     assert sorted(scene.run(300)) == sorted(texts)
     mend_it(scene)
-    assert scene.run(CLEAR_S + 5) == []
+    assert scene.run(TRIAL_S + 5) == []
     assert sorted(scene.log) == sorted([("up", text) for text in texts] + [("over", text) for text in texts])
 
 
@@ -206,6 +207,13 @@ def test_a_device_that_comes_and_goes_for_hours_becomes_one_long_alarm() -> None
     assert scene.up == ()
 
 
+def test_a_suspicion_against_the_meter_that_ends_with_its_first_retry_is_none() -> None:
+    scene = Scene(reason=Reason.METER_REVERSED)
+    assert scene.run(RETRY_FIRST_S + 5) == []
+    scene.reason = Reason.REGULATING
+    assert scene.run(300) == []
+
+
 def test_the_worst_comes_first_and_of_equal_ones_the_oldest() -> None:
     scene = Scene()
     scene.change(RIGHT, reachable=False)
@@ -232,11 +240,11 @@ def test_a_silent_dtu_says_nothing_of_its_inverters_so_their_alarms_neither_come
 def test_what_the_plants_reason_hides_stays() -> None:
     scene = Scene()
     scene.reason = Reason.METER_BLIND
-    scene.run(60)
+    scene.run(100)
     scene.reason = Reason.DTU_SILENT
-    assert scene.run(600) == ["Meter does not see the inverters"]
+    assert scene.run(1000) == ["Meter does not see the inverters"]
     scene.reason = Reason.REGULATING
-    assert scene.run(100) == []
+    assert scene.run(TRIAL_S + 5) == []
 
 
 def test_a_dtu_and_a_meter_that_never_answered_are_lost_too() -> None:

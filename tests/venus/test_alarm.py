@@ -298,7 +298,7 @@ async def test_each_alarm_appears_on_the_bus_once_and_clears(
     await run(400)
     await until(lambda: house.is_shown(text))
     is_now = fine
-    await run(400)
+    await run(700)
     await until(lambda: house.is_shown(NO_ALARM))
     signals = await changes(client, house)
     assert [signal["/Alarm"] for signal in signals if "/Alarm" in signal] == [2, 0]

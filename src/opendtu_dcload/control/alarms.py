@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.derating import RANGE_K
+from opendtu_dcload.control.response import RETRY_FIRST_S
 from opendtu_dcload.model import METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
 from opendtu_dcload.state import State
 
@@ -17,6 +18,10 @@ LONGEST_CLEAR_S = 3600.0
 """... and for twice as long each time when it came again within `RELAPSE_S`, up to this: a device that comes and goes
 is one alarm in the end, not one every few minutes."""
 RELAPSE_S = 6 * 3600.0
+SUSPICION_S = RETRY_FIRST_S + 15
+"""A suspicion against the meter that a coincidence of loads brought ends with its first retry."""
+TRIAL_S = 600.0
+"""So long may it take until a meter that is tried again is suspected again."""
 MORE_SHARE, MORE_W = 1.1, 30.0
 """An output beyond this share of the limit, and so much more, is no longer the tolerance of an inverter."""
 GONE_V = 1.0
@@ -34,6 +39,8 @@ class Rule:
     severity: Severity = Severity.ALARM
     text: str = ""
     """Instead of the cause's own words."""
+    clear_s: float = CLEAR_S
+    """It must have been away for so long."""
 
 
 RULES: Mapping[Cause | Reason, Rule] = {
@@ -41,8 +48,8 @@ RULES: Mapping[Cause | Reason, Rule] = {
     Reason.BATTERY_UNSEEN: Rule(0),
     Cause.COMMAND_WITHOUT_EFFECT: Rule(180),
     Reason.CAP_UNREACHABLE: Rule(60),
-    Reason.METER_REVERSED: Rule(20),
-    Reason.METER_BLIND: Rule(20),
+    Reason.METER_REVERSED: Rule(SUSPICION_S, clear_s=TRIAL_S),
+    Reason.METER_BLIND: Rule(SUSPICION_S, clear_s=TRIAL_S),
     Cause.METER_LOST: Rule(0),
     Reason.DTU_PASSWORD: Rule(10),
     Reason.DTU_SILENT: Rule(45, text="DTU lost"),
@@ -77,7 +84,7 @@ class _Memory:
 
     seen_since_s: float | None = None
     gone_since_s: float | None = None
-    clear_s: float = CLEAR_S
+    clear_s: float = 0.0
     cleared_at_s: float = -math.inf
     alarm: Alarm | None = None
 
@@ -164,7 +171,7 @@ def _is_here(memory: _Memory, cause: Cause | Reason, subject: str, whose: str, n
     memory.seen_since_s = now_s if memory.seen_since_s is None else memory.seen_since_s
     if memory.alarm is None and now_s - memory.seen_since_s >= rule.after_s:
         is_relapse = now_s - memory.cleared_at_s < RELAPSE_S
-        memory.clear_s = min(2 * memory.clear_s, LONGEST_CLEAR_S) if is_relapse else CLEAR_S
+        memory.clear_s = min(2 * memory.clear_s, LONGEST_CLEAR_S) if is_relapse else rule.clear_s
         words = rule.text or str(cause)
         text = words[0].upper() + words[1:] + (f": {whose}" if whose else "")
         memory.alarm = Alarm(cause, subject, rule.severity, text, now_s)
