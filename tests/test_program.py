@@ -152,9 +152,9 @@ async def test_silent_meter_takes_the_plant_down_the_ladder_and_back(devices: De
     assert told == ["meter lost: Shelly", "meter stale: ramp", "meter stale: minimum", "meter lost: off", "meter back"]
 
 
-def on_bus(bus: str, path: str) -> str:
-    """Return what the meter's service answers, empty while it is not on the bus."""
-    argv = ["dbus-send", f"--bus={bus}", "--print-reply=literal", f"--dest=com.victronenergy.acload.shelly_{MAC}", path]
+def on_bus(bus: str, path: str, service: str = f"acload.shelly_{MAC}") -> str:
+    """Return what a service answers, empty while it is not on the bus."""
+    argv = ["dbus-send", f"--bus={bus}", "--print-reply=literal", f"--dest=com.victronenergy.{service}", path]
     argv.append("com.victronenergy.BusItem.GetValue")
     return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
@@ -173,6 +173,9 @@ async def test_bus_that_dies_and_returns_does_not_disturb_the_regulation(devices
             await until(lambda: abs(house.grid_w - 10) < 30)
             daemon.start()
             await until(lambda: "regulating" in on_bus(bus, "/Plan/Reason"))
+            alarm = "digitalinput.opendtu_dcload"
+            await until(lambda: "limit" in on_bus(bus, "/Health/LastCommand", alarm))
+            assert on_bus(bus, "/Alarm", alarm).split() == ["variant", "int32", "0"]
             program.terminate()
             assert await program.wait() == 0
     finally:

@@ -7,18 +7,29 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 import tomli
+from pydantic import SecretStr
 
-from opendtu_dcload.config import parse_config
+from opendtu_dcload.config import OpenDtuConfig, parse_config
 from opendtu_dcload.control import loop as control_loop
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.devices.opendtu import OpenDtu
-from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading
+from opendtu_dcload.model import (
+    CommandState,
+    DtuStatus,
+    InverterStatus,
+    LimitStatus,
+    Link,
+    MeterReading,
+    Outcome,
+    Today,
+)
+from opendtu_dcload.polling import DtuPoller
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.http_server import Faults, tick
@@ -246,3 +257,77 @@ async def test_leaving_does_not_wait_for_a_dtu_that_hangs_before_it_tells_the_ot
     assert len(two.right.posted) == 4
     (told,) = [record.getMessage() for record in caplog.records if "stopping" in record.getMessage()]
     assert told == "stopping: not every inverter could be set to minimum (DTU left: no answer within 0.3 s)"
+
+
+# ---- what is counted
+
+
+async def test_what_came_of_each_command_is_counted(two: Two, rig: Rig) -> None:
+    two.left.faults = Faults(drop=True)
+    rig.see()
+    async with rig.running():
+        await until(lambda: len(two.right.posted) == 2)
+        rig.see(limit_pct=5.0)
+        await rig.decided()
+        commands = rig.state.commands
+    assert {commands[serial].outcome for serial in RIGHT} == {Outcome.TAKEN}
+    assert [(commands[serial].sent, commands[serial].failed) for serial in RIGHT] == [(1, 0), (1, 0)]
+    assert commands[RIGHT[0]].last == "limit 20 W"
+    assert (commands[LEFT[0]].outcome, commands[LEFT[0]].failed) == (Outcome.UNANSWERED, commands[LEFT[0]].sent)
+
+
+async def test_energy_counts_as_avoidable_only_while_there_is_room_under_the_cap(rig: Rig) -> None:
+    async def seconds(grid_w: float) -> Today:
+        for _ in range(5):
+            rig.see(limit_pct=5.0, grid_w=grid_w)
+            await rig.decided()
+        return rig.state.today
+
+    async with rig.running():
+        await seconds(0.0)
+        exported = await seconds(-720.0)
+        assert exported.exported_wh == pytest.approx(1.0)
+        assert exported.avoidable_wh == 0.0
+        imported = await seconds(7200.0)
+        assert imported.exported_wh == pytest.approx(1.0)
+        # the file's default cap is 800 W, and each of the four gives 20 W
+        assert imported.avoidable_wh == pytest.approx(720 * 5 / 3600)
+
+
+async def test_an_alarm_is_one_line_in_the_log_and_another_one_when_it_is_over(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with rig.running():
+        for temperature_c, seconds in ((70.0, 40), (40.0, 70)):
+            for _ in range(seconds):
+                rig.see(limit_pct=5.0)
+                hot = replace(rig.state.inverters[LEFT[0]], temperature_c=temperature_c)
+                rig.state.set_inverters("left", {**rig.state.inverters, LEFT[0]: hot})
+                await rig.decided()
+    told = [record.getMessage() for record in caplog.records if "nverter hot" in record.getMessage()]
+    assert told == [f"warning: Inverter hot: {LEFT[0]}", f"warning over: Inverter hot: {LEFT[0]}"]
+
+
+async def test_failures_and_returns_of_dtu_and_inverter_are_counted(two: Two) -> None:
+    state = State()
+    config = OpenDtuConfig(name="left", host=two.left.host, password=SecretStr(PASSWORD), poll_interval_s=1.0)
+    async with aiohttp.ClientSession() as session:
+        poller = DtuPoller(config, OpenDtu(config, session, LEFT), state, LEFT, 0.0, time.monotonic)
+        task = asyncio.create_task(poller.run())
+        await until(lambda: all(s in state.inverters and state.inverters[s].reachable for s in LEFT))
+        assert state.links == {}
+        two.left.dtu.reachable_threshold = -1
+        await until(lambda: not any(status.reachable for status in state.inverters.values()))
+        two.left.dtu.reachable_threshold = 2
+        await until(lambda: len(state.links) == 2)
+        assert state.links == dict.fromkeys(LEFT, Link(0, 1))
+        two.left.faults = Faults(drop=True)
+        await until(lambda: "DTU left" in state.links)
+        two.left.faults = Faults()
+        await until(lambda: state.links["DTU left"].reconnects > 0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert state.links["DTU left"].reconnects == 1
+    assert state.links["DTU left"].failures >= 1

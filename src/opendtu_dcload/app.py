@@ -25,6 +25,7 @@ from opendtu_dcload.seasonal_store import SeasonalStore
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
+from opendtu_dcload.venus.alarm import ALARM_INSTANCE, AlarmService
 from opendtu_dcload.venus.battery import BatteryFollower
 from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.dcload import InverterService
@@ -183,6 +184,16 @@ def _start_services(
             controls=controls,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
+    alarm_service = AlarmService(
+        state,
+        bus,
+        __version__,
+        {dtu.name: dtu.label for dtu in config.dtus},
+        clock,
+        watch=watch,
+        device=Device(settings, "opendtu_dcload_alarm", "digitalinput", ALARM_INSTANCE),
+    )
+    tasks.create_task(alarm_service.run(), name="D-Bus alarm")
     if config.meter.source == "gx":  # the GX shows its own meter itself
         return controls
     meter_service = MeterService(

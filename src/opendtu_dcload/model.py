@@ -7,7 +7,7 @@ its age decides what may be done with it. None means "this device has no such va
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,3 +276,82 @@ class Plan:
     reason: Reason
     inverters: tuple[InverterPlan, ...] = ()
     relay: RelayOrder = RelayOrder.HOLD
+
+
+METER = "meter"
+"""The grid meter as the subject of an alarm and among the links."""
+
+
+class Cause(StrEnum):
+    """What is wrong with one device, whatever the plant's reason is."""
+
+    COMMAND_WITHOUT_EFFECT = "inverter gives more than it is told"
+    METER_LOST = "meter lost"
+    INVERTER_HOT = "inverter too hot"
+    INVERTER_LOST = "inverter lost"
+    INVERTER_WARM = "inverter hot"
+    VOLTAGE_LOW = "low DC voltage"
+    VOLTAGE_HIGH = "high DC voltage"
+
+
+class Severity(IntEnum):
+    """How bad it is, in the numbers of Venus OS."""
+
+    WARNING = 1
+    ALARM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that is wrong and has been for long enough to say so."""
+
+    cause: Cause | Reason
+    subject: str
+    """Serial of the inverter, name of the DTU, `METER`, or empty when it is the whole plant."""
+    severity: Severity
+    text: str
+    """One line for people; it stays the same for as long as the alarm lasts."""
+    since_s: float
+
+
+class Outcome(StrEnum):
+    """What came of handing a command to the DTU."""
+
+    WAITING = "waits for the DTU"
+    TAKEN = "taken by the DTU"
+    DECLINED = "declined by the DTU"
+    UNANSWERED = "no answer from the DTU"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """The commands to one inverter since the program's start."""
+
+    sent: int = 0
+    failed: int = 0
+    """Not taken by the DTU, or not answered by the inverter."""
+    last: str = ""
+    """The last one in words, such as "limit 210 W"."""
+    outcome: Outcome | None = None
+    """Of the last one."""
+    at_s: float = 0.0
+    """Monotonic time when the last one was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How well a device has answered since the program's start."""
+
+    failures: int = 0
+    """Requests without a usable answer."""
+    reconnects: int = 0
+    """How often it was lost and came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """Energies since local midnight, or since the program's start if that was later."""
+
+    exported_wh: float = 0.0
+    avoidable_wh: float = 0.0
+    """Imported although the inverters had room for it."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
-from opendtu_dcload.model import CommandState, MeterInfo, MeterReading, SolarReading
+from opendtu_dcload.model import METER, CommandState, Link, MeterInfo, MeterReading, SolarReading
 from opendtu_dcload.state import State
 
 log = logging.getLogger(__name__)
@@ -30,26 +30,34 @@ SOLAR_LOST_S = 15.0
 
 
 class Presence:
-    """Says once that a device is lost and once that it is back."""
+    """Says once that a device is lost and once that it is back, and counts both for the state."""
 
-    def __init__(self, name: str, lost_after_s: float, now_s: float) -> None:
+    def __init__(self, name: str, lost_after_s: float, now_s: float, state: State) -> None:
         self._name = name
         self._lost_after_s = lost_after_s
         self._answered_at_s = now_s
+        self._state = state
         self.is_lost = False
 
     def answered(self, now_s: float) -> None:
         """The device gave a usable answer."""
         if self.is_lost:
             log.info("%s back after %.0f s", self._name, now_s - self._answered_at_s)
+            _count(self._state, self._name, reconnects=1)
         self.is_lost = False
         self._answered_at_s = now_s
 
     def failed(self, now_s: float, error: ServiceError) -> None:
         """The device gave none."""
+        _count(self._state, self._name, failures=1)
         if not self.is_lost and now_s - self._answered_at_s >= self._lost_after_s:
             self.is_lost = True
             log.warning("%s lost: %s", self._name, error)
+
+
+def _count(state: State, device: str, *, failures: int = 0, reconnects: int = 0) -> None:
+    link = state.links.get(device, Link())
+    state.set_link(device, Link(link.failures + failures, link.reconnects + reconnects))
 
 
 class Meter(Protocol):
@@ -68,7 +76,7 @@ async def poll_meter(meter: Meter, state: State, interval_s: float, lost_after_s
     Raises:
         ConfigError: the first contact shows that the configuration does not fit the device.
     """
-    presence = Presence("meter", lost_after_s, clock())
+    presence = Presence(METER, lost_after_s, clock(), state)
     due_s = clock()
     while True:
         try:
@@ -92,7 +100,7 @@ async def poll_solar(solar: Meter, state: State, interval_s: float, clock: Clock
     Raises:
         ConfigError: the first contact shows that the configuration does not fit the device.
     """
-    presence = Presence("plug-in solar", SOLAR_LOST_S, clock())
+    presence = Presence("plug-in solar", SOLAR_LOST_S, clock(), state)
     while True:
         try:
             reading = await solar.read()
@@ -126,7 +134,7 @@ class DtuPoller:
         self._serials = serials
         self._interval_s = config.poll_interval_s
         self._clock = clock
-        self._presence = Presence(config.label, lost_after_s, clock())
+        self._presence = Presence(config.label, lost_after_s, clock(), state)
         self._posted = asyncio.Event()
         self._posted_at_s = clock() - POSTED_S
         self._is_login_wrong = False
@@ -181,6 +189,10 @@ class DtuPoller:
             live = await self._dtu.live(self._serials)
             self.known = live.known
             self._answered(is_clock_set=live.is_clock_set)
+            for serial, status in live.inverters.items():
+                known = self._state.inverters.get(serial)
+                if status.reachable and known is not None and not known.reachable:
+                    _count(self._state, serial, reconnects=1)
             self._state.set_inverters(self._name, live.inverters)
 
     async def _check_password(self) -> bool:

@@ -9,16 +9,20 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from opendtu_dcload.model import (
+    Alarm,
     BatteryStatus,
+    CommandRecord,
     DtuStatus,
     InverterStatus,
     LimitStatus,
+    Link,
     MeterInfo,
     MeterReading,
     MultiplusStatus,
     Plan,
     RelayStatus,
     SolarReading,
+    Today,
     Wishes,
 )
 
@@ -31,7 +35,7 @@ class State:
     Writers: the meter poller (`set_meter*`), one poller per DTU for its part (`set_inverters`, `set_limits`,
     `set_dtu`), the battery's follower on the bus (`set_battery`, `set_multiplus`), the controls on the GX
     (`set_wishes`), the poller of the plug-in solar (`set_solar`), the relay's task (`set_relay`), the control loop
-    (`set_plan`).
+    (`set_plan`, `set_alarms`, `set_commands`, `set_today`); each poller the links of its own devices (`set_link`).
     """
 
     def __init__(self) -> None:
@@ -52,6 +56,13 @@ class State:
         """As last read; None = there is none, or it has not answered yet."""
         self.wishes = Wishes()
         self.plan: Plan | None = None
+        self.alarms: tuple[Alarm, ...] = ()
+        """What is wrong now, the worst first."""
+        self.commands: Mapping[str, CommandRecord] = MappingProxyType({})
+        """By the inverter's serial; those that were ever commanded."""
+        self.links: Mapping[str, Link] = MappingProxyType({})
+        """By `METER`, a DTU's label or an inverter's serial; those that ever failed or came back."""
+        self.today = Today()
         self._inverters_of: dict[str, Mapping[str, InverterStatus]] = {}
         self._limits_of: dict[str, Mapping[str, LimitStatus]] = {}
         self._listeners: set[asyncio.Event] = set()
@@ -121,6 +132,26 @@ class State:
     def set_plan(self, plan: Plan) -> None:
         """Keep the latest decision."""
         self.plan = plan
+        self._notify()
+
+    def set_alarms(self, alarms: tuple[Alarm, ...]) -> None:
+        """Keep what is wrong now."""
+        self.alarms = alarms
+        self._notify()
+
+    def set_commands(self, commands: Mapping[str, CommandRecord]) -> None:
+        """Keep what came of the commands."""
+        self.commands = commands
+        self._notify()
+
+    def set_link(self, device: str, link: Link) -> None:
+        """Keep how well a device answers."""
+        self.links = MappingProxyType({**self.links, device: link})
+        self._notify()
+
+    def set_today(self, today: Today) -> None:
+        """Keep today's energies."""
+        self.today = today
         self._notify()
 
     def _notify(self) -> None:

@@ -65,7 +65,7 @@ async def plant(daemon):
 
 @contextlib.asynccontextmanager
 async def following(daemon) -> AsyncIterator[Plant]:
-    watch = Watch(daemon.address, read_timeout_s=QUICK_S, retry_delays_s=(0.01,))
+    watch = Watch(daemon.address, answer_timeout_s=QUICK_S, retry_delays_s=(0.01,))
     plant = Plant(watch)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(plant.follower.run())]
     await watch.wait_ready()

@@ -7,7 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.model import CommandState, DtuStatus, InverterPlan, InverterStatus, LimitStatus, Plan, Reason
+from opendtu_dcload.model import (
+    Alarm,
+    Cause,
+    CommandRecord,
+    CommandState,
+    DtuStatus,
+    InverterPlan,
+    InverterStatus,
+    LimitStatus,
+    Link,
+    Outcome,
+    Plan,
+    Reason,
+    Severity,
+)
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress, UnixAddress
 from opendtu_dcload.venus.dcload import InverterService
@@ -43,6 +57,7 @@ PLAN = Plan(
         InverterPlan(serial=SERIAL, limit_w=210.0, is_on=True),
     ),
 )
+COMMANDS = CommandRecord(sent=17, failed=2, last="limit 210 W", outcome=Outcome.TAKEN, at_s=97.0)
 MEASURED = ["/Dc/0/Voltage", "/Dc/0/Current", "/Dc/0/Power", "/Dc/0/Temperature", "/History/EnergyIn", "/Ac/Power"]
 
 
@@ -61,6 +76,8 @@ class House:
         self.state.set_limits("opendtu", {SERIAL: LIMIT})
         self.state.set_plan(PLAN)
         self.state.set_inverters("opendtu", {SERIAL: STATUS})
+        self.state.set_commands({SERIAL: COMMANDS})
+        self.state.set_link(SERIAL, Link(reconnects=3))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -110,6 +127,15 @@ async def test_everything_is_shown_with_its_type_and_text(house, client):
         "/History/EnergyIn": ("d", 123.456, "123.456kWh"),
         "/Ac/Power": ("d", 207.3, "207.3W"),
         "/Ac/Limit": ("d", 210.0, "210W"),
+        "/Alarms/HighTemperature": ("i", 0, "0"),
+        "/Alarms/LowVoltage": ("i", 0, "0"),
+        "/Alarms/HighVoltage": ("i", 0, "0"),
+        "/Health/LastCommand": ("s", "limit 210 W", "limit 210 W"),
+        "/Health/LastResult": ("s", "acknowledged by the inverter", "acknowledged by the inverter"),
+        "/Health/Commands": ("i", 17, "17"),
+        "/Health/CommandsFailed": ("i", 2, "2"),
+        "/Health/Reconnects": ("i", 3, "3"),
+        "/Health/Age": ("i", 0, "0s"),
     }
 
 
@@ -203,3 +229,41 @@ def test_a_configured_name_replaces_the_dtus():
     assert named.values()["/CustomName"] == "Mine"
     house.learn()
     assert named.values()["/CustomName"] == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told", "shown"),
+    [
+        (Outcome.WAITING, CommandState.OK, "waits for the DTU"),
+        (Outcome.DECLINED, CommandState.OK, "declined by the DTU"),
+        (Outcome.UNANSWERED, CommandState.OK, "no answer from the DTU"),
+        (Outcome.TAKEN, CommandState.PENDING, "waits for the inverter"),
+        (Outcome.TAKEN, CommandState.FAILURE, "not answered by the inverter"),
+        (Outcome.TAKEN, CommandState.UNKNOWN, "taken by the DTU"),
+    ],
+)
+def test_the_result_of_the_last_command_is_what_is_known_of_it(quiet, outcome, told, shown):
+    quiet.state.set_commands({SERIAL: replace(COMMANDS, outcome=outcome)})
+    quiet.state.set_limits("opendtu", {SERIAL: replace(LIMIT, state=told)})
+    assert quiet.service.values()["/Health/LastResult"] == shown
+
+
+def test_what_the_dtu_says_of_an_earlier_command_is_not_the_result_of_the_last_one(quiet):
+    quiet.state.set_commands({SERIAL: replace(COMMANDS, at_s=LIMIT.at_s)})
+    assert quiet.service.values()["/Health/LastResult"] == "taken by the DTU"
+
+
+def test_an_inverter_that_was_never_commanded_has_no_last_command(quiet):
+    quiet.state.set_commands({})
+    assert quiet.service.values()["/Health/LastCommand"] is None
+    assert quiet.service.values()["/Health/LastResult"] is None
+    assert quiet.service.values()["/Health/Commands"] == 0
+
+
+def test_a_warning_of_this_inverter_is_shown_where_the_gx_looks_for_it(quiet):
+    hot = Alarm(Cause.INVERTER_WARM, SERIAL, Severity.WARNING, "Inverter hot: Cellar left", 90.0)
+    quiet.state.set_alarms((replace(hot, cause=Cause.VOLTAGE_LOW, subject="999999999999"), hot))
+    values = quiet.service.values()
+    assert [values[f"/Alarms/{name}"] for name in ("HighTemperature", "LowVoltage", "HighVoltage")] == [1, 0, 0]
+    quiet.state.set_alarms(())
+    assert quiet.service.values()["/Alarms/HighTemperature"] == 0

@@ -21,7 +21,7 @@ OURS = "com.victronenergy.grid.shelly_34945470a1b2"
 
 @contextlib.asynccontextmanager
 async def reading(daemon, timeout_s: float = 10.0) -> AsyncIterator[tuple[GxMeter, Watch]]:
-    watch = Watch(daemon.address, read_timeout_s=timeout_s, retry_delays_s=(0.01,))
+    watch = Watch(daemon.address, answer_timeout_s=timeout_s, retry_delays_s=(0.01,))
     task = asyncio.create_task(watch.run())
     await watch.wait_ready()
     yield GxMeter(watch, lambda: 100.0), watch

@@ -18,7 +18,7 @@ QUICK_S = 0.5
 
 @contextlib.asynccontextmanager
 async def watching(daemon: Daemon, timeout_s: float = 10.0) -> AsyncIterator[Watch]:
-    watch = Watch(daemon.address, read_timeout_s=timeout_s, retry_delays_s=(0.01,))
+    watch = Watch(daemon.address, answer_timeout_s=timeout_s, retry_delays_s=(0.01,))
     task = asyncio.create_task(watch.run())
     await watch.wait_ready()
     yield watch

@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 
 from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
+from opendtu_dcload.control.account import CommandLog, Ledger
+from opendtu_dcload.control.alarms import Alarms, Watched
 from opendtu_dcload.control.battery_guard import BatteryLimits
 from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
 from opendtu_dcload.control.dtu import DtuSettings
@@ -19,7 +22,7 @@ from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
-from opendtu_dcload.model import Plan, Priority, Reason
+from opendtu_dcload.model import Alarm, Outcome, Plan, Priority, Reason
 from opendtu_dcload.seasonal_store import SeasonalStore
 from opendtu_dcload.state import State
 
@@ -131,6 +134,17 @@ def unit_of(inverter: InverterConfig, dtu: str, rated_w: float | None) -> Unit:
     )
 
 
+def alarms_of(config: Config, settings: Settings, now_s: float) -> Alarms:
+    """Return what watches the devices of a configuration, from `now_s` on."""
+    watched = [Watched(i.serial, config.dtu_of(i).name, i.name) for i in config.inverters]
+    return Alarms(settings, tuple(watched), now_s)
+
+
+def local_date() -> date:
+    """Return today, by this machine's clock and time zone."""
+    return datetime.now(UTC).astimezone().date()
+
+
 class ControlLoop:
     """Decides at each change of the state, and once a second because ages grow without one."""
 
@@ -144,6 +158,7 @@ class ControlLoop:
         *,
         dry_run: bool = False,
         seasonal: SeasonalStore | None = None,
+        today: Callable[[], date] = local_date,
     ) -> None:
         """Send nothing yet.
 
@@ -155,6 +170,7 @@ class ControlLoop:
             clock: monotonic time in s.
             dry_run: decide and publish, command nothing.
             seasonal: keeps the seasonal minimum SoC over restarts; None = it is not wanted.
+            today: the local date, by which energies are counted.
         """
         self._seasonal = seasonal
         self._config = config
@@ -173,6 +189,10 @@ class ControlLoop:
         units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
         self._settings = settings_of(config, seasonal.highest_pct if seasonal else None)
         self._controller = Controller(self._settings, units, clock())
+        self._today = today
+        self._alarms = alarms_of(config, self._settings, clock())
+        self._commands = CommandLog()
+        self._ledger = Ledger()
 
     async def run(self) -> None:
         """Regulate for ever."""
@@ -185,6 +205,7 @@ class ControlLoop:
                 changed.clear()
                 self._decision = self._decide()
                 self._state.set_plan(self._decision.plan)
+                self._account()
                 changed.clear()
                 if not self._is_dry:
                     await self._send(self._decision, tasks)
@@ -238,6 +259,30 @@ class ControlLoop:
         self._log_reason(decision.plan)
         return decision
 
+    def _account(self) -> None:
+        """Show what is wrong and what was counted."""
+        state, now_s = self._state, self._clock()
+        alarms = self._alarms.see(state, now_s)
+        if alarms != state.alarms:
+            _log_alarms(state.alarms, alarms)
+            state.set_alarms(alarms)
+        self._commands.see(state.limits)
+        if self._commands.records != state.commands:
+            state.set_commands(self._commands.records)
+        if state.meter is not None:
+            self._ledger.see(self._today(), state.meter, self._room_w())
+            if self._ledger.today != state.today:
+                state.set_today(self._ledger.today)
+
+    def _room_w(self) -> float:
+        """Return what the inverters could give beyond what they do, W: 0 for those that cannot be set."""
+        if self._state.plan is None:
+            return 0.0
+        outputs_w = {s: status.ac_power_w or 0.0 for s, status in self._state.inverters.items()}
+        usable = [t for t in self._controller.tracks.values() if t.is_usable]
+        room_w = sum(max(t.ceiling_w - outputs_w.get(t.unit.serial, 0.0), 0.0) for t in usable)
+        return min(room_w, max(self._state.plan.cap_w - sum(outputs_w.values()), 0.0))
+
     def _learn_rated(self) -> None:
         for inverter in self._config.inverters:
             limit = self._state.limits.get(inverter.serial)
@@ -279,9 +324,13 @@ class ControlLoop:
                 return
             began_s = self._clock()
             self._controller.posted(command, began_s)
+            self._commands.posted(command, began_s)
+            outcome = Outcome.UNANSWERED
             try:
                 await self._command(command)
+                outcome = Outcome.TAKEN
             except DeviceRefusedError as err:
+                outcome = Outcome.DECLINED
                 self._controller.refused(command, self._clock())
                 log.warning("%s", err)
             except DeviceError as err:
@@ -290,6 +339,7 @@ class ControlLoop:
                 return
             finally:
                 self._controller.taken(command, self._clock())
+                self._commands.ended(command, outcome)
                 self._posted(name)
             if self._clock() - began_s > LONGEST_COMMAND_S:
                 return
@@ -310,3 +360,12 @@ class ControlLoop:
         if delay_s is not None and not self._is_logged and plan.at_s - self._reason_at_s >= delay_s:
             self._is_logged = True
             log.warning("%s (set-point %.0f W, cap %.0f W)", plan.reason, plan.setpoint_w, plan.cap_w)
+
+
+def _log_alarms(before: Sequence[Alarm], now: Sequence[Alarm]) -> None:
+    for alarm in now:
+        if alarm not in before:
+            log.warning("%s: %s", alarm.severity.name.lower(), alarm.text)
+    for alarm in before:
+        if alarm not in now:
+            log.info("%s over: %s", alarm.severity.name.lower(), alarm.text)

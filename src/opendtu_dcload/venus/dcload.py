@@ -7,12 +7,13 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from opendtu_dcload.model import InverterPlan, InverterStatus, LimitStatus
+from opendtu_dcload.model import Cause, InverterPlan, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
 from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh, integer, serve, text, wait_until
+from opendtu_dcload.venus.health import InverterHealth
 from opendtu_dcload.venus.item import Value
 
 MONITOR_MODE_INVERTER = 7
@@ -40,6 +41,12 @@ _WANTED: Mapping[str, Shown[InverterPlan]] = {
     # the auxiliary voltage on the screen: there users of the original look for the AC watts asked for
     "/Dc/1/Voltage": Shown("W", 0, lambda plan: plan.limit_w if plan.is_on else 0.0),
 }
+_ALARMS: Mapping[str, Cause] = {
+    "/Alarms/HighTemperature": Cause.INVERTER_WARM,
+    "/Alarms/LowVoltage": Cause.VOLTAGE_LOW,
+    "/Alarms/HighVoltage": Cause.VOLTAGE_HIGH,
+}
+"""Those of a dcload that fit an inverter: it has no starter battery, and cold does it no harm."""
 
 
 class InverterService:
@@ -90,6 +97,7 @@ class InverterService:
         self._measured = Display(_MEASURED)
         self._acknowledged = Display(_ACKNOWLEDGED)
         self._wanted = Display(_WANTED)
+        self._health = InverterHealth(serial)
         self.service = BusService(f"com.victronenergy.dcload.opendtu_{serial}", bus)
         add_identity(
             self.service,
@@ -104,7 +112,9 @@ class InverterService:
         self.service.add("/Reason", text())
         if controls is not None:
             controls.add_inverter(self.service, serial)
-        for display in (self._measured, self._acknowledged, self._wanted):
+        for path in _ALARMS:
+            self.service.add(path, integer(0))
+        for display in (self._measured, self._acknowledged, self._wanted, self._health):
             display.add_to(self.service)
 
     async def run(self) -> NoReturn:
@@ -133,4 +143,10 @@ class InverterService:
             **self._measured.values(status),
             **self._acknowledged.values(limit),
             **self._wanted.values(mine),
+            **self._alarms(),
+            **self._health.values(self._state, now_s),
         }
+
+    def _alarms(self) -> Mapping[str, int]:
+        up = {alarm.cause: int(alarm.severity) for alarm in self._state.alarms if alarm.subject == self._serial}
+        return {path: up.get(cause, 0) for path, cause in _ALARMS.items()}

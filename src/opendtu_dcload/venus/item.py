@@ -61,9 +61,9 @@ class Item:
         if self.kind is int and isinstance(value, int):
             return int(value) if value in _INT32 else None
         if self.kind is str and isinstance(value, str):
-            return _printable(value)
+            return printable(value)
         if self.kind is list and isinstance(value, list):
-            return [_printable(entry) for entry in value]
+            return [printable(entry) for entry in value]
         raise TypeError(f"{value!r} is not of kind {self.kind.__name__}")
 
     def convert(self, raw: Any) -> Value | None:
@@ -75,12 +75,12 @@ class Item:
             raw = raw.value
         if self.kind is list:
             is_texts = isinstance(raw, list) and bool(raw) and all(_is_short_text(entry) for entry in raw)
-            return [_printable(entry) for entry in raw] if is_texts else None
+            return [printable(entry) for entry in raw] if is_texts else None
         if not isinstance(raw, int | float | str):  # an empty array is a client's "invalid"
             return None
         if self.kind is str:
             text = raw if isinstance(raw, str) else str(int(raw) if isinstance(raw, bool) else raw)
-            return _printable(text) if _is_short_text(text) else None
+            return printable(text) if _is_short_text(text) else None
         try:
             number = float(raw)
         except ValueError:
@@ -115,7 +115,7 @@ class Item:
         if self.value is None:
             return INVALID_TEXT
         if self.text is not None:
-            return _printable(self.text(self.value))
+            return printable(self.text(self.value))
         if isinstance(self.value, list):
             return ", ".join(self.value)
         return f"{self.value:.{self.digits}f}{self.unit}" if self.kind is float else f"{self.value}{self.unit}"
@@ -130,7 +130,7 @@ class Item:
         return {"Value": self.as_variant(self.value), "Text": Variant("s", self.as_text()), **self.limits()}
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return `text` without what the bus ends a connection for (zero bytes, half surrogates), and not too long."""
     return (text if text.isprintable() else "".join(filter(str.isprintable, text)))[:_MAX_TEXT_CHARS]
 

@@ -16,14 +16,14 @@ from dbus_next.signature import Variant
 
 from opendtu_dcload.errors import BusError, CallRefusedError
 from opendtu_dcload.venus.address import BusAddress
-from opendtu_dcload.venus.busitem import INTERFACE
+from opendtu_dcload.venus.busitem import ACCEPTED, INTERFACE
 from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_connected
 
 PREFIX = "com.victronenergy"
 SYSTEM = f"{PREFIX}.system"
 SETTINGS = f"{PREFIX}.settings"
 
-READ_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 2.0
 _GONE = frozenset(
     f"org.freedesktop.DBus.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected")
 )
@@ -37,18 +37,18 @@ class Watch:
         self,
         address: BusAddress,
         *,
-        read_timeout_s: float = READ_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
     ) -> None:
         """Open nothing yet.
 
         Args:
             address: the bus.
-            read_timeout_s: how long a service may take to answer.
+            answer_timeout_s: how long a service may take to answer.
             retry_delays_s: pauses before the attempts to connect, the last one repeats.
         """
         self._address = address
-        self._read_timeout_s = read_timeout_s
+        self._answer_timeout_s = answer_timeout_s
         self._retry_delays_s = retry_delays_s
         self._connection: Connection | None = None
         self._is_listed = False
@@ -89,10 +89,8 @@ class Watch:
         Raises:
             BusError: no answer in time, no such service, no bus.
         """
-        if self._connection is None:
-            raise BusError(f"{service}: {path} not read, there is no bus yet")
         try:
-            body = await self._connection.call(service, path, INTERFACE, "GetValue", timeout_s=self._read_timeout_s)
+            body = await self._call(service, path, "GetValue")
         except CallRefusedError as err:
             if err.error_name in _GONE:
                 raise
@@ -115,6 +113,14 @@ class Watch:
                 raise answer
         return dict(zip(wanted, answers, strict=True))
 
+    async def write(self, service: str, path: str, text: str) -> bool:
+        """Write `text`, which has no zero bytes, to an item; return whether the service took it.
+
+        Raises:
+            BusError: no such service or item, no answer in time, no bus.
+        """
+        return await self._call(service, path, "SetValue", "v", [Variant("s", text)]) == [ACCEPTED]
+
     async def run(self) -> NoReturn:
         """Watch for ever; a lost bus is tried again."""
         await stay_connected("D-Bus watch", self._address, self.start, self._retry_delays_s)
@@ -130,6 +136,15 @@ class Watch:
         self._owned = dict.fromkeys(listed, True) | self._owned
         self._is_listed = True
         self._notify()
+
+    async def _call(
+        self, service: str, path: str, member: str, signature: str = "", body: Sequence[object] = ()
+    ) -> list[object]:
+        if self._connection is None:
+            raise BusError(f"{service}: {member} {path} not called, there is no bus yet")
+        return await self._connection.call(
+            service, path, INTERFACE, member, signature, body, timeout_s=self._answer_timeout_s
+        )
 
     def _set_owned(self, name: str, is_owned: bool) -> None:
         if is_owned or not self._is_listed:

@@ -1,0 +1,77 @@
+"""What is counted while the plant is regulated: commands and what came of them, and today's energies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from types import MappingProxyType
+
+from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.model import CommandRecord, CommandState, LimitStatus, MeterReading, Outcome, Today
+
+LONGEST_GAP_S = 10.0
+"""What flowed in a longer silence of the meter is not known, so it is not counted."""
+WH_PER_WS = 1 / 3600
+
+
+class CommandLog:
+    """Counts the commands to each inverter; a command fails once, at the DTU or on the radio."""
+
+    def __init__(self) -> None:
+        self.records: Mapping[str, CommandRecord] = MappingProxyType({})
+        self._failing: frozenset[str] = frozenset()
+
+    def posted(self, command: Command, now_s: float) -> None:
+        """Note a command that is being sent."""
+        words = f"limit {command.limit_w:.0f} W" if isinstance(command, SetLimit) else "on" if command.on else "off"
+        before = self._of(command.serial)
+        record = replace(before, sent=before.sent + 1, last=words, outcome=Outcome.WAITING, at_s=now_s)
+        self._keep(command.serial, record)
+
+    def ended(self, command: Command, outcome: Outcome) -> None:
+        """Note what came of it."""
+        record = self._of(command.serial)
+        failed = record.failed + (outcome is not Outcome.TAKEN)
+        self._keep(command.serial, replace(record, outcome=outcome, failed=failed))
+
+    def see(self, limits: Mapping[str, LimitStatus]) -> None:
+        """Take what the DTUs say: a limit that the inverter did not answer failed too."""
+        failing = frozenset(s for s, limit in limits.items() if limit.state is CommandState.FAILURE)
+        for serial in failing - self._failing:
+            if serial in self.records:
+                self._keep(serial, replace(self.records[serial], failed=self.records[serial].failed + 1))
+        self._failing = failing
+
+    def _of(self, serial: str) -> CommandRecord:
+        return self.records.get(serial, CommandRecord())
+
+    def _keep(self, serial: str, record: CommandRecord) -> None:
+        self.records = MappingProxyType({**self.records, serial: record})
+
+
+class Ledger:
+    """Adds up what flowed to and from the grid since midnight."""
+
+    def __init__(self) -> None:
+        self.today = Today()
+        self._day: date | None = None
+        self._at_s: float | None = None
+
+    def see(self, day: date, meter: MeterReading, room_w: float) -> None:
+        """Take a meter reading; one that was seen already changes nothing.
+
+        Args:
+            day: today, local time.
+            meter: the reading, import positive; it holds for the time since the one before.
+            room_w: what the inverters could give beyond what they do, W.
+        """
+        if day != self._day:
+            self._day, self.today = day, Today()
+        since_s, self._at_s = self._at_s, meter.at_s
+        if since_s is None or not 0 < meter.at_s - since_s <= LONGEST_GAP_S:
+            return
+        wh_per_w = (meter.at_s - since_s) * WH_PER_WS
+        exported_wh = max(-meter.power_w, 0.0) * wh_per_w
+        avoidable_wh = max(min(meter.power_w, room_w), 0.0) * wh_per_w
+        self.today = Today(self.today.exported_wh + exported_wh, self.today.avoidable_wh + avoidable_wh)

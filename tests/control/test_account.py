@@ -1,0 +1,93 @@
+"""Commands are counted once each, and energies for the day they flowed on."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from opendtu_dcload.control.account import CommandLog, Ledger
+from opendtu_dcload.control.policy import Command, SetLimit, SetPower
+from opendtu_dcload.model import CommandState, LimitStatus, MeterReading, Outcome, Today
+
+SERIAL = "1124a0000001"
+MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
+
+
+def limit(state: CommandState) -> dict[str, LimitStatus]:
+    return {SERIAL: LimitStatus(SERIAL, 0.0, 50.0, 400.0, state)}
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (SetLimit(SERIAL, 209.96), "limit 210 W"),
+        (SetPower(SERIAL, on=True), "on"),
+        (SetPower(SERIAL, on=False), "off"),
+    ],
+)
+def test_the_last_command_is_kept_in_words(command: Command, words: str) -> None:
+    log = CommandLog()
+    log.posted(command, 5.0)
+    record = log.records[SERIAL]
+    assert (record.last, record.at_s, record.outcome) == (words, 5.0, Outcome.WAITING)
+
+
+def test_commands_and_failures_are_counted() -> None:
+    log = CommandLog()
+    for outcome in (Outcome.TAKEN, Outcome.DECLINED, Outcome.UNANSWERED):
+        log.posted(SetLimit(SERIAL, 100.0), 5.0)
+        log.ended(SetLimit(SERIAL, 100.0), outcome)
+    assert (log.records[SERIAL].sent, log.records[SERIAL].failed) == (3, 2)
+    assert log.records[SERIAL].outcome is Outcome.UNANSWERED
+
+
+def test_a_limit_that_the_inverter_does_not_answer_fails_once_however_often_it_is_told() -> None:
+    log = CommandLog()
+    log.posted(SetLimit(SERIAL, 100.0), 5.0)
+    log.ended(SetLimit(SERIAL, 100.0), Outcome.TAKEN)
+    for state in (CommandState.PENDING, CommandState.FAILURE, CommandState.FAILURE, CommandState.OK):
+        log.see(limit(state))
+    assert log.records[SERIAL].failed == 1
+    log.see(limit(CommandState.FAILURE))
+    assert log.records[SERIAL].failed == 2
+
+
+def test_a_failure_of_somebody_elses_command_is_not_counted() -> None:
+    log = CommandLog()
+    log.see(limit(CommandState.FAILURE))
+    assert log.records == {}
+
+
+def flow(ledger: Ledger, *steps: tuple[float, float], room_w: float = 500.0, day: date = MONDAY) -> Today:
+    for at_s, power_w in steps:
+        ledger.see(day, MeterReading(at_s, power_w), room_w)
+    return ledger.today
+
+
+def test_export_and_import_are_told_apart() -> None:
+    today = flow(Ledger(), (0.0, 0.0), (3.6, -1000.0), (7.2, 400.0))
+    assert today.exported_wh == pytest.approx(1.0)
+    assert today.avoidable_wh == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("room_w", "avoidable_wh"), [(500.0, 0.5), (0.0, 0.0), (-20.0, 0.0), (2000.0, 1.0)])
+def test_import_is_avoidable_as_far_as_the_inverters_have_room(room_w: float, avoidable_wh: float) -> None:
+    assert flow(Ledger(), (0.0, 0.0), (3.6, 1000.0), room_w=room_w).avoidable_wh == pytest.approx(avoidable_wh)
+
+
+def test_a_reading_counts_once() -> None:
+    once = flow(Ledger(), (0.0, 0.0), (3.6, -1000.0))
+    assert flow(Ledger(), (0.0, 0.0), (3.6, -1000.0), (3.6, -1000.0), (3.6, -1000.0)) == once
+
+
+def test_what_flows_while_the_meter_is_silent_is_not_guessed() -> None:
+    ledger = Ledger()
+    assert flow(ledger, (0.0, -1000.0), (11.0, -1000.0)) == Today()
+    assert flow(ledger, (14.6, -1000.0)).exported_wh == pytest.approx(1.0)
+
+
+def test_a_new_day_begins_at_zero() -> None:
+    ledger = Ledger()
+    flow(ledger, (0.0, 0.0), (3.6, -1000.0))
+    assert flow(ledger, (7.2, -500.0), day=TUESDAY).exported_wh == pytest.approx(0.5)

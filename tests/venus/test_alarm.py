@@ -1,0 +1,325 @@
+"""The plant's alarm on the bus, seen by dbus-python."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from opendtu_dcload.control.alarms import Alarms, Watched
+from opendtu_dcload.control.controller import Settings
+from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.model import (
+    METER,
+    Alarm,
+    Cause,
+    CommandRecord,
+    CommandState,
+    DtuStatus,
+    InverterPlan,
+    InverterStatus,
+    LimitStatus,
+    Link,
+    MeterReading,
+    Outcome,
+    Plan,
+    Reason,
+    Severity,
+    Today,
+)
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.alarm import NO_ALARM, AlarmFace, AlarmService
+from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.watch import Watch
+
+from .conftest import Client, Daemon, running, until
+
+NAME = "com.victronenergy.digitalinput.opendtu_dcload"
+SERIAL = "1124a0000001"
+LOST = Alarm(Cause.INVERTER_LOST, SERIAL, Severity.ALARM, "Inverter lost: Left", 100.0)
+BLIND = Alarm(Reason.METER_BLIND, "", Severity.ALARM, "Meter does not see the inverters", 110.0)
+HOT = Alarm(Cause.INVERTER_WARM, SERIAL, Severity.WARNING, "Inverter hot: Left", 90.0)
+
+
+class House:
+    """A state and a clock to turn by hand, and what it is told of on the bus."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.now_s = 100.0
+        self.state = State()
+        self.watch = Watch(daemon.address, retry_delays_s=(0.01,))
+        self.alarm = AlarmService(
+            self.state, daemon.address, "1.2.3", {"opendtu": "DTU"}, lambda: self.now_s, watch=self.watch, step_s=0.01
+        )
+
+    def is_shown(self, text: str) -> bool:
+        service = self.alarm.service
+        is_up = text != NO_ALARM
+        return service.value("/CustomName") == text and service.value("/Alarm") == (2 if is_up else 0)
+
+    async def show(self, *alarms: Alarm) -> None:
+        worst = next((alarm.text for alarm in alarms if alarm.severity is Severity.ALARM), NO_ALARM)
+        self.state.set_alarms(alarms)
+        await until(lambda: self.is_shown(worst))
+
+
+@pytest.fixture
+async def house(daemon: Daemon) -> AsyncIterator[House]:
+    house = House(daemon)
+    tasks = [asyncio.create_task(house.watch.run()), asyncio.create_task(house.alarm.run())]
+    await house.watch.wait_ready()
+    await until(lambda: house.alarm.service.is_online)
+    yield house
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Raw(Item):
+    """Takes a text as it was written; ours would take the tabs out."""
+
+    def convert(self, raw: Any) -> Value | None:
+        return str(raw.value)
+
+
+@contextlib.asynccontextmanager
+async def platform(
+    daemon: Daemon, *, accepts: bool = True, path: str = "/Notifications/Inject"
+) -> AsyncIterator[list[str]]:
+    """Run a stand-in for venus-platform; yields the notifications that it was given."""
+    given: list[str] = []
+
+    def take(text: str) -> Value | None:
+        given.append(text)
+        return "" if accepts else None
+
+    service = BusService("com.victronenergy.platform", daemon.address)
+    service.add(path, Raw(kind=str, value="", on_write=take))
+    async with running(service):
+        yield given
+
+
+async def changes(client: Client, house: House) -> list[dict[str, Any]]:
+    """Return what each signal so far changed, without the texts; a mark of our own ends them."""
+    house.state.set_today(Today(exported_wh=house.now_s * 1e6))
+    seen = []
+    while "/Health/ExportedToday" not in (body := (await client.signal())["body"][0]):
+        seen.append({path: entry["Value"][1] for path, entry in body.items()})
+    return seen
+
+
+async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client: Client) -> None:
+    house = House(daemon)
+    state = house.state
+    inverter = InverterStatus(SERIAL, "Left", 99.0, 99.0, reachable=True, producing=True)
+    state.set_inverters("opendtu", {SERIAL: inverter})
+    state.set_limits("opendtu", {SERIAL: LimitStatus(SERIAL, 99.0, 50.0, 400.0, CommandState.OK)})
+    state.set_dtu("opendtu", DtuStatus(79.0))
+    state.set_meter(MeterReading(99.0, 12.0))
+    state.set_plan(Plan(99.0, 300.4, 800.0, Reason.REGULATING))
+    older = CommandRecord(sent=3, failed=1, last="off", outcome=Outcome.TAKEN, at_s=10.0)
+    latest = CommandRecord(sent=5, failed=1, last="limit 200 W", outcome=Outcome.TAKEN, at_s=90.0)
+    state.set_commands({"999999999999": older, SERIAL: latest})
+    state.set_link(METER, Link(4, 1))
+    state.set_link("DTU", Link(6, 2))
+    state.set_link(SERIAL, Link(0, 9))
+    state.set_today(Today(exported_wh=12.3, avoidable_wh=345.6))
+    task = asyncio.create_task(house.alarm.run())
+    await until(lambda: house.alarm.service.is_online)
+    items = (await client.call(NAME, "/", "GetItems"))["ok"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    shown = {path: (*entry["Value"], entry["Text"][1]) for path, entry in items.items()}
+    assert shown == {
+        "/Mgmt/ProcessName": ("s", "opendtu_dcload", "opendtu_dcload"),
+        "/Mgmt/ProcessVersion": ("s", "1.2.3", "1.2.3"),
+        "/Mgmt/Connection": ("s", "opendtu_dcload", "opendtu_dcload"),
+        "/DeviceInstance": ("i", 60, "60"),
+        "/ProductId": ("i", 65535, "0xFFFF"),
+        "/ProductName": ("s", "Inverter alarm", "Inverter alarm"),
+        "/CustomName": ("s", NO_ALARM, NO_ALARM),
+        "/FirmwareVersion": ("s", "1.2.3", "1.2.3"),
+        "/HardwareVersion": ("ai", [], "---"),
+        "/Serial": ("ai", [], "---"),
+        "/Connected": ("i", 1, "1"),
+        "/Type": ("i", 7, "7"),
+        "/Alarm": ("i", 0, "0"),
+        "/State": ("i", 8, "8"),
+        "/InputState": ("i", 0, "0"),
+        "/Count": ("i", 0, "0"),
+        "/Settings/AlarmSetting": ("i", 1, "1"),
+        "/Settings/InvertTranslation": ("i", 0, "0"),
+        "/Settings/InvertAlarm": ("i", 0, "0"),
+        "/Plan/Reason": ("s", "regulating", "regulating"),
+        "/Plan/SetPoint": ("d", 300.0, "300W"),
+        "/Plan/Cap": ("d", 800.0, "800W"),
+        "/Health/LastCommand": ("s", "Left: limit 200 W", "Left: limit 200 W"),
+        "/Health/LastResult": ("s", "acknowledged by the inverter", "acknowledged by the inverter"),
+        "/Health/Commands": ("i", 8, "8"),
+        "/Health/CommandsFailed": ("i", 2, "2"),
+        "/Health/MeterFailures": ("i", 4, "4"),
+        "/Health/MeterReconnects": ("i", 1, "1"),
+        "/Health/MeterAge": ("i", 0, "0s"),
+        "/Health/DtuFailures": ("i", 6, "6"),
+        "/Health/DtuReconnects": ("i", 2, "2"),
+        "/Health/DtuAge": ("i", 20, "20s"),
+        "/Health/ExportedToday": ("d", 0.012, "0.012kWh"),
+        "/Health/AvoidableImportToday": ("d", 0.346, "0.346kWh"),
+    }
+
+
+async def test_what_is_not_known_yet_is_invalid(house: House, client: Client) -> None:
+    items = (await client.call(NAME, "/", "GetItems"))["ok"]
+    unknown = {path for path, entry in items.items() if entry["Value"] == ["ai", []]}
+    assert unknown == {
+        "/HardwareVersion", "/Serial", "/Plan/Reason", "/Plan/SetPoint", "/Plan/Cap",
+        "/Health/LastCommand", "/Health/LastResult", "/Health/MeterAge", "/Health/DtuAge",
+    }  # fmt: skip
+
+
+async def test_the_text_comes_in_an_earlier_signal_than_the_alarm(house: House, client: Client) -> None:
+    await house.show(LOST)
+    await house.show()
+    assert await changes(client, house) == [
+        {"/CustomName": LOST.text},
+        {"/Alarm": 2, "/State": 9, "/InputState": 1, "/Count": 1},
+        {"/Alarm": 0, "/State": 8, "/InputState": 0},
+        {"/CustomName": NO_ALARM},
+    ]
+
+
+async def test_the_worst_is_shown_and_the_next_one_when_that_clears(house: House, client: Client) -> None:
+    await house.show(LOST)
+    await house.show(BLIND, LOST)
+    await house.show(LOST)
+    told = [
+        {p: v for p, v in signal.items() if p in {"/CustomName", "/Alarm"}} for signal in await changes(client, house)
+    ]
+    first = [{"/CustomName": LOST.text}, {"/Alarm": 2}, {"/Alarm": 0}]
+    assert told == [*first, {"/CustomName": BLIND.text}, {"/Alarm": 2}, {"/Alarm": 0}, *first[:2]]
+
+
+async def test_nothing_is_sent_while_an_alarm_lasts(house: House, client: Client) -> None:
+    await house.show(LOST)
+    await changes(client, house)
+    house.state.set_alarms((LOST, replace(LOST, subject="another", text="Inverter lost: Right")))
+    house.state.set_alarms((replace(LOST),))
+    await asyncio.sleep(0.05)
+    house.now_s += 1
+    assert await changes(client, house) == []
+
+
+async def test_warnings_are_not_its_business(house: House, client: Client) -> None:
+    house.state.set_alarms((HOT,))
+    await asyncio.sleep(0.05)
+    assert house.is_shown(NO_ALARM)
+    await house.show(LOST, HOT)
+
+
+async def test_what_something_worse_hides_is_told_to_the_platform_once(house: House, daemon: Daemon) -> None:
+    async with platform(daemon) as given:
+        await house.show(BLIND)
+        await house.show(BLIND, LOST, HOT)
+        await until(lambda: bool(given))
+        house.state.set_alarms((BLIND, LOST))
+        await house.show(LOST)
+        await house.show()
+    assert given == [f"1\tInverters\t{LOST.text}"]
+
+
+async def test_a_platform_that_refuses_disturbs_nothing(house: House, daemon: Daemon) -> None:
+    async with platform(daemon, accepts=False) as given:
+        await house.show(BLIND, replace(LOST, text="Inverter lost: a\x00b\tc"))
+        await until(lambda: bool(given))
+        await house.show(LOST)
+    assert given == ["1\tInverters\tInverter lost: abc"]
+
+
+@pytest.mark.parametrize("has_platform", [True, False], ids=["older platform", "no platform"])
+async def test_a_bus_without_that_notification_disturbs_nothing(
+    house: House, daemon: Daemon, has_platform: bool
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        if has_platform:
+            await stack.enter_async_context(platform(daemon, path="/Notifications/Alarm"))
+        await house.show(BLIND, LOST)
+        await house.show(LOST)
+        await house.show()
+
+
+def test_an_alarm_that_is_over_before_it_was_shown_is_not_shown() -> None:
+    face = AlarmFace()
+    assert face.step(LOST)
+    assert face.step(None)
+    assert not face.step(None)
+    assert (face.values()["/Alarm"], face.values()["/CustomName"], face.count) == (0, NO_ALARM, 0)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "text"),
+    [
+        pytest.param(lambda h: h.update(temperature_c=80.0), "Inverter too hot: Left", id="over-temperature"),
+        pytest.param(lambda h: h.update(reachable=False), "Inverter lost: Left", id="inverter lost"),
+        pytest.param(lambda h: h.update(dtu=False), "DTU lost", id="DTU lost"),
+        pytest.param(lambda h: h.update(meter=False), "Meter lost", id="meter lost"),
+        pytest.param(lambda h: h.update(reason=Reason.METER_BLIND), "Meter does not see the inverters", id="blind"),
+        pytest.param(lambda h: h.update(reason=Reason.FOREIGN_LIMITS), "Another controller sets limits", id="masters"),
+        pytest.param(
+            lambda h: h.update(reason=Reason.BATTERY_LOW),
+            "Battery voltage below the minimum: inverters off",
+            id="battery guard",
+        ),
+        pytest.param(lambda h: h.update(told_w=0.0), "Inverter gives more than it is told: Left", id="no effect"),
+    ],
+)
+async def test_each_alarm_appears_on_the_bus_once_and_clears(
+    house: House, client: Client, break_it: Callable[[dict[str, Any]], None], text: str
+) -> None:
+    settings = Settings(min_voltage_v=48.0, dtus={"opendtu": DtuSettings()})
+    alarms = Alarms(settings, (Watched(SERIAL, "opendtu"),), house.now_s)
+    fine: dict[str, Any] = {
+        "temperature_c": 40.0, "reachable": True, "dtu": True, "meter": True,
+        "reason": Reason.REGULATING, "told_w": 200.0,
+    }  # fmt: skip
+    is_now = dict(fine)
+
+    async def run(seconds: int) -> None:
+        for _ in range(seconds):
+            house.now_s += 1
+            see(house.state, house.now_s, **is_now)
+            if (up := alarms.see(house.state, house.now_s)) != house.state.alarms:
+                house.state.set_alarms(up)
+            await asyncio.sleep(0)
+
+    await run(60)
+    break_it(is_now)
+    await run(400)
+    await until(lambda: house.is_shown(text))
+    is_now = fine
+    await run(700)
+    await until(lambda: house.is_shown(NO_ALARM))
+    signals = await changes(client, house)
+    assert [signal["/Alarm"] for signal in signals if "/Alarm" in signal] == [2, 0]
+    assert [signal["/CustomName"] for signal in signals if "/CustomName" in signal] == [text, NO_ALARM]
+
+
+def see(
+    state: State, now_s: float, *, temperature_c: float, reachable: bool, dtu: bool, meter: bool, reason: Reason,
+    told_w: float,
+) -> None:  # fmt: skip
+    """Let the devices answer, as far as they do."""
+    if meter:
+        state.set_meter(MeterReading(now_s, 10.0))
+    if dtu:
+        state.set_dtu("opendtu", DtuStatus(now_s, serials=frozenset({SERIAL})))
+        status = InverterStatus(
+            SERIAL, "Left", now_s, now_s, reachable=reachable, producing=True,
+            ac_power_w=200.0, dc_voltage_v=52.0, temperature_c=temperature_c,
+        )  # fmt: skip
+        state.set_inverters("opendtu", {SERIAL: status})
+    state.set_plan(Plan(now_s, told_w, 800.0, reason, (InverterPlan(SERIAL, told_w, is_on=told_w > 0),)))
