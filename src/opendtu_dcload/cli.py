@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="check the configuration and ask the devices, change nothing")
     _add_config(check, argparse.SUPPRESS)
+    check.add_argument("--json", action="store_true", help="print the findings as JSON")
     check.set_defaults(start=_check)
 
     demo = commands.add_parser("demo", help="run everything against a simulated house, without any hardware")
@@ -96,11 +97,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload import check, config  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.main import run_check  # noqa: PLC0415  as above
 
-    settings = config.load_config(arguments.config)
-    print(f"ok       {arguments.config} is valid")
-    return FAILED if asyncio.run(check.check(settings)) else 0
+    return run_check(arguments.config, is_json=arguments.json)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
