@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check the configuration and ask the devices, change nothing")
     _add_config(check, argparse.SUPPRESS)
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
+    check.add_argument(
+        "--step", action="store_true", help="also let each inverter make a step that the meter must show"
+    )
+    check.add_argument("--yes", action="store_true", help="do not ask before --step")
     check.set_defaults(start=_check)
 
     demo = commands.add_parser("demo", help="run everything against a simulated house, without any hardware")
@@ -99,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.main import run_check  # noqa: PLC0415  as above
 
-    return run_check(arguments.config, is_json=arguments.json)
+    return run_check(arguments.config, is_json=arguments.json, has_step=arguments.step, has_consent=arguments.yes)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,6 @@ from opendtu_dcload.venus.connection import connected
 from tests.doctor.plant import MAC, SERIALS, notes, problems, silent
 from tests.settings import table
 from tests.venus.conftest import CONFIG, Daemon
-
-
-@pytest.fixture
-def bus() -> Iterator[Daemon]:
-    with tempfile.TemporaryDirectory(prefix="bus") as folder:
-        daemon = Daemon(Path(folder))
-        daemon.start()
-        yield daemon
-        daemon.stop()
 
 
 def config(bus: Daemon, **dbus: Any) -> Config:

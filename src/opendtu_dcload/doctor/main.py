@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
+import time
 from pathlib import Path
 
-from opendtu_dcload.config import load_config
+from opendtu_dcload.config import Config, load_config
 from opendtu_dcload.doctor.check import check
 from opendtu_dcload.doctor.findings import Finding, Findings, print_finding
-from opendtu_dcload.errors import ConfigError
+from opendtu_dcload.doctor.step import step_test
+from opendtu_dcload.errors import ConfigError, ServiceError
 
 PROBLEMS = 1
 WRONG_CONFIG = 2
 
 
-def run_check(path: Path, *, is_json: bool = False) -> int:
+def run_check(path: Path, *, is_json: bool = False, has_step: bool = False, has_consent: bool = False) -> int:
     """Run `check`: 0 all is well, 1 there are problems, 2 the configuration is wrong.
+
+    Args:
+        path: the configuration.
+        is_json: print all findings at the end, as JSON.
+        has_step: let each inverter make a step as well.
+        has_consent: the user was asked already.
 
     Raises:
         ConfigError: the configuration is wrong; not with `is_json`, then the mistakes are in the list.
@@ -30,10 +40,46 @@ def run_check(path: Path, *, is_json: bool = False) -> int:
         print(findings.as_json())
         return WRONG_CONFIG
     findings.ok(f"{path} is valid")
-    asyncio.run(check(config, findings))
-    if is_json:
-        print(findings.as_json())
+    if has_step and not has_consent:
+        _ask(len(config.inverters))
+    try:
+        asyncio.run(_check(config, findings, has_step=has_step))
+    except asyncio.CancelledError:  # a signal ended it; the inverters are set back already
+        findings.problem("interrupted before the end")
+    finally:
+        if is_json:
+            print(findings.as_json())
     return PROBLEMS if findings.has_problems else 0
+
+
+async def _check(config: Config, findings: Findings, *, has_step: bool) -> None:
+    await check(config, findings)
+    if has_step:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGHUP):  # SIGINT does it by itself
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await step_test(config, findings, time.monotonic, asyncio.sleep)
+
+
+def _ask(count: int) -> None:
+    """Return when the user wants the step.
+
+    Raises:
+        ConfigError: there is nobody to ask.
+        ServiceError: the answer is no.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigError(["check --step asks before it sets anything: run it at a terminal, or add --yes"])
+    print(
+        f"Each of {count} inverters is told another limit for about half a minute (an HM for a minute or two), "
+        "then the one it has now.\nThe service must not be running, nor any other controller. Go on? [y/N] ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise ServiceError("nothing was set")
 
 
 def _keep_quiet(_: Finding) -> None:
