@@ -11,6 +11,8 @@ from pathlib import Path
 from opendtu_dcload.config import Config, load_config
 from opendtu_dcload.doctor.check import check
 from opendtu_dcload.doctor.findings import Finding, Findings, print_finding
+from opendtu_dcload.doctor.first_config import FirstConfig, Given
+from opendtu_dcload.doctor.old_config import import_config
 from opendtu_dcload.doctor.step import step_test
 from opendtu_dcload.errors import ConfigError, ServiceError
 
@@ -84,3 +86,60 @@ def _ask(count: int) -> None:
 
 def _keep_quiet(_: Finding) -> None:
     """Show nothing: the list is printed as a whole."""
+
+
+def run_init(path: Path, given: Given) -> int:
+    """Run `init`: 0 the file was written, 1 a device does not answer, 2 it exists or an answer is wrong.
+
+    Raises:
+        ServiceError: nothing was written.
+    """
+    is_terminal = sys.stdin.isatty()
+    ask, ask_secret = (_question, _secret_question) if is_terminal else (None, None)
+    findings = Findings()
+    asyncio.run(FirstConfig(path, given, ask, ask_secret, findings).write())
+    return _tell_left(path, findings)
+
+
+def run_import(old: Path, new: Path) -> int:
+    """Run `import-config`: 0 the file was written.
+
+    Raises:
+        ConfigError: `old` cannot be read, or `new` exists.
+    """
+    findings = Findings()
+    import_config(old, new)
+    return _tell_left(new, findings)
+
+
+def _tell_left(path: Path, findings: Findings) -> int:
+    """Say that the file was written and what is to be filled in."""
+    findings.ok(f"{path} is written")
+    try:
+        config = load_config(path)
+    except ConfigError as err:
+        for problem in err.problems:
+            findings.note(f"to be filled in: {problem}")
+    else:
+        if config.is_read_only:
+            findings.note(
+                "no inverter is listed, so nothing will be set",
+                "check prints the serial numbers; then fill in battery.min_voltage_v as well",
+            )
+    findings.note("next", f"opendtu-dcload check --config {path}")
+    return 0
+
+
+def _question(text: str) -> str:
+    try:
+        return input(text).strip()
+    except EOFError:
+        return ""
+
+
+def _secret_question(text: str) -> str:
+    try:
+        from getpass import getpass  # noqa: PLC0415  a package of its own on a GX, which need not be there
+    except ImportError:
+        return _question(text)
+    return getpass(text).strip()
