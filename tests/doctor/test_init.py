@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,11 @@ import tomli
 
 from opendtu_dcload import cli
 from opendtu_dcload.config import load_config
-from opendtu_dcload.doctor.draft import Draft
+from opendtu_dcload.doctor import draft as draft_module
+from opendtu_dcload.doctor.draft import Draft, shipped_text
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.first_config import Ask, FirstConfig, Given
+from opendtu_dcload.doctor.old_config import convert
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.sim.shelly_gen2 import Gen2Server
 from tests.doctor.plant import PASSWORD, SERIALS, Plant, notes, plant, problems, silent
@@ -50,7 +51,7 @@ async def test_from_two_addresses_comes_a_file_that_wants_nothing_but_the_batter
     path = tmp_path / "config.toml"
     async with plant(poll_interval_s=7.0) as devices:
         findings = await init(devices, path)
-        posted = devices.opendtu.posted
+        assert devices.opendtu.posted == []
         host = devices.opendtu.host
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -66,7 +67,7 @@ async def test_from_two_addresses_comes_a_file_that_wants_nothing_but_the_batter
     assert PASSWORD not in text
     assert "# HMS 1, HMS-400-1T, 400 W, 5" in text
     assert "# The battery's voltage when this file was made: 5" in text
-    assert problems(findings) == posted == []
+    assert problems(findings) == []
 
 
 async def test_the_comments_of_the_shipped_file_stay(tmp_path: Path):
@@ -262,9 +263,7 @@ GONE = (
     "Colour",
     "enableSwitchOff",
     "AccessType",
-    "KeepAliveURL",
     "SwitchOffURL",
-    "Balcony",
 )
 
 
@@ -297,6 +296,40 @@ def test_each_key_without_a_successor_is_a_comment(tmp_path: Path):
         assert sum(f"] {key} = " in line and line.startswith("# [") for line in lines) == 1, key
     assert any("[INVERTER3] DeviceInstance" in line for line in lines)
     assert not any("hidden" in line for line in lines)
+
+
+LATER = """
+#[solar]
+#host = "192.168.1.52"
+
+#[relay]
+#host = "192.168.1.53"
+#output = 0                    # which of its relays, 0 to 3
+#user = "admin"
+#password = "secret"
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "relay"),
+    [
+        ("http://192.168.1.60/relay/0?turn=on&timer=900", {"host": "192.168.1.60", "output": 0}),
+        (
+            "http://me:a%40b@shelly:81/relay/1?turn=on",
+            {"host": "shelly:81", "output": 1, "user": "me", "password": "a@b"},
+        ),
+        ("http://192.168.1.60/rpc/Switch.Set?id=0", None),
+        ("http://[::1", None),
+        ("", None),
+    ],
+)
+def test_relay_and_plug_in_solar_are_taken_over_where_there_is_a_place(url: str, relay: dict[str, object] | None):
+    draft = Draft(SHIPPED.partition("#[solar]")[0] + LATER)
+    convert({"SHELLY": {"KeepAliveURL": url, "Balcony": "192.168.1.61"}}, "config.ini", draft)
+    table = tomli.loads(draft.text)
+    assert table["solar"] == {"host": "192.168.1.61"}
+    assert table.get("relay") == relay
+    assert ("[SHELLY] KeepAliveURL" in draft.text) is (relay is None)
 
 
 def test_it_commands_nothing_until_the_serial_numbers_are_filled_in(tmp_path: Path):
@@ -367,21 +400,37 @@ def test_every_option_of_the_shipped_file_can_be_set_in_its_place():
     section = ""
     places = []
     for line in SHIPPED.splitlines():
-        if line.startswith("["):
-            section = line.strip("[]").partition("]")[0]
+        if match := re.match(r"#?\[\[?(\w+)\]", line):
+            section = match[1]
         elif " = " in line.partition("# ")[0]:
             places.append((section, line.lstrip("#").partition(" = ")[0]))
     assert len(places) > 35
     for section, key in places:
-        draft = Draft()
+        draft = Draft(SHIPPED)
         draft.set(section, key, "here")
         parsed = tomli.loads(draft.text)[section]
         assert (parsed[0] if section == "inverter" else parsed)[key] == "here"
 
 
-def test_the_built_package_carries_the_shipped_file(tmp_path: Path):
-    pytest.importorskip("setuptools")
-    argv = [sys.executable, "setup.py", "-q", "build", "--build-base", str(tmp_path), "egg_info", "-e", str(tmp_path)]
-    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
-    (carried,) = tmp_path.glob("lib*/opendtu_dcload/config.toml")
-    assert carried.read_text(encoding="utf-8") == SHIPPED
+def test_options_of_a_section_that_is_a_comment_make_it_one():
+    draft = Draft('[control]\n#host = 1\n\n#[solar]\n#host = "a"            # address\n#user = "admin"\n')
+    draft.set("solar", "host", "192.168.1.61")
+    assert tomli.loads(draft.text) == {"control": {}, "solar": {"host": "192.168.1.61"}}
+
+
+@pytest.mark.parametrize("place", ["beside the packages", "in the environment"])
+def test_an_installed_program_finds_the_shipped_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str):
+    site = tmp_path / "lib" / "site-packages"
+    prefix = site if place == "beside the packages" else tmp_path
+    (prefix / "share" / "opendtu-dcload").mkdir(parents=True)
+    (prefix / "share" / "opendtu-dcload" / "config.toml").write_text("mine")
+    monkeypatch.setattr(draft_module, "__file__", str(site / "opendtu_dcload" / "doctor" / "draft.py"))
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    assert shipped_text() == "mine"
+
+
+def test_a_program_without_it_says_so_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(draft_module, "__file__", str(tmp_path / "a" / "b" / "opendtu_dcload" / "doctor" / "draft.py"))
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    with pytest.raises(ConfigError, match="install the program anew"):
+        shipped_text()

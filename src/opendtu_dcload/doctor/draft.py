@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,25 @@ from pathlib import Path
 from opendtu_dcload.errors import ConfigError
 
 COMMENT_COLUMN = 31
-_PLACES = (Path(__file__).parents[1] / "config.toml", Path(__file__).parents[3] / "config.toml")
-"""In the installed package, and in a checkout."""
+_HEAD = re.compile(r"#?\[\[?(\w+)\]")
+"""The beginning of a section; one with # is not used."""
+NAME = "config.toml"
+
+
+def shipped_text() -> str:
+    """Return the config.toml that comes with the program.
+
+    Raises:
+        ConfigError: it is missing.
+    """
+    package = Path(__file__).parents[1]
+    # beside the packages (`pip install --target`, the GX), in a virtual environment, in a checkout
+    shares = (package.parent / "share", Path(sys.prefix) / "share")
+    for place in (*(share / "opendtu-dcload" / NAME for share in shares), package.parents[1] / NAME):
+        if place.is_file():
+            return place.read_text(encoding="utf-8")
+    raise ConfigError([f"the {NAME} that comes with the program is missing; install the program anew"])
+
 
 Value = str | float | bool
 
@@ -41,17 +59,20 @@ class Block:
 class Draft:
     """A configuration that is being written."""
 
-    def __init__(self) -> None:
-        text = next((place.read_text(encoding="utf-8") for place in _PLACES if place.is_file()), None)
-        if text is None:
-            raise ConfigError(["the config.toml that comes with the program is missing; install the program anew"])
+    def __init__(self, text: str) -> None:
         self._lines = text.splitlines()
+
+    def has(self, section: str, key: str) -> bool:
+        """Whether the file has a place for a value."""
+        return self._search(section, key) is not None
 
     def set(self, section: str, key: str, value: Value) -> None:
         """Write a value where the file has a place for it, be it as a comment."""
         index = self._find(section, key)
         comment = re.search(r"(?<=\s)#\s.*$", self._lines[index])
         self._lines[index] = _line(key, value, comment[0] if comment else "")
+        head = next(i for i in range(index, -1, -1) if _HEAD.match(self._lines[i]))
+        self._lines[head] = self._lines[head].removeprefix("#")
 
     def remark(self, section: str, key: str, text: str) -> None:
         """Put a comment above the place of a value."""
@@ -95,13 +116,19 @@ class Draft:
             raise ConfigError([f"{path} cannot be written ({err.strerror}); name another file with --config"]) from err
 
     def _find(self, section: str, key: str) -> int:
+        index = self._search(section, key)
+        if index is None:
+            raise AssertionError(f"config.toml has no place for {section}.{key}")
+        return index
+
+    def _search(self, section: str, key: str) -> int | None:
         now = ""
         for index, line in enumerate(self._lines):
-            if match := re.match(r"#?\[\[?(\w+)\]", line):
+            if match := _HEAD.match(line):
                 now = match[1]
             elif now == section and re.match(rf"#?{key} = ", line):
                 return index
-        raise AssertionError(f"config.toml has no place for {section}.{key}")
+        return None
 
 
 def exists(path: Path) -> str:

@@ -13,7 +13,7 @@ from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import check_bus
-from opendtu_dcload.doctor.draft import Block, Draft, exists
+from opendtu_dcload.doctor.draft import Block, Draft, exists, shipped_text
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError
 from opendtu_dcload.model import InverterStatus, LimitStatus
@@ -51,8 +51,7 @@ class FirstConfig:
         self._ask = ask
         self._ask_secret = ask_secret
         self._findings = findings
-        self._draft = Draft()
-        self._has_secret = False
+        self._draft = Draft(shipped_text())
         self._meter: dict[str, Any] = {"host": given.meter}
         self._dtu: dict[str, Any] = {"host": given.opendtu}
         self._password_file = given.password_file

@@ -6,8 +6,9 @@ import configparser
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from opendtu_dcload.doctor.draft import Block, Draft
+from opendtu_dcload.doctor.draft import Block, Draft, shipped_text
 from opendtu_dcload.errors import ConfigError
 
 _MAX_FILE_BYTES = 1_000_000
@@ -30,6 +31,7 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("SHELLY", "username"): ("meter", "user"),
     ("SHELLY", "password"): ("meter", "password"),
     ("SHELLY", "customname"): ("dbus", "meter_name"),
+    ("SHELLY", "balcony"): ("solar", "host"),
 }
 _LEVELS = {"notset": "debug", "debug": "debug", "info": "info", "warning": "warning", "error": "error"}
 _LEVELS["critical"] = "error"
@@ -55,6 +57,7 @@ _GONE = {
     "numberoftemplates": "there are no templates",
     "enableswitchoff": "an inverter is switched off only where a guard asks for it",
     "accesstype": "the Shelly is asked in the local network only",
+    "switchoffurl": "the relay that keeps itself closed needs no address to open it",
     "acposition": "an inverter is shown as a DC load, which has no position",
 }
 _UNKNOWN = "this program has no such setting"
@@ -69,14 +72,13 @@ def import_config(old: Path, new: Path) -> None:
     Raises:
         ConfigError: `old` cannot be read, or `new` exists.
     """
-    values = _read(old)
-    has_secret = any(key.lower() == "password" and value for keys in values.values() for key, value in keys.items())
-    convert(values, old.name).write(new, has_secret=has_secret)
+    draft = Draft(shipped_text())
+    convert(_read(old), old.name, draft)
+    draft.write(new, has_secret=True)
 
 
-def convert(values: Values, name: str) -> Draft:
-    """Return the new configuration; it commands nothing until the serial numbers are filled in."""
-    draft = Draft()
+def convert(values: Values, name: str, draft: Draft) -> None:
+    """Fill in the new configuration; it commands nothing until the serial numbers are filled in."""
     left: list[str] = []
     draft.drop("opendtu", "password")
     blocks: list[Block] = []
@@ -84,11 +86,13 @@ def convert(values: Values, name: str) -> Draft:
         instance: int | None = None
         for key, value in keys.items():
             place = (section, key.lower())
-            if place in _TEXTS and value.isprintable():
+            if place in _TEXTS and value.isprintable() and draft.has(*_TEXTS[place]):
                 if value:
                     draft.set(*_TEXTS[place], value)
             elif place in _NUMBERS and _NUMBER.fullmatch(value):
                 _set_number(draft, *_NUMBERS[place], value)
+            elif place == ("SHELLY", "keepaliveurl") and _set_relay(draft, value):
+                pass
             elif place == ("DEFAULT", "logging") and value.lower() in _LEVELS:
                 draft.set("log", "level", _LEVELS[value.lower()])
             elif place == ("SHELLY", "phase") and value.upper() in {"L1", "L2", "L3"}:
@@ -106,7 +110,6 @@ def convert(values: Values, name: str) -> Draft:
     draft.drop("battery", "min_voltage_v")
     if left:
         draft.append([f"# ---- From {name}, without a place here ".ljust(115, "-"), "", *left])
-    return draft
 
 
 def _read(path: Path) -> Values:
@@ -139,6 +142,24 @@ def _set_number(draft: Draft, section: str, key: str, lowest: float, highest: fl
     draft.set(section, key, int(bounded) if bounded.is_integer() else bounded)
     if bounded != float(value):
         draft.remark(section, key, f"was {value}, beyond what is allowed here")
+
+
+def _set_relay(draft: Draft, url: str) -> bool:
+    """Take the relay from the URL that the original calls to keep it closed; return whether that was possible."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    output = re.fullmatch(r"/relay/([0-3])", parts.path)
+    if not host or not url.isprintable() or output is None or not draft.has("relay", "host"):
+        return False
+    draft.set("relay", "host", f"{host}:{port}" if port else host)
+    draft.set("relay", "output", int(output[1]))
+    for key, value in (("user", parts.username), ("password", parts.password)):
+        if value:
+            draft.set("relay", key, unquote(value))
+    return True
 
 
 def _index(section: str) -> int:
