@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import pty
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -193,6 +198,32 @@ def test_without_a_terminal_what_is_missing_is_one_sentence(
     err = capsys.readouterr().err
     assert words in err
     assert len(err.splitlines()) == 1
+    assert not (tmp_path / "config.toml").exists()
+
+
+@pytest.mark.parametrize("end", [b"\x03", b"\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_who_leaves_a_question_leaves_no_file(tmp_path: Path, end: bytes):
+    terminal, theirs = pty.openpty()
+    argv = [sys.executable, "-m", "opendtu_dcload", "init", "--config", str(tmp_path / "config.toml")]
+    lead = (
+        "import os, sys, fcntl, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    with subprocess.Popen([sys.executable, "-c", lead, *argv], stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        try:
+            said = b""
+            while b"Address of the Shelly: " not in said:
+                said += os.read(terminal, 1024)
+            os.write(terminal, end)
+            with contextlib.suppress(OSError):  # how Linux says that the other side has closed it
+                while more := os.read(terminal, 1024):
+                    said += more
+            assert process.wait() == 1
+        finally:
+            process.kill()
+    os.close(terminal)
+    assert b"Traceback" not in said
     assert not (tmp_path / "config.toml").exists()
 
 

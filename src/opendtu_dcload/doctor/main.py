@@ -97,7 +97,13 @@ def run_init(path: Path, given: Given) -> int:
     is_terminal = sys.stdin.isatty()
     ask, ask_secret = (_question, _secret_question) if is_terminal else (None, None)
     findings = Findings()
-    asyncio.run(FirstConfig(path, given, ask, ask_secret, findings).write())
+
+    async def write() -> None:
+        if is_terminal:  # asyncio would let Ctrl-C wait for the answer to the question
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        await FirstConfig(path, given, ask, ask_secret, findings).write()
+
+    asyncio.run(write())
     return _tell_left(path, findings)
 
 
@@ -133,8 +139,8 @@ def _tell_left(path: Path, findings: Findings) -> int:
 def _question(text: str) -> str:
     try:
         return input(text).strip()
-    except EOFError:
-        return ""
+    except EOFError as err:
+        raise ServiceError("left at a question: nothing was written") from err
 
 
 def _secret_question(text: str) -> str:
@@ -142,4 +148,7 @@ def _secret_question(text: str) -> str:
         from getpass import getpass  # noqa: PLC0415  a package of its own on a GX, which need not be there
     except ImportError:
         return _question(text)
-    return getpass(text).strip()
+    try:
+        return getpass(text).strip()
+    except EOFError as err:
+        raise ServiceError("left at a question: nothing was written") from err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from opendtu_dcload.control.learn import LEARNED_STEP_W, QUIET_READINGS, QUIET_SHARE
 from opendtu_dcload.control.output import Unit
@@ -58,8 +57,9 @@ def is_quiet(readings: Readings, change_w: float) -> bool:
 
 
 def level_w(readings: Readings) -> float:
-    """Return where the last readings stay."""
-    return median(power_w for _, power_w in readings[-QUIET_READINGS:])
+    """Return where the last readings stay: their median, so that a single outlier does not count."""
+    latest_w = sorted(power_w for _, power_w in readings[-QUIET_READINGS:])
+    return (latest_w[(len(latest_w) - 1) // 2] + latest_w[len(latest_w) // 2]) / 2
 
 
 def has_shown(base_w: float, readings: Readings, change_w: float) -> bool:
