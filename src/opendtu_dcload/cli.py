@@ -53,7 +53,24 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="check the configuration and ask the devices, change nothing")
     _add_config(check, argparse.SUPPRESS)
+    check.add_argument("--json", action="store_true", help="print the findings as JSON")
+    check.add_argument(
+        "--step", action="store_true", help="also let each inverter make a step that the meter must show"
+    )
+    check.add_argument("--yes", action="store_true", help="do not ask before --step")
     check.set_defaults(start=_check)
+
+    init = commands.add_parser("init", help="write a config.toml from what the devices answer")
+    _add_config(init, argparse.SUPPRESS)
+    init.add_argument("--meter", metavar="HOST", help="address of the Shelly, or gx: the GX's own grid meter")
+    init.add_argument("--opendtu", metavar="HOST", help="address of OpenDTU")
+    init.add_argument("--password-file", type=Path, metavar="FILE", help="holds OpenDTU's password")
+    init.set_defaults(start=_init)
+
+    old = commands.add_parser("import-config", help="write a config.toml from the original's config.ini")
+    _add_config(old, argparse.SUPPRESS)
+    old.add_argument("old", type=Path, metavar="config.ini")
+    old.set_defaults(start=_import)
 
     demo = commands.add_parser("demo", help="run everything against a simulated house, without any hardware")
     demo.add_argument("--duration", type=float, metavar="S", help="end after this time in s, with a verdict")
@@ -96,11 +113,22 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload import check, config  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.main import run_check  # noqa: PLC0415  as above
 
-    settings = config.load_config(arguments.config)
-    print(f"ok       {arguments.config} is valid")
-    return FAILED if asyncio.run(check.check(settings)) else 0
+    return run_check(arguments.config, is_json=arguments.json, has_step=arguments.step, has_consent=arguments.yes)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.doctor.first_config import Given  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.main import run_init  # noqa: PLC0415  as above
+
+    return run_init(arguments.config, Given(arguments.meter, arguments.opendtu, arguments.password_file))
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.doctor.main import run_import  # noqa: PLC0415  as above
+
+    return run_import(arguments.old, arguments.config)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -51,6 +51,10 @@ class LiveData:
     """False: the DTU polls no inverter, the values mean nothing."""
     known: tuple[KnownInverter, ...]
     """All inverters that the DTU lists."""
+    has_factory_password: bool
+    """True: everybody in the network can command the inverters."""
+    has_radio_problem: bool
+    """True: a radio chip does not answer."""
 
 
 class OpenDtu:
@@ -119,7 +123,13 @@ class OpenDtu:
                     spoilt = err
         if spoilt is not None and not inverters:
             raise DeviceAnswerError(f"{self._live.name} answered {_LIVE} with something else: {spoilt}") from spoilt
-        return LiveData(inverters, answers.is_clock_set(document), answers.known(entries))
+        return LiveData(
+            inverters,
+            answers.is_clock_set(document),
+            answers.known(entries),
+            has_factory_password=answers.hint(document, "default_password"),
+            has_radio_problem=answers.hint(document, "radio_problem"),
+        )
 
     async def limits(self) -> dict[str, LimitStatus]:
         """Return what the DTU knows of the limits of all its inverters, by serial."""

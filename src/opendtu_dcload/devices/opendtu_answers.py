@@ -86,7 +86,12 @@ def is_complete(entry: object) -> bool:
 
 def is_clock_set(document: object) -> bool:
     """Whether the DTU knows the time; the hint `time_sync` is true when it does not."""
-    return parse.flag(parse.child(document, "hints"), "time_sync") is not True
+    return not hint(document, "time_sync")
+
+
+def hint(document: object, name: str) -> bool:
+    """Whether the DTU's own page would show a warning; False when this firmware does not know it."""
+    return parse.flag(parse.child(document, "hints"), name) is True
 
 
 def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus:

@@ -1,0 +1,81 @@
+"""`check`: is the configuration right, do the devices answer, is anybody in the way? Reads only, changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import aiohttp
+
+from opendtu_dcload.config import Config
+from opendtu_dcload.devices.opendtu import OpenDtu
+from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.doctor.bus import check_bus
+from opendtu_dcload.doctor.computer import check_computer
+from opendtu_dcload.doctor.dtu import check_dtu
+from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.doctor.gx import check_gx
+from opendtu_dcload.doctor.meter import check_meter, check_solar
+from opendtu_dcload.doctor.relay import check_relay
+from opendtu_dcload.errors import DeviceError
+from opendtu_dcload.model import LimitStatus
+
+Sleep = Callable[[float], Awaitable[None]]
+
+WATCHED_S = 6
+"""So long is looked whether anybody sets limits; the original does it every 3 to 4 s."""
+STILL_PCT = 0.2
+"""OpenDTU rounds a limit to tenths of a percent."""
+
+
+async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep) -> None:
+    """Probe everything that the configuration names and say what was found."""
+    check_computer(findings)
+    async with aiohttp.ClientSession() as session:
+        mac = None
+        if config.meter.source == "shelly":
+            mac = await check_meter(ShellyMeter(config.meter, session), findings)
+        is_running = await check_bus(config, mac, findings)
+        await check_gx(config, findings)
+        if config.solar is not None:
+            await check_solar(ShellyMeter(config.solar, session, section="solar"), findings)
+        seen: list[tuple[OpenDtu, dict[str, LimitStatus]]] = []
+        for asked in config.dtus:
+            serials = config.serials_of(asked)
+            dtu = OpenDtu(asked, session, serials)
+            limits = await check_dtu(config, asked, dtu, findings)
+            if limits is not None and serials:
+                seen.append((dtu, {serial: limits[serial] for serial in serials if serial in limits}))
+        if seen and not is_running:
+            await _watch_limits(seen, findings, sleep)
+        await check_relay(config, session, findings)
+
+
+async def _watch_limits(seen: list[tuple[OpenDtu, dict[str, LimitStatus]]], findings: Findings, sleep: Sleep) -> None:
+    """Tell when a limit changes while this program does not run: then somebody else sets it."""
+    for _ in range(WATCHED_S):
+        await sleep(1.0)
+        for dtu, before in seen:
+            try:
+                now = await dtu.limits()
+            except DeviceError as err:
+                findings.error(err)
+                return
+            if changed := changed_limits(before, now):
+                findings.problem(
+                    f"another controller sets limits: {', '.join(changed)}",
+                    "stop this program's own service before a check that shall tell, and every other controller "
+                    "(the original, OpenDTU-OnBattery's power limiter, home automation) for good",
+                )
+                return
+    findings.ok(f"nobody changed a limit in {WATCHED_S} s")
+
+
+def changed_limits(before: Mapping[str, LimitStatus], now: Mapping[str, LimitStatus]) -> list[str]:
+    """Return in words which acknowledged limits are others than before."""
+    changes = []
+    for serial, was in before.items():
+        then_pct, now_pct = was.limit_pct, now[serial].limit_pct if serial in now else None
+        if then_pct is not None and now_pct is not None and abs(now_pct - then_pct) > STILL_PCT:
+            changes.append(f"inverter {serial} from {then_pct:.1f} to {now_pct:.1f} %")
+    return changes

@@ -1,0 +1,85 @@
+"""What was found, how bad it is, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from opendtu_dcload.errors import ConfigError, ServiceError
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Worth knowing; nothing has to be done."""
+    PROBLEM = "problem"
+    """The user must act; the exit code says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    text: str
+    advice: str = ""
+    """What to do; empty when there is nothing to do, or when the text says it already."""
+    block: str = ""
+    """Lines to be pasted into the configuration."""
+
+    def __str__(self) -> str:
+        """Return it as a person reads it."""
+        line = f"{self.level:<8} {self.text}"
+        return "\n".join(part for part in (f"{line}: {self.advice}" if self.advice else line, self.block) if part)
+
+
+def print_finding(finding: Finding) -> None:
+    """Print a finding at once: the next one may take seconds."""
+    print(finding, flush=True)
+
+
+class Findings:
+    """All findings in their order.
+
+    Args:
+        show: called with each one as it is made.
+    """
+
+    def __init__(self, show: Callable[[Finding], None] = print_finding) -> None:
+        self._show = show
+        self.found: list[Finding] = []
+
+    def ok(self, text: str) -> None:
+        """Note something that is as it should be."""
+        self.add(Finding(Level.OK, text))
+
+    def note(self, text: str, advice: str = "", block: str = "") -> None:
+        """Note something worth knowing."""
+        self.add(Finding(Level.NOTE, text, advice, block))
+
+    def problem(self, text: str, advice: str = "") -> None:
+        """Note something that the user must change."""
+        self.add(Finding(Level.PROBLEM, text, advice))
+
+    def error(self, err: ServiceError) -> None:
+        """Note what an error says; its text has the advice in it."""
+        for text in err.problems if isinstance(err, ConfigError) else [str(err)]:
+            self.problem(text)
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding and show it."""
+        self.found.append(finding)
+        self._show(finding)
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether the user must act."""
+        return any(finding.level is Level.PROBLEM for finding in self.found)
+
+    def as_json(self) -> str:
+        """Return the list as JSON: objects with `level`, `text`, `advice` and `block`."""
+        return json.dumps([asdict(finding) for finding in self.found], indent=1, ensure_ascii=False)

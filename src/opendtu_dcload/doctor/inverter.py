@@ -1,0 +1,48 @@
+"""One inverter: can it be set, is its limit known, and what does its battery say?"""
+
+from __future__ import annotations
+
+from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.control.loop import stale_after_s, unit_of
+from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.model import InverterStatus, LimitStatus
+
+
+def check_inverter(
+    config: Config, inverter: InverterConfig, status: InverterStatus, limit: LimitStatus, findings: Findings
+) -> None:
+    """Tell what the DTU knows of a listed inverter and what is in the way of commanding it."""
+    dtu = config.dtu_of(inverter)
+    unit = unit_of(inverter, dtu.name, limit.rated_w)
+    name = f"inverter {inverter.serial}"
+    rated = f"{limit.rated_w:.0f} W rated" if limit.rated_w else "rated power not known yet"
+    findings.ok(f"{name} {status.name!r}: {rated}, will be set from {unit.minimum_w:.0f} to {unit.maximum_w:.0f} W")
+    if limit.limit_pct is None:
+        findings.note(
+            f"{name}: OpenDTU does not know its limit", "nothing to do, the service sends it its minimum first"
+        )
+    else:
+        findings.ok(f"{name}: limit now {limit.limit_pct:.1f} %")
+    age_s = status.answered_at_s - status.at_s
+    if not status.reachable:
+        findings.problem(
+            f"{name}: OpenDTU does not reach it by radio",
+            "an inverter without DC power answers to nobody; else move the DTU nearer or correct the serial there",
+        )
+    elif age_s > stale_after_s(config, dtu):
+        findings.problem(
+            f"{name}: OpenDTU heard of it {age_s:.0f} s ago only", "move the DTU nearer, see its radio statistics"
+        )
+    if inverter.min_power_w and unit.minimum_w < inverter.min_power_w:
+        findings.problem(f"{name}: min_power_w is above its rated power", "lower inverter.min_power_w")
+    _check_battery(config.battery.min_voltage_v, name, status.dc_voltage_v, findings)
+
+
+def _check_battery(floor_v: float | None, name: str, voltage_v: float | None, findings: Findings) -> None:
+    if floor_v is None or voltage_v is None or voltage_v <= 1:
+        return
+    text = f"{name}: battery {voltage_v:.1f} V"
+    if voltage_v < floor_v:
+        findings.problem(f"{text} is below battery.min_voltage_v = {floor_v:g}", "charge it, or correct the setting")
+    else:
+        findings.ok(f"{text}, floor {floor_v:g} V")

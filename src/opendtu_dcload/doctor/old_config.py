@@ -1,0 +1,179 @@
+"""`import-config`: the config.ini of the original, dbus-opendtu-DC-load, becomes a config.toml."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from opendtu_dcload.doctor.draft import Block, Draft, shipped_text
+from opendtu_dcload.errors import ConfigError
+
+_MAX_FILE_BYTES = 1_000_000
+INVERTERS = 3
+"""The original commands INVERTER0 to INVERTER2; higher ones are services of other kinds."""
+
+# Where a key went. The bounds are those of the new setting.
+_NUMBERS: Mapping[tuple[str, str], tuple[str, str, float, float]] = {
+    ("DEFAULT", "zeropoint"): ("control", "target_w", -500, 500),
+    ("DEFAULT", "maxfeedin"): ("control", "max_feed_in_w", 0, 10000),
+    ("DEFAULT", "maxtemperature"): ("control", "max_temperature_c", 30, 90),
+    ("DEFAULT", "httptimeout"): ("opendtu", "timeout_s", 1, 30),
+    ("SHELLY", "deviceinstance"): ("dbus", "meter_device_instance", 0, 247),
+}
+_TEXTS: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("DEFAULT", "host"): ("opendtu", "host"),
+    ("DEFAULT", "username"): ("opendtu", "user"),
+    ("DEFAULT", "password"): ("opendtu", "password"),
+    ("SHELLY", "host"): ("meter", "host"),
+    ("SHELLY", "username"): ("meter", "user"),
+    ("SHELLY", "password"): ("meter", "password"),
+    ("SHELLY", "customname"): ("dbus", "meter_name"),
+    ("SHELLY", "balcony"): ("solar", "host"),
+}
+_LEVELS = {"notset": "debug", "debug": "debug", "info": "info", "warning": "warning", "error": "error"}
+_LEVELS["critical"] = "error"
+
+_LEARNED = "what was tuned with it is learned while running"
+# What became of a key that has no successor.
+_GONE = {
+    "signoflifelog": "the log tells changes only, there are no lines that say nothing",
+    "minpercent": "the lowest limit follows from model and rated power; inverter.min_power_w sets it in W",
+    "maxpercent": "the highest limit is the rated power; inverter.max_power_w sets it in W",
+    "stepspercent": f"limits have no grid; {_LEARNED}",
+    "consumefilterfactor": _LEARNED,
+    "feedinfilterfactor": _LEARNED,
+    "feedinatnegativewattdifference": f"a fall of the load is followed at once; {_LEARNED}",
+    "dtu_looptime": "each reading of the meter is acted upon; opendtu.max_commands_per_hour bounds the commands",
+    "dtu_statustime": "the D-Bus shows each change, at most once a second",
+    "accuracy": "there is no dead band: a command is sent when it is worth more than it costs",
+    "dtu": "there is OpenDTU only",
+    "maxagetslastsuccess": "the age of every value decides, with bounds that follow from the poll intervals",
+    "magagetslastsuccess": "the age of every value decides, with bounds that follow from the poll intervals",
+    "dryrun": "start the program with --dry-run",
+    "useyieldday": "the total yield is shown",
+    "numberoftemplates": "there are no templates",
+    "enableswitchoff": "an inverter is switched off only where a guard asks for it",
+    "accesstype": "the Shelly is asked in the local network only",
+    "switchoffurl": "the relay that keeps itself closed needs no address to open it",
+    "acposition": "an inverter is shown as a DC load, which has no position",
+}
+_UNKNOWN = "this program has no such setting"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+Values = Mapping[str, Mapping[str, str]]
+
+
+def import_config(old: Path, new: Path) -> None:
+    """Write `new` from `old`.
+
+    Raises:
+        ConfigError: `old` cannot be read, or `new` exists.
+    """
+    draft = Draft(shipped_text())
+    convert(_read(old), old.name, draft)
+    draft.write(new, has_secret=True)
+
+
+def convert(values: Values, name: str, draft: Draft) -> None:
+    """Fill in the new configuration; it commands nothing until the serial numbers are filled in."""
+    left: list[str] = []
+    draft.drop("opendtu", "password")
+    blocks: list[Block] = []
+    for section, keys in values.items():
+        instance: int | None = None
+        for key, value in keys.items():
+            place = (section, key.lower())
+            if place in _TEXTS and value.isprintable() and draft.has(*_TEXTS[place]):
+                if value:
+                    draft.set(*_TEXTS[place], value)
+            elif place in _NUMBERS and _NUMBER.fullmatch(value):
+                _set_number(draft, *_NUMBERS[place], value)
+            elif place == ("SHELLY", "keepaliveurl") and _set_relay(draft, value):
+                pass
+            elif place == ("DEFAULT", "logging") and value.lower() in _LEVELS:
+                draft.set("log", "level", _LEVELS[value.lower()])
+            elif place == ("SHELLY", "phase") and value.upper() in {"L1", "L2", "L3"}:
+                draft.set("meter", "phase", int(value[1]))
+            elif _index(section) < INVERTERS and key.lower() == "deviceinstance" and _is_instance(value):
+                instance = int(value)
+            else:
+                left.append(_comment(section, key, value))
+        if _index(section) < INVERTERS:
+            blocks.append(Block("", f"of [{section}]", instance, is_active=False))
+    draft.set_inverters(blocks)
+    draft.remark(
+        "battery", "min_voltage_v", f"{name} has no such guard; it is needed as soon as an inverter is listed."
+    )
+    draft.drop("battery", "min_voltage_v")
+    if left:
+        draft.append([f"# ---- From {name}, without a place here ".ljust(115, "-"), "", *left])
+
+
+def _read(path: Path) -> Values:
+    """Return the sections of the file; that of the defaults is one like the others.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    parser = configparser.ConfigParser(interpolation=None, strict=False, default_section="\0", allow_no_value=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # the way its documentation keeps upper case
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES)
+        parser.read_string(content.decode("utf-8-sig"))
+    except OSError as err:
+        raise ConfigError([f"{path} cannot be read ({err.strerror}); name the original's config.ini"]) from err
+    except UnicodeDecodeError as err:
+        raise ConfigError([f"{path} is not UTF-8 text; save it as UTF-8 in the editor"]) from err
+    except configparser.Error:
+        parser.clear()  # its text has lines of the file, which may hold a password: nothing of it is kept
+    if not parser.sections():
+        raise ConfigError([f"{path} is no config.ini of dbus-opendtu; name the original's"])
+    return {
+        section: {key: (value or "").strip() for key, value in parser[section].items()} for section in parser.sections()
+    }
+
+
+def _set_number(draft: Draft, section: str, key: str, lowest: float, highest: float, value: str) -> None:
+    bounded = float(min(max(float(value), lowest), highest))
+    draft.set(section, key, int(bounded) if bounded.is_integer() else bounded)
+    if bounded != float(value):
+        draft.remark(section, key, f"was {value}, beyond what is allowed here")
+
+
+def _set_relay(draft: Draft, url: str) -> bool:
+    """Take the relay from the URL that the original calls to keep it closed; return whether that was possible."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    output = re.fullmatch(r"/relay/([0-3])", parts.path)
+    if not host or not url.isprintable() or output is None or not draft.has("relay", "host"):
+        return False
+    draft.set("relay", "host", f"{host}:{port}" if port else host)
+    draft.set("relay", "output", int(output[1]))
+    for key, value in (("user", parts.username), ("password", parts.password)):
+        if value:
+            draft.set("relay", key, unquote(value))
+    return True
+
+
+def _index(section: str) -> int:
+    """Return the number of an inverter's section, a large one for any other section."""
+    match = re.fullmatch(r"INVERTER(\d{1,3})", section)
+    return int(match[1]) if match else 1000
+
+
+def _is_instance(value: str) -> bool:
+    return re.fullmatch(r"\d{1,3}", value) is not None and int(value) <= 247
+
+
+def _comment(section: str, key: str, value: str) -> str:
+    is_secret = any(word in f"{key}{value}".lower() for word in ("password", "@"))  # or a login within an address
+    shown = "***" if is_secret else "".join(char for char in value if char.isprintable())[:100]
+    place = "".join(char for char in f"[{section}] {key}" if char.isprintable())[:100]
+    return f"# {place} = {shown}: {_GONE.get(key.lower(), _UNKNOWN)}"
