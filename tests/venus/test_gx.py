@@ -75,7 +75,7 @@ async def plant(daemon: Daemon, tmp_path: Path) -> AsyncIterator[Plant]:
                 "meter": {"host": meter.host, "poll_interval_s": 0.5},
                 "opendtu": {"host": opendtu.host, "password": "secret", "poll_interval_s": 1.0},
                 "inverter": [{"serial": serial, "min_power_w": 20.0} for serial in SERIALS],
-                "battery": {"min_voltage_v": 40.0},
+                "battery": {"min_voltage_v": 40.0, "surplus_soc_pct": 95.0},
                 "dbus": {"bus": str(daemon.address)},
             },
             tmp_path,
@@ -112,6 +112,7 @@ async def test_each_control_rules_the_plant_and_outlives_the_program(
     localsettings.start()
     async with plant.program():
         await until(lambda: plant.holds(10))
+        assert await shown(client, SWITCH, "/PowerFeedInSoc") == 95
         await write(client, SWITCH, "/SwitchableOutput/target/Dimming", 180)
         await until(lambda: plant.holds(180))
         await write(client, METER, "/MaxFeedIn", 60)
