@@ -19,7 +19,7 @@ def test_the_least_that_commands_has_all_defaults():
     assert not config.is_read_only
     assert config.meter.channel is None
     assert config.meter.poll_interval_s == 1.0
-    assert config.control.target_w == 10
+    assert config.control.target_w == 0
     assert config.control.base_load_w is None
     assert config.dbus.meter_device_instance == 59
     assert config.inverters[0].min_power_w is None

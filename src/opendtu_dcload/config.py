@@ -93,7 +93,7 @@ class InverterConfig(Section):
 class ControlConfig(Section):
     """`[control]`: where the plant is steered to, and what happens while the meter is silent."""
 
-    target_w: Annotated[float, Field(ge=-500, le=500)] = 10.0
+    target_w: Annotated[float, Field(ge=-500, le=500)] = 0.0
     """Grid power to hold, import positive."""
     max_feed_in_w: Annotated[float, Field(ge=0, le=10000)] = 800.0
     """Legal cap on the sum of the inverters' AC output."""

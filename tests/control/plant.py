@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import SetLimit, SetPower
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.dtu import SimDtu

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from opendtu_dcload.control.alarms import CLEAR_S, LONGEST_CLEAR_S, RULES, TRIAL_S, Alarms, Watched
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.response import RETRY_FIRST_S
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     METER,
     Alarm,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from opendtu_dcload.control.alarms import CLEAR_S, TRIAL_S, Alarms, Watched
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Alarm
 from opendtu_dcload.sim.trace import load_trace
 from opendtu_dcload.state import State

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.controller import Controller, Settings
+from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.derating import Derating
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.simulate import unit_of
 from tests.control.plant import make_plant, models_of
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
+from opendtu_dcload.control.controller import Controller, Decision, Seen
 from opendtu_dcload.control.dtu import NOTES, DtuSettings
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading, Reason
 from opendtu_dcload.sim.watch import SLACK_W
 from tests.control.plant import Plant, make_plant, models_of
@@ -232,6 +234,18 @@ def test_the_battery_must_be_seen_as_long_as_one_dtu_reaches_an_inverter():
     assert Reason.BATTERY_UNSEEN in reasons
 
 
+def test_a_used_up_budget_does_not_stand_before_the_rises_of_another_dtu():
+    plant = two_dtus([300.0] * 60 + [900.0] * 200)
+    plant.until(50.0)
+    used = plant.controller._budgets[LEFT]
+    while math.isfinite(used.rise_ws(plant.now_s + 30)):
+        used.spend(plant.now_s)
+    since_s = plant.now_s
+    plant.until(75.0)
+    assert told(plant, LEFT, since_s) == []
+    assert plant.house.grid_w == pytest.approx(0, abs=60)
+
+
 def test_a_limit_waits_for_its_own_radio_only():
     units = [
         Unit(s, 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0, radio=radio)
@@ -244,7 +258,7 @@ def test_a_limit_waits_for_its_own_radio_only():
     controller = Controller(Settings(), units, 0.0)
     for unit in units:
         controller.posted(SetLimit(unit.serial, 100.0), 10.0)
-    waits_s = [round(t._received[-1][1] - 10.0, 2) for t in controller.tracks.values()]
+    waits_s = [round(t._delays._received[-1][1] - 10.0, 2) for t in controller.tracks.values()]
     assert waits_s == [0.15, 0.15, 2.15]
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from opendtu_dcload.control.controller import Controller, Seen, Settings
+from opendtu_dcload.control.controller import Controller, Seen
 from opendtu_dcload.control.fairness import Fairness
 from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading
 from opendtu_dcload.sim.simulate import unit_of

@@ -175,6 +175,39 @@ def test_a_reversed_meter_is_told_within_three_steps():
     assert house.guard.suspicion is Reason.METER_REVERSED
 
 
+def test_one_movement_the_same_way_may_be_the_house():
+    house = House(1.0)
+    assert house.step(200.0, drift_w=400.0) is Answer.REVERSED
+    assert house.guard.suspicion is None
+    assert house.step(200.0) is Answer.SEEN
+    assert house.step(200.0, drift_w=400.0) is Answer.REVERSED
+    assert house.guard.suspicion is None
+
+
+def test_a_suspicion_that_was_only_tried_again_stays_a_doubt_until_an_answer_disproves_it():
+    house = House(-1.0)
+    while house.guard.suspicion is None:
+        house.step(200.0)
+    while house.guard.suspicion is not None:
+        house.see(house.output_w, house.output_w)
+    assert house.guard.doubt is Reason.METER_REVERSED
+    house.answer, house.load_w = 1.0, house.load_w + 2 * house.output_w
+    house.see(house.output_w, house.output_w)
+    assert house.step(200.0) is Answer.SEEN
+    assert house.guard.doubt is None
+
+
+def test_an_answer_at_the_ceiling_is_no_proof_for_ever():
+    house = House(1.0)
+    assert house.step(200.0) is Answer.SEEN
+    due_s = []
+    for _ in range(4000):
+        house.see(house.output_w, house.output_w)
+        if house.guard.probe_due(house.output_w, house.output_w):
+            due_s.append(house.at_s)
+    assert 3500 < due_s[0] < 3700
+
+
 def test_an_answer_forgives_earlier_misses():
     house = House(0.0)
     house.step(200.0)
@@ -206,7 +239,7 @@ def test_a_change_much_larger_than_our_step_is_the_house():
 @pytest.mark.parametrize(
     ("drift_w", "suspicion"),
     [
-        pytest.param(400.0, Reason.METER_REVERSED, id="a load that mirrors our step once"),
+        pytest.param(400.0, Reason.METER_REVERSED, id="a load that mirrors our step twice"),
         pytest.param(200.0, Reason.METER_BLIND, id="a load that hides three steps"),
     ],
 )

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Wish, allowed
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, LimitStatus, Reason
 from opendtu_dcload.sim.house import InverterModel

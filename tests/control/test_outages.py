@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.policy import SetLimit, SetPower
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.trace import DEFAULT_TRACE, load_trace
 from tests.control.plant import Plant, make_plant, models_of

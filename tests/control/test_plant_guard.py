@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from opendtu_dcload.control.battery_guard import BatteryLimits
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.plant_guard import Beside, GuardSettings
 from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     BatteryStatus,
     CommandState,

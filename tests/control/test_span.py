@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.span import Allowance, span_of
 from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import Reason
@@ -25,8 +25,8 @@ def test_where_only_half_of_the_limit_comes_out_twice_as_much_is_asked_for():
     plant = make_plant([260.0] * 300, models_of(1, rated_w=800.0, gain=0.5), is_warm=True)
     plant.until(240.0)
     (inverter,) = plant.house.inverters.values()
-    assert inverter.limit_w == pytest.approx(500, abs=25)
-    assert plant.house.grid_w == pytest.approx(10, abs=12)
+    assert inverter.limit_w == pytest.approx(520, abs=25)
+    assert plant.house.grid_w == pytest.approx(0, abs=12)
 
 
 @pytest.mark.parametrize(("gain", "ceiling_w"), [(1.0, 150 + 100), (0.5, 150 + 50)])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.policy import SetPower
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.model import Reason, Wishes
 

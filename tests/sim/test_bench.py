@@ -54,12 +54,12 @@ class Idle:
 def test_a_controller_that_does_nothing_is_charged_for_what_flows(monkeypatch):
     monkeypatch.setitem(PILOTS, "idle", Idle)
     cost = Cell("hms", "hob 60 s", "idle", 1).run()
-    hours = 1500 / 3600
+    hours = 1.0
     assert cost.hours == hours
     assert cost.commands == 0
     assert cost.exported_wh == pytest.approx(hours * (1200 * 0.985 - (150 + 1050) / 2), rel=0.03)
     assert cost.avoidable_wh == pytest.approx(0, abs=1)
-    assert cost.over_50_w_s == pytest.approx(1500, abs=1)
+    assert cost.over_50_w_s == pytest.approx(3600, abs=1)
 
 
 # ---- the step test

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from opendtu_dcload.sim.cases import CASES, WINDOW_S, Kind, jittered
+from opendtu_dcload.sim.cases import CASES, SYNTHETIC_S, WINDOW_S, Kind, jittered
 from opendtu_dcload.sim.plants import PLANTS
 from opendtu_dcload.sim.score import ideal_waste_wh, steps
 from opendtu_dcload.sim.simulate import SKIPPED_S
@@ -72,7 +72,7 @@ def test_the_raster_of_six_seconds_is_gone():
 def test_a_case_depends_on_the_seed_only_and_is_a_house_load(case):
     load_w = case.load_w(1)
     assert load_w == case.load_w(1)
-    assert len(load_w) == (1800 if case.kind is Kind.SYNTHETIC else WINDOW_S)
+    assert len(load_w) == (SYNTHETIC_S if case.kind is Kind.SYNTHETIC else WINDOW_S)
     assert min(load_w) >= 0
     assert len(levels(load_w)) > 20
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.control.controller import Controller, Settings
+from opendtu_dcload.control.controller import Controller
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.simulate import Run, unit_of

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.control.alarms import Alarms, Watched
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     METER,
     Alarm,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.derating import RANGE_K
 from opendtu_dcload.control.lasting import Lasting
 from opendtu_dcload.control.response import RETRY_FIRST_S
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
 from opendtu_dcload.state import State
 

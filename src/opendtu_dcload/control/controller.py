@@ -9,14 +9,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from opendtu_dcload.control.budget import Budget
 from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.fairness import Fairness, accurate_w
-from opendtu_dcload.control.guard import Ladder, Rung
+from opendtu_dcload.control.guard import Rung
 from opendtu_dcload.control.learn import DelayLearner
+from opendtu_dcload.control.means import means_of
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.plant_guard import Beside, GuardSettings, PlantGuard, Verdict
+from opendtu_dcload.control.plant_guard import Beside, PlantGuard, Verdict
 from opendtu_dcload.control.policy import (
     CAP_SLACK_W,
     REPLACE_PENDING_W,
@@ -28,8 +30,9 @@ from opendtu_dcload.control.policy import (
     refresh,
     room_left_w,
 )
-from opendtu_dcload.control.regulator import Regulator, Tuning
+from opendtu_dcload.control.regulator import Regulator
 from opendtu_dcload.control.response import PROBE_W, ResponseGuard
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.span import Allowance, Span, span_of
 from opendtu_dcload.control.track import WINDOW_S, Track
 from opendtu_dcload.control.words import note
@@ -40,7 +43,6 @@ from opendtu_dcload.model import (
     LimitStatus,
     MeterReading,
     Plan,
-    Priority,
     Reason,
 )
 
@@ -48,32 +50,14 @@ BLIND_S = 60.0
 """An inverter whose data have been stale for so long, though commands may reach it, gets its minimum."""
 FOREIGN_COUNT = 2
 FOREIGN_WITHIN_S = 600.0
-REST_OF_LAG_S = 3.0
-"""Meter, radio and ramp: what is added to an inverter's dead time until a command shows."""
 CORRECTED_W = 50.0
 """When the model of the plant was corrected by this much, own steps can no longer be told from it."""
+ODD_EXPORT_W = 50.0
+"""So much more export than the plant gives comes from somebody else, or from a meter turned round."""
+NEARLY_W = 10.0
+"""The last Watts below the ceiling are not worth a command, also while the house draws more."""
 METER_DELAY_S = 0.5
 """A meter shows the mean of about the last second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the user wants of the plant; see the table in the README."""
-
-    target_w: float = 10.0
-    max_feed_in_w: float = 800.0
-    base_load_w: float | None = None
-    max_temperature_c: float = 65.0
-    min_voltage_v: float = 0.0
-    ladder: Ladder = field(default_factory=Ladder)
-    priority: Priority = Priority.BALANCED
-    dtus: Mapping[str, DtuSettings] = field(default_factory=dict)
-    """By name; the defaults hold for a DTU that is not in it."""
-    is_regulating: bool = True
-    """False: the plant goes to its minimum."""
-    switched_off: frozenset[str] = frozenset()
-    """Serials of the inverters that are not to be used: powered off."""
-    guards: GuardSettings = field(default_factory=GuardSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +91,7 @@ class Controller:
         self.tracks = {unit.serial: Track(unit) for unit in units}
         self.response = ResponseGuard()
         self._learner = DelayLearner()
-        slowest_s = max((unit.dead_time_s for unit in units), default=0.0)
-        self._regulator = Regulator(Tuning(lag_s=slowest_s + REST_OF_LAG_S))
+        self._regulator = Regulator(settings.priority)
         self._deratings = {unit.serial: Derating(settings.max_temperature_c) for unit in units}
         self._fairness = Fairness()
         obeyed_s = max((unit.credit_s for unit in units), default=0.0)
@@ -117,6 +100,7 @@ class Controller:
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
         self._dtus = {unit.dtu: settings.dtus.get(unit.dtu, DtuSettings()) for unit in units}
+        self._budgets = {name: Budget(dtu.max_commands_per_hour, now_s) for name, dtu in self._dtus.items()}
         self._radio_free_s: dict[str, float] = {}
         self._foreign_at_s: list[float] = []
         self._ramp_from_w = 0.0
@@ -130,7 +114,8 @@ class Controller:
         allowance = self._guard(seen)
         span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
-        if not outputs_w and allowance.reason is None and not self.response.is_probing:
+        is_calm = allowance.reason is None and not self.response.is_probing
+        if not outputs_w and is_calm and all(b.is_plenty(seen.now_s) for b in self._budgets.values()):
             outputs_w = self._fairness.move(seen.now_s, self.tracks.values())
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
         commands = self._commands(seen, wishes, allowance)
@@ -141,6 +126,7 @@ class Controller:
         track = self.tracks[command.serial]
         free_s = max(self._radio_free_s.get(track.unit.radio, now_s), now_s)
         self._radio_free_s[track.unit.radio] = free_s + WINDOW_S
+        self._budgets[track.unit.dtu].spend(now_s)
         if isinstance(command, SetPower):
             track.post_power(now_s, on=command.on)
         else:
@@ -253,23 +239,27 @@ class Controller:
     def _regulate(self, seen: Seen, allowance: Allowance, span: Span) -> dict[str, float]:
         """Return the outputs in W of the inverters that must change."""
         setpoint_w = span.committed_w
+        usable = [t for t in self.tracks.values() if t.is_usable and _is_free(t, seen)]
+        shares = [self._share(t, seen.now_s, allowance) for t in usable]
         if seen.meter is not None and seen.meter.at_s > self._reading_at_s:
-            setpoint_w = self._read(seen.meter, allowance, span)
+            setpoint_w = self._read(seen.now_s, seen.meter, allowance, span, shares)
         if allowance.may_regulate:
             self._ramp_from_w = span.committed_w
         setpoint_w = min(setpoint_w, span.ceiling_w)
         if abs(setpoint_w - span.committed_w) < 1:
             return {}
-        shares = [self._share(t, allowance) for t in self.tracks.values() if t.is_usable and _is_free(t, seen)]
         return dispatch(sum(s.output_w for s in shares) + setpoint_w - span.committed_w, shares)
 
-    def _read(self, meter: MeterReading, allowance: Allowance, span: Span) -> float:
+    def _read(
+        self, now_s: float, meter: MeterReading, allowance: Allowance, span: Span, shares: Sequence[Share]
+    ) -> float:
         """Give a new reading to the response guard and the regulator; return the plant's set-point in W."""
         if meter.at_s - self._reading_at_s > self.settings.ladder.hold_s:
-            self._regulator.reset()
+            self._regulator.forget()
             self.response.reset()
             self._learner.reset()
         self._reading_at_s = meter.at_s
+        self._learn_delays(meter)
         bounds_w = [t.visible_w(meter.at_s - METER_DELAY_S) for t in self.tracks.values()]
         visible_w = (sum(low for low, _ in bounds_w), sum(high for _, high in bounds_w))
         corrected_w = sum(t.corrected_w for t in self.tracks.values())
@@ -277,9 +267,6 @@ class Controller:
             self._corrected_w = corrected_w
             self.response.corrected()
         self.response.see(meter.at_s, meter.power_w, visible_w, span.committed_w)
-        if (shown := self._learner.see(meter.at_s, meter.power_w)) is not None:
-            track = self.tracks[shown.serial]
-            track.learn_dead_time(shown.posted_at_s, shown.half_at_s - METER_DELAY_S, shown.change_w)
         if not allowance.may_regulate:
             self._regulator.reset()
             return span.committed_w
@@ -288,22 +275,42 @@ class Controller:
             self.response.is_probing = True
             return max(span.committed_w - PROBE_W, span.floor_w)
         ceiling_w = min(span.ceiling_w, span.committed_w) if self.response.is_probing else span.ceiling_w
-        limits_w = (span.floor_w, ceiling_w)
-        target_w = self.settings.target_w - self._verdict.surplus_w
-        setpoint_w = self._regulator.step(meter.at_s, meter.power_w, visible_w, span.committed_w, target_w, limits_w)
+        needed_w = meter.power_w - self.settings.target_w + self._verdict.surplus_w
+        setpoint_w = self._regulator.step(
+            meter.at_s,
+            (needed_w + visible_w[0], needed_w + visible_w[1]),
+            span.committed_w,
+            (span.floor_w, ceiling_w),
+            means_of(now_s, shares, self.tracks, self._radio_free_s, self._budgets),
+        )
         return span.committed_w if setpoint_w is None else setpoint_w
 
-    def _share(self, track: Track, allowance: Allowance) -> Share:
+    def _learn_delays(self, meter: MeterReading) -> None:
+        if (shown := self._learner.see(meter.at_s, meter.power_w)) is not None:
+            track = self.tracks[shown.serial]
+            track.learn_dead_time(shown.posted_at_s, shown.half_at_s - METER_DELAY_S, shown.change_w)
+        for serial, posted_at_s in self._learner.unanswered_since_s.items():
+            self.tracks[serial].wait_on(posted_at_s, meter.at_s)
+
+    def _share(self, track: Track, now_s: float, allowance: Allowance) -> Share:
         may_replace = track.final_w - track.unit.minimum_w * track.gain > REPLACE_PENDING_W and not track.has_replaced
         return Share(
             track.unit.serial,
             track.final_w,
             track.unit.minimum_w * track.gain,
             track.ceiling_w * track.gain,
-            may_rise=not track.is_pending and not self._fairness.is_moving(self.tracks),
+            may_rise=self._may_rise(track, now_s),
             may_fall=not track.is_pending or allowance.is_urgent or may_replace,
             accurate_w=accurate_w(track),
             rank=self._fairness.rank(track.unit.serial),
+        )
+
+    def _may_rise(self, track: Track, now_s: float) -> bool:
+        return (
+            not track.is_pending
+            and now_s - track.raised_at_s >= track.unit.raise_spacing_s
+            and math.isfinite(self._budgets[track.unit.dtu].rise_ws(now_s))
+            and not self._fairness.is_moving(self.tracks)
         )
 
     def _wishes(self, now_s: float, outputs_w: Mapping[str, float], allowance: Allowance) -> dict[str, Wish]:
@@ -364,11 +371,13 @@ class Controller:
         if not any(t.is_usable for t in self.tracks.values()):
             is_unwanted = all(t.is_switched_off for t in self.tracks.values())
             return Reason.SWITCHED_OFF if is_unwanted else Reason.NO_INVERTER
-        is_at_most = span.committed_w >= span.ceiling_w - 1
+        is_short = seen.meter.power_w > self.settings.target_w + NEARLY_W
+        is_at_most = span.committed_w >= span.ceiling_w - (NEARLY_W if is_short else 1)
         if is_at_most and span.is_capped and allowance.cap_reason is not Reason.FEED_IN_CAP:
             return allowance.cap_reason
         if span.committed_w <= span.floor_w + 1:
-            return Reason.ALL_AT_MINIMUM
+            is_odd = seen.meter.power_w < -span.committed_w - ODD_EXPORT_W
+            return (self.response.doubt if is_odd else None) or Reason.ALL_AT_MINIMUM
         if is_at_most:
             return Reason.FEED_IN_CAP if span.is_capped else Reason.ALL_AT_RATED
         return Reason.REGULATING

@@ -37,7 +37,7 @@ def dispatch(setpoint_w: float, shares: Sequence[Share]) -> dict[str, float]:
     change_w = setpoint_w - sum(s.output_w for s in shares)
     sign = 1 if change_w > 0 else -1
     rooms_w = {s.serial: _room_w(s, sign) for s in shares}
-    order = sorted(shares, key=lambda s: (min(s.maximum_w - s.output_w, 0.0), -rooms_w[s.serial]))
+    order = sorted(shares, key=lambda s: in_turn(s, rooms_w[s.serial]))
     alone = [s for s in order if rooms_w[s.serial] >= abs(change_w)]
     if alone and order[0].output_w <= order[0].maximum_w:  # one above its maximum has to fall anyhow
         order = [min(alone, key=lambda s: (s.is_low(s.output_w + change_w) - s.is_low(s.output_w), sign * s.rank))]
@@ -48,6 +48,11 @@ def dispatch(setpoint_w: float, shares: Sequence[Share]) -> dict[str, float]:
             changed[share.serial] = share.output_w + sign * part_w
             change_w -= sign * part_w
     return changed
+
+
+def in_turn(share: Share, room_w: float) -> tuple[float, float]:
+    """Return what sorts the inverters for a change: one above its maximum has to fall anyhow, then the most room."""
+    return min(share.maximum_w - share.output_w, 0.0), -room_w
 
 
 def _room_w(share: Share, sign: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LEARNED_STEP_W = 80.0
@@ -43,10 +44,23 @@ class DelayLearner:
     def __init__(self) -> None:
         self._open: _OpenStep | None = None
         self._recent: deque[float] = deque(maxlen=QUIET_READINGS)
+        self._unanswered: dict[str, _OpenStep] = {}
+
+    @property
+    def unanswered_since_s(self) -> Mapping[str, float]:
+        """The last step of each inverter since which the meter has stood still, so it cannot have come out: posted at.
+
+        That the load has moved just as far the other way is less likely than an inverter slower than believed.
+        """
+        return {serial: step.at_s for serial, step in self._unanswered.items()}
 
     def stepped(self, now_s: float, serial: str, change_w: float) -> None:
         """Note that one inverter was told to change its output by `change_w`."""
-        if self._open is not None or abs(change_w) < LEARNED_STEP_W or len(self._recent) < QUIET_READINGS:
+        self._unanswered.pop(serial, None)
+        if abs(change_w) < LEARNED_STEP_W or not self._recent:
+            return
+        self._unanswered[serial] = _OpenStep(serial, now_s, change_w, self._recent[-1], (now_s, 0.0))
+        if self._open is not None or len(self._recent) < QUIET_READINGS:
             return
         if max(self._recent) - min(self._recent) > QUIET_SHARE * abs(change_w):
             return
@@ -56,6 +70,11 @@ class DelayLearner:
     def see(self, at_s: float, grid_w: float) -> Shown | None:
         """Take a reading; return a step of which half has become visible."""
         self._recent.append(grid_w)
+        self._unanswered = {
+            serial: step
+            for serial, step in self._unanswered.items()
+            if abs(grid_w - step.base_w) <= QUIET_SHARE * abs(step.change_w)
+        }
         step = self._open
         if step is None:
             return None
@@ -76,3 +95,4 @@ class DelayLearner:
         """Forget the open step: the meter was silent."""
         self._open = None
         self._recent.clear()
+        self._unanswered.clear()

@@ -12,12 +12,13 @@ from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.account import CommandLog, Ledger
 from opendtu_dcload.control.alarms import Alarms, Watched
 from opendtu_dcload.control.battery_guard import BatteryLimits
-from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
+from opendtu_dcload.control.controller import Controller, Decision, Seen
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, GuardSettings
 from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu

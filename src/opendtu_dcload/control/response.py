@@ -20,10 +20,17 @@ JUDGED_STEP_W = 150.0
 ANSWER_SHARE = 0.3
 """The meter must move by this share of our step."""
 MISSES = 3
+"""So many misses in a row are a suspicion; a movement the same way counts twice, for once it may be the house."""
+PROVEN_S = 3600.0
+"""An answer at the ceiling may have been a load that changed with our step: so long it is taken for proof."""
 RESTLESS_SHARE = 0.5
 """If the meter swung this share of our step beyond where it began and ended, nothing can be told from it ..."""
 IMPLAUSIBLE_SHARE = 1.8
 """... nor from a change that is so much larger than our step."""
+HIDING_SHARE, MIRRORING_SHARE = 0.7, 1.2
+"""A load that hides our step jumps by this share of it, one that mirrors it by more; an answer takes its time."""
+JUMP_READINGS = 2
+"""The mean of a second shows a jump of the load in two readings."""
 JUDGED_WITHIN_S = 60.0
 """The load of a house changes too much in a longer time to judge anything."""
 MOVING_W = 50.0
@@ -64,6 +71,8 @@ class _Anchor:
     """Lowest reading since ..."""
     highest_w: float = -math.inf
     """... and the highest."""
+    jump_w: float = 0.0
+    """Largest change within two readings since."""
 
     def swing_w(self, grid_w: float) -> float:
         """Return how far the meter went beyond where it began and where it is now."""
@@ -89,7 +98,10 @@ class _Anchor:
         answered = -change_w / certain_w
         if answered >= ANSWER_SHARE:
             return Answer.SEEN
-        return Answer.REVERSED if answered <= -ANSWER_SHARE else Answer.MISSED
+        is_reversed = answered <= -ANSWER_SHARE
+        if self.jump_w > (MIRRORING_SHARE if is_reversed else HIDING_SHARE) * abs(possible_w):
+            return None
+        return Answer.REVERSED if is_reversed else Answer.MISSED
 
 
 class ResponseGuard:
@@ -109,6 +121,9 @@ class ResponseGuard:
         self.is_probing = False
         """The plant waits for the answer to a fall that only asks: it must not rise meanwhile."""
         self._proven_w = 0.0
+        self._proven_at_s = -math.inf
+        self.doubt: Reason | None = None
+        """The last suspicion, until an answer disproves it: trying again is no proof."""
 
     def stepped(self, *, is_trusted: bool = True) -> None:
         """Note that a limit was sent after the last reading; `is_trusted`: outputs were measured to be as modelled."""
@@ -131,6 +146,8 @@ class ResponseGuard:
         if self._anchor is not None:
             self._anchor.lowest_w = min(self._anchor.lowest_w, grid_w)
             self._anchor.highest_w = max(self._anchor.highest_w, grid_w)
+            before_w = [w for _, w in self._recent][-JUMP_READINGS:]
+            self._anchor.jump_w = max(self._anchor.jump_w, *(abs(grid_w - w) for w in before_w), 0.0)
         if not self._recent:
             self._stepped_at_s = at_s
         self._recent.append((at_s, grid_w))
@@ -158,11 +175,11 @@ class ResponseGuard:
 
     def probe_due(self, committed_w: float, ceiling_w: float) -> bool:
         """Tell whether the plant has rested long at a ceiling that the meter never answered, in a calm house."""
-        is_proven = abs(committed_w - self._proven_w) < JUDGED_STEP_W
-        if not self._recent or is_proven or self.suspicion or committed_w < ceiling_w - 1:
+        if not self._recent or self.suspicion or committed_w < ceiling_w - 1:
             return False
         at_s = self._recent[-1][0]
-        if at_s - self._recent[0][0] < CALM_S:
+        is_proven = abs(committed_w - self._proven_w) < JUDGED_STEP_W and at_s - self._proven_at_s < PROVEN_S
+        if is_proven or at_s - self._recent[0][0] < CALM_S:
             return False
         rested_s = PROBE_SOON_S if self._misses else PROBE_AFTER_S
         is_settled = self._visible_w[1] - self._visible_w[0] <= 1
@@ -182,15 +199,16 @@ class ResponseGuard:
         if answer is Answer.SEEN:
             self._clear()
             self._retry_s = RETRY_FIRST_S
-            self._proven_w = committed_w
+            self._proven_w, self._proven_at_s = committed_w, at_s
+            self.doubt = None
             return
-        self._misses += 1
+        is_reversed = answer is Answer.REVERSED
+        self._misses += 2 if is_reversed else 1
         if self.suspicion:
             self.is_confirmed = True
-        elif answer is Answer.REVERSED:
-            self.suspicion, self._since_s = Reason.METER_REVERSED, at_s
         elif self._misses >= MISSES:
-            self.suspicion, self._since_s = Reason.METER_BLIND, at_s
+            self.suspicion = self.doubt = Reason.METER_REVERSED if is_reversed else Reason.METER_BLIND
+            self._since_s = at_s
 
     def _clear(self) -> None:
         self.suspicion = None

@@ -11,6 +11,7 @@ import math
 from collections import deque
 from dataclasses import replace
 
+from opendtu_dcload.control.delays import Delays
 from opendtu_dcload.control.output import OutputModel, Unit
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus, Reason
 
@@ -27,11 +28,6 @@ PCT_STEP = 0.1
 LOWEST_GAIN, HIGHEST_GAIN = 0.3, 1.1
 """Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
 GAIN_FILTER = 0.3
-TRUSTED_SAMPLES = 3
-"""So many learned dead times narrow the bounds; fewer only widen them."""
-LEARNED_SAMPLES = 6
-SHORTEST_DEAD_S, LONGEST_DEAD_S = 0.5, 90.0
-"""Users report dead times up to 90 s (OpenDTU#571)."""
 TOO_HIGH_SAMPLES = 2
 """So many settled measurements above the limit mean that the limit is not in force."""
 TOO_HIGH_SHARE, TOO_HIGH_W = 1.1, 30.0
@@ -98,16 +94,14 @@ class Track:
         self._superseded_w = 0.0
         self._has_failed = self._is_dtu_pending = self._is_echo_old = False
         self._too_high = 0
-        self._dead_times_s: deque[float] = deque(maxlen=LEARNED_SAMPLES)
         self._aims: deque[tuple[float, float]] = deque([(-math.inf, 0.0)])
         """Outputs that the model headed for lately, with the time."""
-        self._received: deque[tuple[float, float]] = deque(maxlen=LEARNED_SAMPLES)
-        """When the last limits were posted and, as far as known, received."""
         self._dtu_knows_rated = False
         self._taken_at_s = self._forgot_at_s = self._found_at_s = self._power_sent_at_s = -math.inf
         self._lost_since_s = math.inf
         self._power_before = (False, -math.inf)
         self._silent_since_s: float | None = None
+        self._delays = Delays(unit)
         self._quick = OutputModel(unit)
         self._slow = OutputModel(unit)
 
@@ -185,20 +179,17 @@ class Track:
         self.posted_w = limit_w
         self.posted_at_s = self._taken_at_s = now_s
         received_s = max(now_s, radio_free_s) + RADIO_S
-        self._received.append((now_s, received_s))
+        self._delays.posted(now_s, received_s)
         self._aim(received_s, limit_w)
 
     def learn_dead_time(self, posted_at_s: float, half_visible_s: float, change_w: float) -> None:
         """Learn from a step of ours, posted at `posted_at_s`, half of which had come out at `half_visible_s`."""
-        received_s = dict(self._received).get(posted_at_s)
-        if received_s is None:
-            return
-        half_s = math.log(2) * self.unit.time_constant_s
-        if change_w > 0:
-            half_s = max(half_s, 0.5 * change_w / (self.unit.rise_per_s * self.unit.rated_w))
-        dead_time_s = half_visible_s - received_s - half_s
-        if dead_time_s <= LONGEST_DEAD_S:
-            self._dead_times_s.append(max(dead_time_s, SHORTEST_DEAD_S))
+        self._delays.learn(posted_at_s, half_visible_s, change_w)
+
+    def wait_on(self, posted_at_s: float, now_s: float) -> None:
+        """Note that a limit posted at `posted_at_s` has not come out yet: it may be slower than believed."""
+        if posted_at_s == self.posted_at_s and (until_s := self._delays.unanswered(posted_at_s, now_s)) is not None:
+            self._slow.delay_last(until_s)
 
     def taken(self, now_s: float) -> None:
         """The DTU has answered the POST: only what it says from now on can speak of that limit."""
@@ -344,21 +335,16 @@ class Track:
     @property
     def credit_s(self) -> float:
         """How long a command in flight is believed."""
-        return self._bounds_s()[1] + 2 * self.unit.time_constant_s
+        return self._delays.bounds_s[1] + 2 * self.unit.time_constant_s
 
-    def _bounds_s(self) -> tuple[float, float]:
-        """Return the shortest and the longest dead time that is plausible."""
-        quick_s, slow_s = 0.5 * self.unit.dead_time_s, self.unit.credit_s - 2 * self.unit.time_constant_s
-        if not self._dead_times_s:
-            return quick_s, slow_s
-        learned_s = 0.7 * min(self._dead_times_s), 1.3 * max(self._dead_times_s) + 0.5
-        if len(self._dead_times_s) >= TRUSTED_SAMPLES:
-            return learned_s
-        return min(quick_s, learned_s[0]), max(slow_s, learned_s[1])
+    @property
+    def dead_time_s(self) -> float:
+        """The usual time from receiving a limit to acting on it, as far as known."""
+        return self._delays.usual_s
 
     def _aim(self, received_s: float, limit_w: float) -> None:
         output_w = limit_w * self.gain if self.is_producing else 0.0
-        quick_s, slow_s = self._bounds_s()
+        quick_s, slow_s = self._delays.bounds_s
         self._aims.append((received_s, output_w))
         self._quick.aim(received_s + quick_s, output_w)
         self._slow.aim(received_s + slow_s, output_w)
@@ -372,9 +358,8 @@ class Track:
         self._slow.jump(output_w)
 
     def _delay(self, received_s: float) -> None:
-        if self._received and self._received[-1][1] < received_s:
-            self._received[-1] = (self._received[-1][0], received_s)
-        quick_s, slow_s = self._bounds_s()
+        self._delays.late(received_s)
+        quick_s, slow_s = self._delays.bounds_s
         self._quick.delay_last(received_s + quick_s)
         self._slow.delay_last(received_s + slow_s)
 

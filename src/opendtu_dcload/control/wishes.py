@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from opendtu_dcload.control.controller import Settings
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Wishes
 
 

@@ -17,7 +17,7 @@ from opendtu_dcload.sim.trace import load_trace
 
 WINDOW_S = 7200
 """Every measured case lasts two hours."""
-SYNTHETIC_S = 1800
+SYNTHETIC_S = 3900
 JITTER_S = 6
 """UK-DALE was sampled every 6 s: each of its edges really happened up to that much off its raster."""
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from opendtu_dcload.control.controller import Settings
 from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.omniscient import Omniscient
 from opendtu_dcload.sim.peers import OnBattery, Original, ZeroExport
 from opendtu_dcload.sim.simulate import Run, unit_of

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
-from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
+from opendtu_dcload.control.controller import Controller, Decision, Seen
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.cases import CASES
 from opendtu_dcload.sim.plants import many
 from opendtu_dcload.sim.simulate import Run, unit_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from opendtu_dcload.control.controller import Controller, Seen, Settings
+from opendtu_dcload.control.controller import Controller, Seen
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside
 from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading
 from opendtu_dcload.sim.dtu import Counters, SimDtu

@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from opendtu_dcload.control.controller import Controller, Decision, Seen, Settings
+from opendtu_dcload.control.controller import Controller, Decision, Seen
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 
 SAME_VALUE_S = 60.0

@@ -16,7 +16,8 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 from opendtu_dcload.errors import BusError
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.watch import SETTINGS, SYSTEM, Watch, number
+from opendtu_dcload.venus.settings import SERVICE as SETTINGS
+from opendtu_dcload.venus.watch import SYSTEM, Watch, number
 
 POLL_S = 3.0
 """Quick enough for guards that wait for 20 s and more; each reading is a dozen messages."""

@@ -21,7 +21,6 @@ from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_con
 
 PREFIX = "com.victronenergy"
 SYSTEM = f"{PREFIX}.system"
-SETTINGS = f"{PREFIX}.settings"
 
 ANSWER_TIMEOUT_S = 2.0
 _GONE = frozenset(

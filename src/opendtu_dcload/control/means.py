@@ -1,0 +1,45 @@
+"""What can be commanded now: which inverters can move how far, how soon, and at what price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from opendtu_dcload.control.budget import Budget
+from opendtu_dcload.control.dispatch import Share, in_turn
+from opendtu_dcload.control.regulator import Means, Move
+from opendtu_dcload.control.track import WINDOW_S, Track
+
+SHOWN_S = 1.0
+"""From the end of the dead time until most of a change has come out, less what the reading is old."""
+
+
+def means_of(
+    now_s: float,
+    shares: Sequence[Share],
+    tracks: Mapping[str, Track],
+    radio_free_s: Mapping[str, float],
+    budgets: Mapping[str, Budget],
+) -> Means:
+    """Return the commands in the order in which `dispatch` uses them; those that cannot be given now come last."""
+
+    def moves(shares: Sequence[Share], *, up: bool) -> list[Move]:
+        free_s = dict(radio_free_s)
+        found: list[Move] = []
+        for share in shares:
+            unit = tracks[share.serial].unit
+            starts_s = max(free_s.get(unit.radio, now_s), now_s)
+            free_s[unit.radio] = starts_s + WINDOW_S
+            budget = budgets[unit.dtu]
+            room_w = share.maximum_w - share.output_w if up else share.output_w - share.minimum_w
+            price_ws = budget.rise_ws(now_s) if up else budget.fall_ws
+            may_move = share.may_rise if up else share.may_fall
+            lag_s = starts_s - now_s + tracks[share.serial].dead_time_s + SHOWN_S
+            found.append(Move(max(room_w, 0.0), lag_s, price_ws if may_move else math.inf))
+        return found
+
+    return Means(
+        rises=moves(sorted(shares, key=lambda s: (not s.may_rise, *in_turn(s, s.maximum_w - s.output_w))), up=True),
+        falls=moves(sorted(shares, key=lambda s: (not s.may_fall, *in_turn(s, s.output_w - s.minimum_w))), up=False),
+        trim_ws=min((budget.trim_ws(now_s) for budget in budgets.values()), default=math.inf),
+    )

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opendtu_dcload.control.budget import Budget
+
+HOUR_S = 3600.0
+BUDGETS = [12, 60, 300, 1800]
+
+
+def rise_whenever_possible(budget: Budget, from_s: float, until_s: float) -> list[float]:
+    """One rise per second as long as the price is finite; the times."""
+    sent_s = []
+    now_s = from_s
+    while now_s < until_s:
+        if math.isfinite(budget.rise_ws(now_s)):
+            budget.spend(now_s)
+            sent_s.append(now_s)
+        now_s += 1.0
+    return sent_s
+
+
+def most_in_an_hour(sent_s: list[float]) -> int:
+    return max((bisect_left(sent_s, at_s + HOUR_S) - n for n, at_s in enumerate(sent_s)), default=0)
+
+
+def used_up(per_hour: int) -> Budget:
+    budget = Budget(per_hour, 0.0)
+    rise_whenever_possible(budget, 0.0, 2 * HOUR_S)
+    assert budget.rise_ws(2 * HOUR_S) > budget.fall_ws
+    return budget
+
+
+@pytest.mark.parametrize("per_hour", BUDGETS)
+def test_no_hour_of_greedy_rises_exceeds_the_budget_and_most_of_it_can_be_used(per_hour):
+    sent_s = rise_whenever_possible(Budget(per_hour, 0.0), 0.0, 4 * HOUR_S)
+    assert 0.8 * per_hour <= most_in_an_hour(sent_s) <= per_hour
+    assert bisect_left(sent_s, 4 * HOUR_S) - bisect_left(sent_s, 3 * HOUR_S) >= 0.8 * per_hour, "it flows in evenly"
+
+
+@given(st.sampled_from([12, 13, 60]), st.lists(st.tuples(st.integers(1, 900), st.integers(0, 1200)), max_size=8))
+def test_no_hour_exceeds_the_budget_however_rises_and_rests_follow(per_hour, phases):
+    budget = Budget(per_hour, 0.0)
+    sent_s: list[float] = []
+    now_s = 0.0
+    for busy_s, rest_s in phases:
+        sent_s += rise_whenever_possible(budget, now_s, now_s + busy_s)
+        now_s += busy_s + rest_s
+    assert most_in_an_hour(sent_s) <= per_hour
+
+
+@pytest.mark.parametrize("per_hour", BUDGETS)
+def test_a_rise_becomes_dearer_with_each_command_and_then_impossible(per_hour):
+    budget = Budget(per_hour, 0.0)
+    prices_ws = []
+    while math.isfinite(price_ws := budget.rise_ws(0.0)):
+        prices_ws.append(price_ws)
+        budget.spend(0.0)
+    assert prices_ws == sorted(prices_ws)
+    assert prices_ws[0] == budget.fall_ws
+    assert prices_ws[-1] > prices_ws[0]
+    assert len(prices_ws) <= 0.15 * per_hour + 1, "not much more than the burst at once"
+
+
+def test_a_command_costs_more_when_there_are_less_per_hour():
+    budgets = [Budget(per_hour, 0.0) for per_hour in BUDGETS]
+    for prices_ws in (
+        [b.rise_ws(0.0) for b in budgets],
+        [b.fall_ws for b in budgets],
+        [b.trim_ws(0.0) for b in budgets],
+    ):
+        assert prices_ws == sorted(set(prices_ws), reverse=True)
+
+
+@pytest.mark.parametrize("per_hour", BUDGETS)
+def test_falls_are_never_held_back(per_hour):
+    budget = Budget(per_hour, 0.0)
+    before_ws = budget.fall_ws
+    for _ in range(3 * per_hour):
+        budget.spend(0.0)
+    assert budget.rise_ws(0.0) == math.inf
+    assert budget.fall_ws == before_ws
+    assert budget.trim_ws(0.0) <= before_ws
+
+
+def test_a_trim_costs_little_while_there_is_plenty_and_as_much_as_a_fall_when_there_is_not():
+    budget = Budget(300, 0.0)
+    prices_ws = []
+    while math.isfinite(budget.rise_ws(0.0)):
+        prices_ws.append(budget.trim_ws(0.0))
+        budget.spend(0.0)
+    assert prices_ws[0] < budget.fall_ws / 2
+    assert prices_ws == sorted(prices_ws)
+    assert budget.trim_ws(0.0) == budget.fall_ws
+
+
+@pytest.mark.parametrize("per_hour", BUDGETS)
+def test_after_a_rest_the_budget_is_full_again(per_hour):
+    budget = used_up(per_hour)
+    fresh = Budget(per_hour, 0.0)
+    rested_s = 2 * HOUR_S + 1200.0
+    assert budget.rise_ws(rested_s) == fresh.rise_ws(0.0)
+    assert budget.trim_ws(rested_s) == fresh.trim_ws(0.0)
+    count = len(rise_whenever_possible(budget, rested_s, rested_s + 60))
+    assert count == len(rise_whenever_possible(fresh, 0.0, 60.0)), "a rest does not save up more than a burst either"
