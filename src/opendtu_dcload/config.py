@@ -103,6 +103,8 @@ class ControlConfig(Section):
     """Output to fall to while the meter is silent; None = the sum of the minima."""
     max_temperature_c: Annotated[float, Field(ge=30, le=90)] = 65.0
     """Of a hotter inverter the highest limit falls, to its minimum at 10 K more."""
+    standby: bool = False
+    """Inverters that were not needed for half an hour are powered off until they are; see `control/standby.py`."""
     on_stop: Literal["minimum", "off"] = "minimum"
     """What the inverters are told when the service ends."""
     meter_hold_s: Annotated[float, Field(ge=2, le=3600)] = 5.0

@@ -34,6 +34,7 @@ from opendtu_dcload.control.regulator import Regulator
 from opendtu_dcload.control.response import PROBE_W, ResponseGuard
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.span import Allowance, Span, span_of
+from opendtu_dcload.control.standby import Standby
 from opendtu_dcload.control.track import WINDOW_S, Track
 from opendtu_dcload.control.words import note
 from opendtu_dcload.model import (
@@ -103,6 +104,7 @@ class Controller:
         self._budgets = {name: Budget(dtu.max_commands_per_hour, now_s) for name, dtu in self._dtus.items()}
         self._radio_free_s: dict[str, float] = {}
         self._foreign_at_s: list[float] = []
+        self._standby = Standby(now_s)
         self._ramp_from_w = 0.0
         self._corrected_w = 0.0
 
@@ -115,6 +117,8 @@ class Controller:
         span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
         is_calm = allowance.reason is None and not self.response.is_probing
+        if self.settings.may_rest and is_calm:
+            self._standby.see(seen.now_s, self.tracks.values(), allowance.cap_w)
         if not outputs_w and is_calm and all(b.is_plenty(seen.now_s) for b in self._budgets.values()):
             outputs_w = self._fairness.move(seen.now_s, self.tracks.values())
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
@@ -181,7 +185,8 @@ class Controller:
         for serial, track in self.tracks.items():
             dtu, told = self._dtus[track.unit.dtu], seen.dtus.get(track.unit.dtu)
             track.trouble = dtu.trouble(told, seen.now_s)
-            track.is_switched_off = serial in self.settings.switched_off
+            track.rests = self._standby.counts[serial] if serial in self._standby.resting else 0
+            track.is_switched_off = serial in self.settings.switched_off or bool(track.rests)
             if (limit := seen.limits.get(serial)) and track.see_limit(limit, seen.now_s):
                 self._foreign_at_s.append(seen.now_s)
             if status := seen.inverters.get(serial):

@@ -106,6 +106,7 @@ def settings_of(config: Config, seasonal_highest_pct: float | None = None) -> Se
         min_voltage_v=config.battery.min_voltage_v or 0.0,
         ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
         priority=Priority(control.priority),
+        may_rest=control.standby,
         guards=guards_of(config, seasonal_highest_pct),
         dtus={
             dtu.name: DtuSettings(stale_after_s(config, dtu), dtu_silent_s(dtu), dtu.max_commands_per_hour)

@@ -28,4 +28,6 @@ class Settings:
     """False: the plant goes to its minimum."""
     switched_off: frozenset[str] = frozenset()
     """Serials of the inverters that are not to be used: powered off."""
+    may_rest: bool = False
+    """Inverters that are not needed for long are powered off."""
     guards: GuardSettings = field(default_factory=GuardSettings)

@@ -81,7 +81,9 @@ class Track:
         self.trouble: Reason | None = None
         """Why its DTU cannot be commanded."""
         self.is_switched_off = False
-        """The user does not want it to be used."""
+        """It is not to be used: the user does not want it, or it rests."""
+        self.rests = 0
+        """For the how-manieth time it rests because it is not needed; 0 = it does not."""
         self.is_fresh = False
         """The measured values are young enough to act on, and the inverter answers the DTU."""
         self.fresh_at_s = -math.inf

@@ -11,6 +11,8 @@ def note(track: Track, *, has_several_dtus: bool) -> str:
     """Return why an inverter differs from the plant's plan; empty when it does not."""
     if track.trouble and has_several_dtus:
         return NOTES[track.trouble]
+    if track.rests:
+        return f"standby, number {track.rests} since the start"
     if track.is_switched_off:
         return Reason.SWITCHED_OFF
     if not track.is_fresh:
