@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import platform
 import signal
 import time
+from importlib.metadata import version
 
 import aiohttp
 
@@ -16,6 +19,7 @@ from opendtu_dcload.config import DEFAULT_DTU, Config, OpenDtuConfig
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.health import Supervisor, leaving, report_health
 from opendtu_dcload.live import print_live
 from opendtu_dcload.polling import DtuPoller, poll_meter
 from opendtu_dcload.state import State
@@ -28,6 +32,7 @@ log = logging.getLogger(__name__)
 METER_SHOWN_S = 15.0
 """Older meter values are not shown on the bus."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 
 
 class _StopError(Exception):
@@ -52,9 +57,10 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
             for dtu in config.dtus
         }
         loop = ControlLoop(config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run)
+        supervisor = Supervisor.of(os.environ)
         stack.push_async_callback(loop.leave)
-        where = ", ".join(f"{dtu.label} {dtu.host}" for dtu in config.dtus)
-        log.info("opendtu-dcload %s: meter %s, %s", __version__, config.meter.host, where)
+        stack.enter_context(leaving(supervisor))
+        log.info("%s", first_line(config, bus))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")
@@ -64,6 +70,7 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
                 for name, poller in pollers.items():
                     tasks.create_task(poller.run(), name=f"DTU {name}")
                 tasks.create_task(loop.run(), name="control")
+                tasks.create_task(report_health(supervisor, state, __version__, clock), name="health")
                 if config.is_read_only:
                     for dtu in config.dtus:
                         tasks.create_task(_offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
@@ -73,6 +80,16 @@ async def run(config: Config, *, dry_run: bool = False, live: bool = False) -> N
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
             pass
+
+
+def first_line(config: Config, bus: BusAddress | None) -> str:
+    """Return what a reader of the log wants to know first: which program, on what, for which devices."""
+    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    devices = ", ".join([f"meter {config.meter.host}", *(f"{dtu.label} {dtu.host}" for dtu in config.dtus)])
+    return (
+        f"opendtu-dcload {__version__}: Python {platform.python_version()} {platform.machine()}, {packages}; "
+        f"D-Bus {bus or 'off'}; {devices}, {len(config.inverters)} inverters"
+    )
 
 
 def _stop_event(stack: contextlib.AsyncExitStack) -> asyncio.Event:
