@@ -5,13 +5,16 @@ share=$(cd "$(dirname "$(readlink -f "$0")")" && pwd -P)
 . "$share/paths.sh"
 
 is_gone() {
-    ! svok "$base/service" && ! svok "$base/service/log"
+    ! svok "$1"
 }
 if [ -e "$service" ]; then
-    # While the link is there the supervisor would start it anew. It takes up to 5 s to leave the inverters in order.
+    # While the link is there the supervisor would start it anew. It takes up to 5 s to leave the inverters in order;
+    # only then its log may go.
     rm -f "$service"
-    svc -dx "$base/service" "$base/service/log" || true
-    await is_gone || echo "$name: it does not end" >&2
+    for part in "$base/service" "$base/service/log"; do
+        svc -dx "$part" || true
+        await is_gone "$part" || echo "$name: it does not end" >&2
+    done
 fi
 if [ -e "$boot" ] && grep -q "# $name\$" "$boot"; then
     cp -p "$boot" "$boot.new"

@@ -86,9 +86,10 @@ def first_line(config: Config, bus: BusAddress | None) -> str:
     """Return what a reader of the log wants to know first: which program, on what, for which devices."""
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     devices = ", ".join([f"meter {config.meter.host}", *(f"{dtu.label} {dtu.host}" for dtu in config.dtus)])
+    serials = ", ".join(inverter.serial for inverter in config.inverters) or "none listed"
     return (
         f"opendtu-dcload {__version__}: Python {platform.python_version()} {platform.machine()}, {packages}; "
-        f"D-Bus {bus or 'off'}; {devices}, {len(config.inverters)} inverters"
+        f"D-Bus {bus or 'off'}; {devices}, inverters {serials}"
     )
 
 
