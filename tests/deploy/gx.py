@@ -21,7 +21,17 @@ from pathlib import Path
 
 import pytest
 
-LEFT_OUT = ("venv", "ensurepip", "unittest", "tomllib.py", "tomllib", "sqlite3", "zoneinfo", "statistics.py", "getpass.py")
+LEFT_OUT = (
+    "venv",
+    "ensurepip",
+    "unittest",
+    "tomllib.py",
+    "tomllib",
+    "sqlite3",
+    "zoneinfo",
+    "statistics.py",
+    "getpass.py",
+)
 """Parts of the standard library that a GX may lack (packages of their own in Venus OS)."""
 NEVER_THERE = (
     "site-packages", "dist-packages", "test", "idlelib", "lib2to3", "tkinter", "turtledemo", "config-*", "__pycache__"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from dbus_next.aio.message_bus import MessageBus
-from dbus_next.constants import RequestNameReply
+from dbus_next.constants import MessageType, RequestNameReply
 from dbus_next.errors import DBusError
 from dbus_next.message import Message
 
@@ -83,7 +83,13 @@ async def test_the_policy_lets_the_user_take_our_names_and_everybody_ask(tmp_pat
     with system_bus(tmp_path, getpass.getuser()) as address:
         async with connected(address) as service, connected(address) as client:
             assert await service.request_name(NAME) == RequestNameReply.PRIMARY_OWNER
-            service.add_message_handler(lambda call: Message.new_method_return(call, "s", ["answered"]))
+            service.add_message_handler(
+                lambda said: (
+                    Message.new_method_return(said, "s", ["answered"])
+                    if said.message_type is MessageType.METHOD_CALL
+                    else None
+                )
+            )
             call = Message(destination=NAME, path="/", interface="com.victronenergy.BusItem", member="GetValue")
             answer = await asyncio.wait_for(client.call(call), 5)
             assert answer is not None
@@ -108,7 +114,7 @@ def test_runit_starts_it_and_ends_it_with_term(tmp_path: Path) -> None:
     command = "chpst -u opendtu-dcload /opt/opendtu-dcload/bin/python -m opendtu_dcload"
     assert command in run
     stand_in = (
-        f"{sys.executable} -u -c 'import signal, sys; signal.signal(15, lambda *_: sys.exit(print(\"told to end\")));"
+        f'{sys.executable} -u -c \'import signal, sys; signal.signal(15, lambda *_: sys.exit(print("told to end")));'
         ' print("here"); signal.pause()\' --'
     )
     (service / "run").write_text(run.replace(command, stand_in))
