@@ -56,7 +56,7 @@ def same(tree: str, other: str) -> str:
     """Return what differs first, empty if nothing does; bytecode does not count."""
     ours, theirs = _files(tree), _files(other)
     if ours != theirs:
-        return f"{sorted(ours ^ theirs)[0]} is in one only"
+        return f"{min(ours ^ theirs)} is in one only"
     for name in ours:
         with open(f"{tree}/{name}", "rb") as one, open(f"{other}/{name}", "rb") as two:
             if one.read() != two.read():
@@ -78,6 +78,7 @@ def _ignore(_: str) -> None:
 
 
 if __name__ == "__main__":
-    why = {"fits": fits, "imports": imports, "same": same}[sys.argv[1]](*sys.argv[2:])
+    question, *trees = sys.argv[1:]
+    why = same(*trees) if question == "same" else {"fits": fits, "imports": imports}[question](*trees)
     if why:
         sys.exit(f"opendtu-dcload: {why}")

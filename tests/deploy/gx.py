@@ -141,10 +141,10 @@ class Gx:
             stdin=DEVNULL, stdout=DEVNULL, stderr=None, env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
         )  # fmt: skip
         children = Path(f"/proc/{self._machine.pid}/task/{self._machine.pid}/children")
-        while not (pids := children.read_text().split()):  # noqa: ASYNC110  the kernel tells nobody
+        while not (pids := children.read_text().split()):  # noqa: ASYNC110, ASYNC240  a file in RAM that the kernel fills
             await asyncio.sleep(0.02)
         self._pid = pids[0]
-        while (await self.run("test -e /run/booted"))[0]:  # noqa: ASYNC110  as above
+        while (await self.run("test -e /run/booted"))[0]:
             assert self._machine.returncode is None, "the GX did not boot"
             await asyncio.sleep(0.05)
 
@@ -159,7 +159,8 @@ class Gx:
     async def run(self, command: str) -> tuple[int, str]:
         """Run a command in the GX' shell; return its exit code and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            "nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd", "/usr/bin/busybox", "sh", "-c", command,
+            "nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd",
+            "/usr/bin/busybox", "sh", "-c", command,
             stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env={"PATH": "/usr/bin:/bin:/sbin", "HOME": "/data/home/root"},
         )  # fmt: skip
         printed, _ = await process.communicate()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.conftest import another
 from tests.deploy.gx import Gx
-from tests.test_program import Devices, devices, limits_w, until  # noqa: F401  `devices` is a fixture
+from tests.test_program import Devices, limits_w, until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -20,6 +20,14 @@ OTHERS = "#!/bin/sh\n# mine\nln -s /data/other /service/other\n\nexit 0\n"
 WITHOUT = (
     "library=$(dirname $(python3 -c 'import os; print(os.__file__)')) && cp -R $library /tmp/library && "
     "rm -r /tmp/library/{} && mount --bind /tmp/library $library"
+)
+NO_ROOM = (
+    "mkdir /tmp/p && cp -R /data/package /tmp/p && mount -t tmpfs -o size=20m none /data && "
+    "mkdir /data/package && mount --bind /tmp/p/package /data/package"
+)
+ORIGINAL = (
+    "mkdir /tmp/o && printf '#!/bin/sh\\nexec sleep 1000\\n' >/tmp/o/run && chmod 755 /tmp/o/run && "
+    "ln -s /tmp/o /service/dbus-opendtu && until svstat /service/dbus-opendtu | grep -q ': up'; do sleep 1; done"
 )
 VERSION = re.compile(r"opendtu_dcload-(.*)\.dist-info")
 
@@ -148,7 +156,7 @@ async def uninstall(gx: Gx, devices: Devices) -> None:
 
 
 @pytest.mark.parametrize("source", ["package", "plain"], ids=["bundle", "pip install --target"])
-async def test_lives_on_a_gx(gx: Gx, devices: Devices, source: str, request: pytest.FixtureRequest) -> None:  # noqa: F811  the fixture
+async def test_lives_on_a_gx(gx: Gx, devices: Devices, source: str, request: pytest.FixtureRequest) -> None:
     package = put(gx, request.getfixturevalue(source))
     await fresh_install(gx, package, devices)
     await second_run(gx, package)
@@ -159,7 +167,7 @@ async def test_lives_on_a_gx(gx: Gx, devices: Devices, source: str, request: pyt
     assert devices.dtu.counters.persistent == 0
 
 
-async def test_the_same_service_under_runit(gx: Gx, devices: Devices, package: Path) -> None:  # noqa: F811  the fixture
+async def test_the_same_service_under_runit(gx: Gx, devices: Devices, package: Path) -> None:
     here = put(gx, package)
     await gx.boot()
     await install(gx, here)
@@ -187,11 +195,8 @@ async def test_the_same_service_under_runit(gx: Gx, devices: Devices, package: P
          "it is built for cpython-312-arm-linux-gnueabihf, but here is Python 3."),
         (WITHOUT.format("html"), "opkg install python3-html"),
         (WITHOUT.format("email"), "opkg install python3-email"),
-        ("mkdir /tmp/p && cp -R /data/package /tmp/p && mount -t tmpfs -o size=20m none /data && cp -R /tmp/p/package/. /data || "
-         "mkdir -p /data/package && mount --bind /tmp/p/package /data/package", "MB free, "),
-        ("mkdir -p /tmp/o && printf '#!/bin/sh\\nexec sleep 1000\\n' >/tmp/o/run && chmod 755 /tmp/o/run && "
-         "ln -s /tmp/o /service/dbus-opendtu && until svstat /service/dbus-opendtu | grep -q ': up'; do sleep 1; done",
-         "svc -d /service/dbus-opendtu"),
+        (NO_ROOM, "MB free, "),
+        (ORIGINAL, "svc -d /service/dbus-opendtu"),
     ],
     ids=["old Venus", "no Venus", "other processor", "no html", "no email", "no room", "the original runs"],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from opendtu_dcload import __version__
 from opendtu_dcload.health import Supervisor, report_health
 from opendtu_dcload.model import Plan, Reason
 from opendtu_dcload.state import State
-from tests.test_program import Devices, devices, running  # noqa: F401  `devices` is a fixture
+from tests.test_program import Devices, running
 
 
 def listen(folder: Path) -> tuple[socket.socket, str]:
@@ -28,7 +28,7 @@ def listen(folder: Path) -> tuple[socket.socket, str]:
 
 
 async def test_the_program_tells_systemd_and_the_health_file(
-    devices: Devices,  # noqa: F811  the fixture
+    devices: Devices,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
