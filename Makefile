@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 LOWEST := .venv-lowest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint test-lowest plots outages clean
+.PHONY: demo test lint test-lowest plots outages try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -46,6 +46,10 @@ plots: $(READY)
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)
 	$(PYTHON) tests/outages.py
+
+# The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
+try-armhf: $(READY)
+	PYTHON=$(PYTHON) deploy/try_armhf.sh
 
 clean:
 	rm -rf $(VENV) $(LOWEST) build dist src/*.egg-info

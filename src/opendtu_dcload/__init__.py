@@ -2,4 +2,7 @@
 
 from importlib.metadata import version
 
+from opendtu_dcload.thin_library import fill_gaps
+
 __version__ = version("opendtu-dcload")
+fill_gaps()

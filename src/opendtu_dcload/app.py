@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import platform
 import signal
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +21,7 @@ from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.health import Supervisor, leaving, report_health
 from opendtu_dcload.live import print_live
 from opendtu_dcload.polling import DtuPoller, Meter, poll_meter, poll_solar
 from opendtu_dcload.relaying import RelayTask
@@ -42,6 +46,7 @@ log = logging.getLogger(__name__)
 METER_SHOWN_S = 15.0
 """Older meter values are not shown on the bus."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 
 
 class _StopError(Exception):
@@ -75,9 +80,10 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
         loop = ControlLoop(
             config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
         )
+        supervisor = Supervisor.of(os.environ)
         stack.push_async_callback(loop.leave)
-        where = ", ".join(f"{dtu.label} {dtu.host}" for dtu in config.dtus)
-        log.info("opendtu-dcload %s: meter %s, %s", __version__, config.meter.host or "of the GX", where)
+        stack.enter_context(leaving(supervisor))
+        log.info("%s", first_line(config, bus))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")
@@ -94,6 +100,7 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
                     _start_services(tasks, config, state, bus, watch) if bus is not None and watch is not None else None
                 )
                 tasks.create_task(_regulate(loop, controls), name="control")
+                tasks.create_task(report_health(supervisor, state, __version__, clock), name="health")
                 if config.is_read_only:
                     for dtu in config.dtus:
                         tasks.create_task(_offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
@@ -101,6 +108,19 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
             pass
+
+
+def first_line(config: Config, bus: BusAddress | None) -> str:
+    """Return what a reader of the log wants to know first: which program, on what, for which devices."""
+    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    devices = ", ".join(
+        [f"meter {config.meter.host or 'of the GX'}", *(f"{dtu.label} {dtu.host}" for dtu in config.dtus)]
+    )
+    serials = ", ".join(inverter.serial for inverter in config.inverters) or "none listed"
+    return (
+        f"opendtu-dcload {__version__}: Python {platform.python_version()} {platform.machine()}, {packages}; "
+        f"D-Bus {bus or 'off'}; {devices}, inverters {serials}"
+    )
 
 
 def _stop_event(stack: contextlib.AsyncExitStack) -> asyncio.Event:

@@ -1,0 +1,73 @@
+# Read by the other scripts: where things are on a GX, and what more than one of them does.
+
+name=opendtu-dcload
+base=/data/$name
+service=/service/$name
+run=/run/$name
+log=/var/log/$name
+boot=/data/rc.local
+
+die() {
+    echo "$name: $*" >&2
+    exit 1
+}
+
+last_log_lines() {
+    tail -n "$1" "$log/current" 2>/dev/null | if command -v tai64nlocal >/dev/null; then tai64nlocal; else cat; fi
+}
+
+version_of() { # a tree
+    ls -d "$1"/opendtu_dcload-*.dist-info | sed 's/.*opendtu_dcload-\(.*\)\.dist-info/\1/'
+}
+
+# Waits for "$@" to succeed, up to 15 s.
+await() {
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+        ! "$@" || return 0
+        sleep 1
+    done
+    return 1
+}
+
+is_down() {
+    svstat "$1" | grep -q ': down'
+}
+
+# Starts the program anew, or for the first time: the supervisor looks for new services every five seconds.
+restart() {
+    if svok "$service"; then
+        svc -d "$service"
+        await is_down "$service" || echo "$name: it does not end" >&2
+        rm -f "$run/started" "$run/health"
+        svc -u "$service"
+    else
+        rm -f "$run/started" "$run/health"
+        await svok "$service" || echo "$name: no supervisor starts $service" >&2
+    fi
+}
+
+# Waits until one process of version $1 has given signs of life for 5 s; at most for $2 s. Else $why says why not.
+healthy() {
+    first=0
+    pid=
+    second=0
+    while [ "$second" -lt "$2" ]; do
+        sleep 1
+        second=$((second + 1))
+        read -r word _ now version _ 2>/dev/null <"$run/health" || word=none
+        case $word in
+        ok)
+            [ "$version" = "$1" ] || continue
+            [ "$now" = "$pid" ] || first=$second
+            pid=$now
+            [ $((second - first)) -lt 5 ] || return 0
+            ;;
+        ended)
+            why="it ended within seconds of its start"
+            return 1
+            ;;
+        esac
+    done
+    why="it gave no sign of life for $2 s"
+    return 1
+}

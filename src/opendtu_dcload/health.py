@@ -1,0 +1,86 @@
+"""Says that the service is well, to whoever supervises it: systemd's notification socket, or a file in RAM.
+
+Well means that the control loop decides; whether the devices answer is another question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from opendtu_dcload.state import State
+
+log = logging.getLogger(__name__)
+
+HEALTH_FILE = "OPENDTU_DCLOAD_HEALTH"
+"""Environment variable: the file, below /run so that nothing is written to flash."""
+EVERY_S = 2.0
+FRESH_S = 10.0
+"""The loop decides at least once a second; an older decision means that it hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Where a sign of life goes: nowhere, to systemd (sd_notify(3)), into a file, or both."""
+
+    socket_name: str
+    every_s: float
+    file: Path | None
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Supervisor:
+        """Return what the environment names. A watchdog is fed at least three times per `WATCHDOG_USEC`."""
+        watchdog = environ.get("WATCHDOG_USEC", "")
+        every_s = min(EVERY_S, int(watchdog) / 3e6) if watchdog.isdecimal() and int(watchdog) else EVERY_S
+        file = environ.get(HEALTH_FILE)
+        return cls(environ.get("NOTIFY_SOCKET", ""), every_s, Path(file) if file else None)
+
+    def say(self, *, systemd: str, line: str) -> None:
+        """Send the text to systemd and put the line into the file; a failure is logged, not raised."""
+        try:
+            if self.socket_name:
+                # a name that begins with @ is in Linux' abstract namespace
+                name = "\0" + self.socket_name[1:] if self.socket_name.startswith("@") else self.socket_name
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                    sender.setblocking(False)
+                    sender.sendto(systemd.encode(), name)
+            if self.file is not None:
+                fresh = self.file.with_suffix(".new")
+                fresh.write_text(line + "\n")
+                fresh.replace(self.file)
+        except OSError as err:
+            log.debug("no sign of life: %s", err)
+
+
+@contextlib.contextmanager
+def leaving(supervisor: Supervisor) -> Iterator[None]:
+    """Tell at the end that the service is going, and take its sign of life away."""
+    try:
+        yield
+    finally:
+        supervisor.say(systemd="STOPPING=1", line="stopping")
+        if supervisor.file is not None:
+            with contextlib.suppress(OSError):
+                supervisor.file.unlink()
+
+
+async def report_health(supervisor: Supervisor, state: State, version: str, clock: Callable[[], float]) -> None:
+    """Give a sign of life every two seconds while the control loop decides.
+
+    The file's line: "ok", the machine's uptime in s (as `/proc/uptime` counts it), process id, version, reason.
+    """
+    while True:
+        plan = state.plan
+        if plan is not None and clock() - plan.at_s < FRESH_S:
+            text = f"{plan.reason}, {plan.setpoint_w:.0f} W wanted"
+            supervisor.say(
+                systemd=f"READY=1\nWATCHDOG=1\nSTATUS={text}",
+                line=f"ok {clock():.0f} {os.getpid()} {version} {text}",
+            )
+        await asyncio.sleep(supervisor.every_s)

@@ -1,0 +1,70 @@
+"""The bundles for the processors of a GX, and the wheels that exist for a Raspberry Pi."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import build
+
+MB = 1_000_000
+MACHINES = {"armv7l": (1, 40), "aarch64": (2, 183)}
+"""Class (1 = 32 bit, 2 = 64 bit) and machine in the head of an ELF file (elf.h: EM_ARM, EM_AARCH64)."""
+HARD_FLOAT = 0x400
+"""EF_ARM_ABI_FLOAT_HARD in the flags of a 32-bit ARM file."""
+
+
+@pytest.mark.parametrize("arch", MACHINES)
+def test_a_bundle_for_a_gx_holds_what_its_processor_can_load(arch: str, tmp_path: Path, wheel: Path) -> None:
+    path = build(tmp_path, arch, "3.12", "--wheel", wheel)
+    assert path.stat().st_size < 15 * MB
+    checked, size = 0, 0
+    with tarfile.open(path) as tar:
+        for entry in tar:
+            assert entry.name.startswith(path.name.removesuffix(".tar.gz"))
+            size += -(-entry.size // 4096) * 4096
+            content = tar.extractfile(entry)
+            if content is None or ".so" not in Path(entry.name).suffixes:
+                continue
+            head = content.read(40)
+            assert head[:4] == b"\x7fELF"
+            assert (head[4], struct.unpack_from("<H", head, 18)[0]) == MACHINES[arch], entry.name
+            assert arch != "armv7l" or struct.unpack_from("<I", head, 36)[0] & HARD_FLOAT, entry.name
+            assert ".cpython-312-" in entry.name
+            checked += 1
+    assert checked >= 8
+    assert size * 1.5 < 60 * MB  # half as much again for the bytecode, as the installer reckons
+
+
+def test_the_same_sources_make_the_same_bundle(tmp_path: Path, wheel: Path) -> None:
+    one, two = (build(tmp_path / name, "armv7l", "3.12", "--wheel", wheel).read_bytes() for name in "ab")
+    assert one == two
+
+
+def test_a_bundle_tells_nothing_of_the_machine_that_built_it(package: Path, wheel: Path) -> None:
+    own = str(Path(__file__).parents[2]).encode(), str(wheel.parent).encode(), str(package.parent).encode()
+    for file in package.rglob("*"):
+        if file.is_file() and file.suffix != ".so":
+            assert not any(path in file.read_bytes() for path in own), file
+
+
+@pytest.mark.parametrize("arch", MACHINES)
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_every_dependency_has_a_wheel(arch: str, python: str, tmp_path: Path, wheel: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
+    try:
+        from build import platforms
+    finally:
+        sys.path.pop(0)
+    pip = [
+        sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--implementation", "cp",
+        "--python-version", python, *platforms(arch), "--dest", str(tmp_path), str(wheel),
+    ]  # fmt: skip
+    subprocess.run(pip, check=True)
+    found = {file.name.split("-")[0] for file in tmp_path.glob("*.whl")}
+    assert found > {"aiohttp", "dbus_next", "pydantic", "pydantic_core", "tomli", "opendtu_dcload"}
