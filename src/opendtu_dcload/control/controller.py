@@ -21,6 +21,7 @@ from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import (
     CAP_SLACK_W,
     REPLACE_PENDING_W,
+    SMALLEST_CHANGE_W,
     Command,
     SetLimit,
     SetPower,
@@ -135,7 +136,11 @@ class Controller:
         track = self.tracks[command.serial]
         free_s = max(self._radio_free_s.get(track.unit.radio, now_s), now_s)
         self._radio_free_s[track.unit.radio] = free_s + WINDOW_S
-        self._budgets[track.unit.dtu].spend(now_s)
+        budget, known_w = self._budgets[track.unit.dtu], track.wanted_w
+        if isinstance(command, SetLimit) and (known_w is None or abs(command.limit_w - known_w) < SMALLEST_CHANGE_W):
+            budget.repeat(now_s)
+        else:
+            budget.spend(now_s)
         if isinstance(command, SetPower):
             track.post_power(now_s, on=command.on)
         else:
