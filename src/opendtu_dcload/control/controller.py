@@ -310,7 +310,7 @@ class Controller:
             track.unit.minimum_w * track.gain,
             track.ceiling_w * track.gain,
             may_rise=self._may_rise(track, now_s),
-            may_fall=not track.is_pending or allowance.is_urgent or may_replace,
+            may_fall=now_s >= track.held_until_s and (not track.is_pending or allowance.is_urgent or may_replace),
             accurate_w=accurate_w(track),
             rank=self._fairness.rank(track.unit.serial),
         )
@@ -318,6 +318,7 @@ class Controller:
     def _may_rise(self, track: Track, now_s: float) -> bool:
         return (
             not track.is_pending
+            and now_s >= track.held_until_s
             and now_s - track.raised_at_s >= track.unit.raise_spacing_s
             and math.isfinite(self._budgets[track.unit.dtu].rise_ws(now_s))
             and not self._fairness.is_moving(self.tracks)
