@@ -292,8 +292,8 @@ def test_single_brackets_around_inverter_are_named_and_its_settings_checked_all_
             "control.base_load_w (801) must not be above control.max_feed_in_w (800, the default); change one of them",
         ),
         (
-            table(meter={"poll_interval_s": 6}),
-            "meter.poll_interval_s (6) must not be above control.meter_hold_s (5, the default); change one of them",
+            table(meter={"poll_interval_s": 5}),
+            "meter.poll_interval_s (5) must stay 1 s below control.meter_hold_s (5, the default); change one of them",
         ),
         (
             table(inverter=[{"serial": SERIAL, "min_power_w": 51, "max_power_w": 50.5}]),

@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 from opendtu_dcload.config_words import expected, heading, shown
 
 _PASSWORDS = ("password", "password_file", "password_env")
+LATE_S = 1.0
+"""So much a reading may come late: after a gap of `meter_hold_s` all that is known of the load is forgotten."""
 _LADDER = ("meter_hold_s", "meter_ramp_s", "meter_minimum_s", "meter_off_s")
 _MAX_INVERTERS = 10  # OpenDTU cannot hold more
 _MAX_DTUS = 10  # more inverters than that have no device instances of their own by default
@@ -52,13 +54,20 @@ def contradictions(parts: Mapping[str, Sequence[Part]], first_instance: int) -> 
     for control in parts["control"]:
         problems += _in_control(control)
         for meter in parts["meter"]:
-            problems += _not_above(meter, "poll_interval_s", control, "meter_hold_s")
+            problems += _in_time(meter, control)
     return problems
 
 
 def _not_above(low: Part, low_name: str, high: Part, high_name: str) -> Iterator[str]:
     if low.has(low_name) and high.has(high_name) and low.valid[low_name] > high.valid[high_name]:
         yield f"{low.shown(low_name)} must not be above {high.shown(high_name)}; change one of them"
+
+
+def _in_time(meter: Part, control: Part) -> Iterator[str]:
+    given = meter.has("poll_interval_s") and control.has("meter_hold_s")
+    if given and meter.valid["poll_interval_s"] > control.valid["meter_hold_s"] - LATE_S:
+        often, hold = meter.shown("poll_interval_s"), control.shown("meter_hold_s")
+        yield f"{often} must stay {LATE_S:g} s below {hold}; change one of them"
 
 
 def _in_control(control: Part) -> Iterator[str]:

@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendtu_dcload.control.budget import Budget
+from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.settings import Settings
+from tests.control.plant import make_plant, models_of
 
 HOUR_S = 3600.0
 BUDGETS = [12, 60, 300, 1800]
@@ -108,3 +111,28 @@ def test_after_a_rest_the_budget_is_full_again(per_hour):
     assert budget.trim_ws(rested_s) == fresh.trim_ws(0.0)
     count = len(rise_whenever_possible(budget, rested_s, rested_s + 60))
     assert count == len(rise_whenever_possible(fresh, 0.0, 60.0)), "a rest does not save up more than a burst either"
+
+
+@pytest.mark.parametrize("per_hour", BUDGETS)
+@pytest.mark.parametrize("every_s", [1, 20, 60, 600])
+def test_repeated_limits_take_at_most_half_of_the_budget(per_hour, every_s):
+    budget = Budget(per_hour, 0.0)
+    changes = 0
+    for second in range(4 * 3600):
+        if second % every_s == 0:
+            budget.repeat(float(second))
+        if math.isfinite(budget.rise_ws(float(second))):
+            budget.spend(float(second))
+            changes += 1
+    left = max(per_hour - HOUR_S / every_s, per_hour / 2)
+    assert 0.8 * left <= changes / 4 <= left + 0.1 * per_hour
+
+
+@pytest.mark.parametrize(("count", "per_hour"), [(3, 12), (9, 60)])
+def test_limits_that_are_only_repeated_do_not_keep_the_plant_at_its_minimum(count, per_hour):
+    # Each HMS is told its limit anew each 210 s, which is more than these budgets hold.
+    settings = Settings(max_feed_in_w=400.0 * count, dtus={"opendtu": DtuSettings(max_commands_per_hour=per_hour)})
+    low_w, high_w = 30.0 * count, 300.0 * count
+    plant = make_plant([low_w] * 1800 + [high_w] * 3600, models_of(count), settings=settings, is_warm=True)
+    plant.until(5400.0)
+    assert abs(plant.house.grid_w) < 0.1 * high_w

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import Wish, allowed
+from opendtu_dcload.control.policy import Command, Wish, allowed
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, LimitStatus, Reason
+from opendtu_dcload.sim.cases import CASES
 from opendtu_dcload.sim.house import InverterModel
 from tests.control.plant import make_plant, models_of
 
@@ -134,3 +135,24 @@ def test_an_inverter_above_its_minimum_is_left_at_it_even_if_never_commanded():
     plant.set_limits([300.0])
     plant.controller.tracks[SERIAL].see_limit(shown(0.0, 300), 0.0)
     assert [c.serial for c in plant.controller.leave(off=False)] == [SERIAL]
+
+
+def test_while_a_dtu_declines_the_limits_of_one_inverter_the_others_follow_the_load():
+    load_w = CASES["levels"].load_w(1)
+    plant = make_plant(load_w, is_warm=True)
+    stubborn = SERIAL
+    send = plant.run._send  # there is no simulated DTU that declines limits
+
+    def decline(command: Command) -> None:
+        if command.serial == stubborn:
+            plant.controller.refused(command, plant.now_s)
+            plant.controller.taken(command, plant.now_s)
+        else:
+            send(command)
+
+    plant.run._send = decline  # type: ignore[method-assign] # as above
+    plant.until(300.0)
+    before_wh = plant.house.energy.imported_wh
+    plant.until(3900.0)
+    beyond_the_others_wh = sum(max(w - 788, 0.0) for w in load_w[300:]) / 3600
+    assert plant.house.energy.imported_wh - before_wh < beyond_the_others_wh + 20

@@ -78,6 +78,12 @@ def test_one_above_its_maximum_falls_first_as_in_dispatch():
     assert usable_w(means(shares).falls) == used_by_dispatch_w(-1e6, shares)
 
 
+def test_one_above_its_maximum_is_not_in_the_way_of_a_rise():
+    shares = [Share("i0", 302, 20, 300), Share("i1", 100, 20, 400), Share("i2", 300, 20, 400)]
+    assert [m.power_w for m in means(shares).rises] == [300.0, 100.0, 0.0]
+    assert means(shares).rises[0].lag_s == means(shares[1:]).rises[0].lag_s
+
+
 def test_a_move_goes_from_the_present_output_to_the_bound():
     found = means([share("i0", 150.0)])
     assert [m.power_w for m in found.rises] == [250.0]

@@ -13,6 +13,8 @@ SCARCE = 0.5
 """From this share of the burst on a rise costs more, for it will need a fall too ..."""
 SCARCITY = 1.5
 """... growing with this exponent."""
+REPEATS_SHARE = 0.5
+"""Share of what flows in that repeated limits take at most: however many there are, changes are not starved."""
 LAST = 0.9
 """From this share on nothing is raised any more: what is left is for falls, which are never held back."""
 
@@ -25,12 +27,16 @@ class Budget:
         self._size = BURST * per_hour
         self._price_ws = USUAL_PRICE_WS * USUAL_PER_H / per_hour
         self._level = 0.0
-        self._at_s = now_s
+        self._at_s = self._repeated_at_s = now_s
 
     def spend(self, now_s: float) -> None:
-        """Note a command."""
-        self._level = self._fill(now_s) * self._size + 1
-        self._at_s = now_s
+        """Note a command that changes something."""
+        self._add(now_s, 1.0)
+
+    def repeat(self, now_s: float) -> None:
+        """Note a limit that is sent again, or for the first time: it has to be, whatever the budget."""
+        self._add(now_s, min(1.0, REPEATS_SHARE * self._leak_per_s * (now_s - self._repeated_at_s)))
+        self._repeated_at_s = now_s
 
     def rise_ws(self, now_s: float) -> float:
         """Return the price of raising a limit, in W x s; infinite when the budget is used up."""
@@ -49,6 +55,10 @@ class Budget:
     def is_plenty(self, now_s: float) -> bool:
         """Tell whether commands may be spent on what can wait."""
         return self._fill(now_s) < SCARCE
+
+    def _add(self, now_s: float, commands: float) -> None:
+        self._level = self._fill(now_s) * self._size + commands
+        self._at_s = now_s
 
     def _fill(self, now_s: float) -> float:
         return max(0.0, self._level - (now_s - self._at_s) * self._leak_per_s) / self._size

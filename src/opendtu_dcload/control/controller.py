@@ -27,6 +27,8 @@ from opendtu_dcload.control.policy import (
     SetPower,
     Wish,
     allowed,
+    is_repeat,
+    leaving,
     refresh,
     room_left_w,
 )
@@ -130,7 +132,11 @@ class Controller:
         track = self.tracks[command.serial]
         free_s = max(self._radio_free_s.get(track.unit.radio, now_s), now_s)
         self._radio_free_s[track.unit.radio] = free_s + WINDOW_S
-        self._budgets[track.unit.dtu].spend(now_s)
+        budget = self._budgets[track.unit.dtu]
+        if is_repeat(command, track):
+            budget.repeat(now_s)
+        else:
+            budget.spend(now_s)
         if isinstance(command, SetPower):
             track.post_power(now_s, on=command.on)
         else:
@@ -165,19 +171,8 @@ class Controller:
         self.tracks[unit.serial].set_unit(unit)
 
     def leave(self, *, off: bool) -> list[Command]:
-        """Return what each inverter is told when the program ends.
-
-        One that was never commanded and is at its minimum, or unknown, is left alone: a program that fails again and
-        again at its start must not keep the radio busy.
-        """
-        left = [
-            track
-            for track in self.tracks.values()
-            if track.was_commanded or (track.wanted_w or 0.0) > track.unit.minimum_w + CAP_SLACK_W
-        ]
-        if off:
-            return [SetPower(track.unit.serial, on=False) for track in left]
-        return [SetLimit(track.unit.serial, track.unit.minimum_w) for track in left]
+        """Return what each inverter is told when the program ends."""
+        return leaving(self.tracks.values(), off=off)
 
     # ---- the parts of a decision
 
@@ -305,7 +300,7 @@ class Controller:
             track.unit.minimum_w * track.gain,
             track.ceiling_w * track.gain,
             may_rise=self._may_rise(track, now_s),
-            may_fall=not track.is_pending or allowance.is_urgent or may_replace,
+            may_fall=now_s >= track.held_until_s and (not track.is_pending or allowance.is_urgent or may_replace),
             accurate_w=accurate_w(track),
             rank=self._fairness.rank(track.unit.serial),
         )
@@ -313,6 +308,7 @@ class Controller:
     def _may_rise(self, track: Track, now_s: float) -> bool:
         return (
             not track.is_pending
+            and now_s >= track.held_until_s
             and now_s - track.raised_at_s >= track.unit.raise_spacing_s
             and math.isfinite(self._budgets[track.unit.dtu].rise_ws(now_s))
             and not self._fairness.is_moving(self.tracks)

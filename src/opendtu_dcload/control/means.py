@@ -39,7 +39,7 @@ def means_of(
         return found
 
     return Means(
-        rises=moves(sorted(shares, key=lambda s: (not s.may_rise, *in_turn(s, s.maximum_w - s.output_w))), up=True),
+        rises=moves(sorted(shares, key=lambda s: (not s.may_rise, s.output_w - s.maximum_w)), up=True),
         falls=moves(sorted(shares, key=lambda s: (not s.may_fall, *in_turn(s, s.output_w - s.minimum_w))), up=False),
         trim_ws=min((budget.trim_ws(now_s) for budget in budgets.values()), default=math.inf),
     )

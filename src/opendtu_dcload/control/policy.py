@@ -7,7 +7,7 @@ cap leaves, or repeats what already rules when a refresh is due.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from opendtu_dcload.control.track import Track
@@ -107,6 +107,24 @@ def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
             track.unit.serial, _rounded_w(min(max(track.limit_w or 0.0, track.unit.minimum_w), track.unit.maximum_w))
         )
     ]
+
+
+def is_repeat(command: Command, track: Track) -> bool:
+    """Tell whether a command sets what rules already, or the first limit of an inverter whose limit is unknown."""
+    known_w = track.wanted_w
+    return isinstance(command, SetLimit) and (known_w is None or abs(command.limit_w - known_w) < SMALLEST_CHANGE_W)
+
+
+def leaving(tracks: Iterable[Track], *, off: bool) -> list[Command]:
+    """Return what each inverter is told when the program ends.
+
+    One that was never commanded and is at its minimum, or unknown, is left alone: a program that fails again and again
+    at its start must not keep the radio busy.
+    """
+    left = [t for t in tracks if t.was_commanded or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W]
+    if off:
+        return [SetPower(track.unit.serial, on=False) for track in left]
+    return [SetLimit(track.unit.serial, track.unit.minimum_w) for track in left]
 
 
 def _may_set(now_s: float, track: Track, wish: Wish) -> bool:
