@@ -244,6 +244,20 @@ def test_a_dearer_trim_waits_longer():
     assert waits_s == sorted(set(waits_s))
 
 
+@pytest.mark.parametrize("every_s", [0.5, 2.0, 3.0])
+def test_a_small_error_is_weighed_by_its_duration_and_not_by_the_number_of_readings(every_s):
+    def asked_s(every_s: float, trim_ws: float) -> float:
+        regulator = Regulator()
+        for n in range(200):
+            can = means(400.0, price_ws=1e9, trim_ws=trim_ws)
+            if step(regulator, n * every_s, 430.0, 400.0, can) is not None:
+                return n * every_s
+        return math.inf
+
+    assert asked_s(every_s, 200.0) == pytest.approx(asked_s(1.0, 200.0), abs=every_s)
+    assert asked_s(every_s, 600.0) == math.inf, "30 W in 15 s"
+
+
 def test_what_cannot_be_commanded_is_not_asked_for():
     for load_w in (-500.0, 380.0, 420.0, 5000.0):
         assert not any(d is not None for d in held(Regulator(), [load_w] * 60, 400.0, can=NOTHING))

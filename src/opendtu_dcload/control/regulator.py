@@ -159,6 +159,8 @@ class Regulator:
         is_small = abs(better_w - committed_w) <= TRIMMED_W
         better_w = _clamp(better_w, limits_w)
         cost_ws = sum(self._cost(w - committed_w) - self._cost(w - better_w) for w in seen_w)
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        cost_ws *= seconds / (len(seen_w) - 1) if seconds else 1.0
         may_move = bool(moves) and math.isfinite(moves[0].price_ws)
         return better_w if may_move and is_small and cost_ws >= means.trim_ws else committed_w
 
