@@ -77,12 +77,14 @@ class Layer:
         if age_s < SPIKE_S:
             total += SPIKES
         for first in range(last - 2, -1, -2):
-            start_s = turned_s[first]
+            start_s, end_s = turned_s[first], turned_s[first + 1]
             from_s = start_s + age_s + lag_s
-            if turned_s[first + 1] - start_s > age_s and from_s + RULES_S <= now_s:
+            until_s = from_s + RULES_S
+            if end_s - start_s > age_s and until_s <= now_s:
                 weight = math.exp((start_s - now_s) / FORGET_S)
                 total += weight
-                same += weight * _time_in_state_s(turned_s, first, from_s, from_s + RULES_S) / RULES_S
+                spent_s = RULES_S if end_s >= until_s else _time_in_state_s(turned_s, first, from_s, until_s)
+                same += weight * spent_s / RULES_S
         return same / total if self.is_on else 1.0 - same / total
 
 
