@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import subprocess
@@ -84,7 +85,7 @@ def test_feeds_the_watchdog_in_time(watchdog: str, every_s: float) -> None:
 
 
 def test_an_abstract_socket_is_reached() -> None:
-    name = "\0opendtu-dcload-test"
+    name = f"\0opendtu-dcload-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(name)
         Supervisor("@" + name[1:], 1.0, None).say(systemd="READY=1", line="")
