@@ -322,3 +322,25 @@ async def test_missing_configuration_is_one_sentence(arguments: tuple[str, ...])
 async def test_version_is_told() -> None:
     code, out, _ = await run("--version")
     assert (code, out) == (0, f"opendtu-dcload {__version__}\n")
+
+
+@pytest.mark.parametrize("is_writable", [True, False], ids=["a folder of its own", "a read-only one"])
+async def test_the_seasonal_soc_is_kept_where_the_supervisor_says(
+    devices: Devices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_writable: bool
+) -> None:
+    kept = tmp_path / "kept" if is_writable else Path("/proc")
+    if is_writable:
+        kept.mkdir()
+    monkeypatch.setenv("STATE_DIRECTORY", str(kept))
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    path = devices.config(folder)
+    path.write_text(path.read_text().replace("[battery]\n", "[battery]\nseasonal_min_soc = true\n"))
+    async with running("--config", path) as program:
+        await until(lambda: abs(devices.dtu.house.grid_w - 10) < 30)
+        program.terminate()
+        _, log = await program.communicate()
+        assert program.returncode == 0
+    assert (kept / "seasonal_soc.json").exists() == is_writable
+    assert list(folder.iterdir()) == [path]
+    assert log.count(b"seasonal_soc.json cannot be written") == (0 if is_writable else 1)

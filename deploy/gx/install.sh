@@ -43,10 +43,10 @@ share=$base/$new/share/$name
 # --- What stays the same from version to version
 
 keys() {
-    awk '/^\[/ {gsub(/[][]/, "", $1); section = $1} /^#?[a-z_]+ *=/ {sub(/^#/, ""); print section "." $1}' "$1"
+    awk '/^#?\[/ {gsub(/[][#]/, "", $1); section = $1} /^#?[a-z_]+ *=/ {sub(/^#/, ""); print section "." $1}' "$1"
 }
-if [ ! -e "$base/config.toml" ]; then
-    (umask 077 && cp "$share/config.toml" "$base/config.toml")
+if [ ! -e "$base/config.toml" ] || { [ -n "$old" ] && cmp -s "$base/$old/share/$name/config.toml" "$base/config.toml"; }; then
+    (umask 077 && cp "$share/config.toml" "$base/config.toml") # anew also while nobody has filled it in
 elif [ -n "$old" ] && [ "$new" != "$old" ]; then
     keys "$base/$old/share/$name/config.toml" >"$base/known.new"
     added=$(keys "$share/config.toml" | grep -vxFf "$base/known.new" || true)
@@ -63,7 +63,7 @@ place() { # file, where to; written only if it differs
 mkdir -p "$base/service/log"
 place "$share/service/run" "$base/service/run"
 place "$share/service/log/run" "$base/service/log/run"
-for script in restart.sh status uninstall.sh; do
+for script in $name restart.sh status uninstall.sh; do
     [ -L "$base/$script" ] || ln -s "current/share/$name/$script" "$base/$script"
 done
 

@@ -22,5 +22,5 @@ if [ -e "$boot" ] && grep -q "# $name\$" "$boot"; then
     mv "$boot.new" "$boot"
 fi
 rm -rf "$base/service" "$base/versions" "$run"
-rm -f "$base/current" "$base/restart.sh" "$base/status" "$base/uninstall.sh"
-echo "$name is uninstalled. What stays: $base/config.toml and the log in $log"
+rm -f "$base/current" "$base/$name" "$base/restart.sh" "$base/status" "$base/uninstall.sh"
+echo "$name is uninstalled. What stays: the settings in $base and the log in $log"

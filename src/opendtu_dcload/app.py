@@ -58,7 +58,7 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
 
     Args:
         config: all settings.
-        folder: where the configuration is, and what must survive a restart.
+        folder: where to keep what must survive a restart.
         dry_run: decide and publish, command nothing.
         live: print one line per second.
 

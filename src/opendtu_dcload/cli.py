@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from opendtu_dcload.errors import ConfigError, ServiceError
 
 FAILED = 1
 WRONG_CONFIG = 2
+STATE_FOLDER = "STATE_DIRECTORY"
+"""Environment variable: where to keep what must survive a restart (systemd.exec(5)); else beside the configuration."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,8 +108,9 @@ def _run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(
         level=settings.log.level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
     )
+    folder = Path(os.environ.get(STATE_FOLDER) or arguments.config.parent)
     try:
-        asyncio.run(app.run(settings, arguments.config.parent, dry_run=arguments.dry_run, live=arguments.live))
+        asyncio.run(app.run(settings, folder, dry_run=arguments.dry_run, live=arguments.live))
     except ExceptionGroup as group:
         raise _first(group) from group
     return 0

@@ -15,7 +15,7 @@ _KEY = "highest_pct"
 
 
 class SeasonalStore:
-    """A file beside the configuration: what cannot be read or written is said once and costs no regulation."""
+    """A file: what cannot be read or written is said once and costs no regulation."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME

@@ -183,6 +183,23 @@ def test_a_file_is_never_overwritten(tmp_path: Path, command: str, capsys: pytes
     assert path.read_text() == "mine"
 
 
+async def test_the_untouched_file_of_an_installer_is_filled_in_and_keeps_its_readers(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    path.write_text(SHIPPED)
+    path.chmod(0o644)
+    shared = path.stat().st_ino
+    async with plant() as devices:
+        ask = Answers(password=PASSWORD, Is="y", Battery="40")
+        await init(devices, path, ask, password=False)
+        with pytest.raises(ConfigError, match="not overwritten"):
+            await init(devices, path, ask, password=False)
+        own = ROOT / "config.toml"
+        with pytest.raises(ConfigError, match="not overwritten"):
+            await FirstConfig(own, Given("127.0.0.1:1", "127.0.0.1:1"), None, None, silent()).write()
+    assert load_config(path).battery.min_voltage_v == 40
+    assert (path.stat().st_ino, stat.S_IMODE(path.stat().st_mode)) == (shared, 0o640)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -320,6 +337,10 @@ def test_what_has_a_successor_is_taken_over(tmp_path: Path):
     assert config.dtus[0].password.get_secret_value() == "50%percent;of#all"
     assert (config.meter.host, config.meter.phase, config.meter.password) == ("192.168.1.50", 2, None)
     assert (config.dbus.meter_name, config.dbus.meter_device_instance) == ("Grid by Shelly", 59)
+    assert config.relay is not None
+    assert (config.relay.host, config.relay.output, config.relay.user) == ("192.168.1.60", 0, "admin")
+    assert config.solar is not None
+    assert config.solar.host == "192.168.1.61"
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
 
 
@@ -329,18 +350,6 @@ def test_each_key_without_a_successor_is_a_comment(tmp_path: Path):
         assert sum(f"] {key} = " in line and line.startswith("# [") for line in lines) == 1, key
     assert any("[INVERTER3] DeviceInstance" in line for line in lines)
     assert [line.split() for line in lines if "hidden" in line] == [["password", "=", '"hidden"']], "of the relay"
-
-
-LATER = """
-#[solar]
-#host = "192.168.1.52"
-
-#[relay]
-#host = "192.168.1.53"
-#output = 0                    # which of its relays, 0 to 3
-#user = "admin"
-#password = "secret"
-"""
 
 
 @pytest.mark.parametrize(
@@ -356,8 +365,8 @@ LATER = """
         ("", None),
     ],
 )
-def test_relay_and_plug_in_solar_are_taken_over_where_there_is_a_place(url: str, relay: dict[str, object] | None):
-    draft = Draft(SHIPPED.partition("#[solar]")[0] + LATER)
+def test_relay_and_plug_in_solar_are_taken_over(url: str, relay: dict[str, object] | None):
+    draft = Draft(SHIPPED)
     convert({"SHELLY": {"KeepAliveURL": url, "Balcony": "192.168.1.61"}}, "config.ini", draft)
     table = tomli.loads(draft.text)
     assert table["solar"] == {"host": "192.168.1.61"}

@@ -18,8 +18,8 @@ _HEAD = re.compile(r"#?\[\[?(\w+)\]")
 NAME = "config.toml"
 
 
-def shipped_text() -> str:
-    """Return the config.toml that comes with the program.
+def shipped_file() -> Path:
+    """Return where the config.toml is that comes with the program.
 
     Raises:
         ConfigError: it is missing.
@@ -29,8 +29,31 @@ def shipped_text() -> str:
     shares = (package.parent / "share", Path(sys.prefix) / "share")
     for place in (*(share / "opendtu-dcload" / NAME for share in shares), package.parents[1] / NAME):
         if place.is_file():
-            return place.read_text(encoding="utf-8")
+            return place
     raise ConfigError([f"the {NAME} that comes with the program is missing; install the program anew"])
+
+
+def shipped_text() -> str:
+    """Return the config.toml that comes with the program.
+
+    Raises:
+        ConfigError: it is missing.
+    """
+    return shipped_file().read_text(encoding="utf-8")
+
+
+def can_be_written(path: Path) -> bool:
+    """Whether there is no such file, or one that an installer put there and nobody has filled in.
+
+    Raises:
+        ConfigError: there is nothing to compare it with.
+    """
+    shipped = shipped_file()
+    try:
+        # in a checkout it is no copy
+        return not path.exists() or (not path.samefile(shipped) and path.read_bytes() == shipped.read_bytes())
+    except OSError:
+        return False
 
 
 Value = str | float | bool
@@ -107,7 +130,13 @@ class Draft:
             ConfigError: there is such a file already, or it cannot be written.
         """
         try:
-            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if has_secret else 0o644)
+            if path.exists() and can_be_written(path):  # its owner stays, and a group that may read it
+                if has_secret:
+                    path.chmod(path.stat().st_mode & 0o640)
+                flags = os.O_WRONLY | os.O_TRUNC
+            else:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            number = os.open(path, flags, 0o600 if has_secret else 0o644)
             with open(number, "w", encoding="utf-8") as file:  # noqa: PTH123  Path cannot create with a mode
                 file.write(self.text)
         except FileExistsError as err:

@@ -13,7 +13,7 @@ from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import check_bus
-from opendtu_dcload.doctor.draft import Block, Draft, exists, shipped_text
+from opendtu_dcload.doctor.draft import Block, Draft, can_be_written, exists, shipped_text
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.gx import check_gx
 from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError
@@ -68,7 +68,7 @@ class FirstConfig:
             ConfigError: the file exists, or an answer cannot be used.
             DeviceError: a device does not answer; nothing is written.
         """
-        if self._path.exists():
+        if not can_be_written(self._path):
             raise ConfigError([exists(self._path)])
         self._ask_addresses()
         self._parsed()
