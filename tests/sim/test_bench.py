@@ -16,7 +16,7 @@ from opendtu_dcload.sim.bench_report import HEAD, rows
 from opendtu_dcload.sim.cases import CASES, Kind
 from opendtu_dcload.sim.cells import STEP_W, BenchError, Cell, StepCell, response
 from opendtu_dcload.sim.cost import Cost
-from opendtu_dcload.sim.pilots import BUDGETED, CONTROLLERS, PILOTS, Ours
+from opendtu_dcload.sim.pilots import CONTROLLERS, NO_EXPORT, PILOTS, VARIANTS, Ours
 from opendtu_dcload.sim.plants import PLANTS
 from opendtu_dcload.sim.scale import Cpu, bare_get_cpu_s, decisions_cpu_s
 from opendtu_dcload.sim.world import World
@@ -154,7 +154,11 @@ def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every
         assert {(plant, case, controller) for plant in ("hms", "hm", "mixed") for case in CASES} <= chosen
         assert {(plant, "step 500 W", controller) for plant in PLANTS} <= chosen
     assert {
-        ("hms", case.name, name) for name in BUDGETED for case in CASES.values() if case.kind is Kind.TUNING
+        (plant, case.name, name)
+        for plant, names in VARIANTS.items()
+        for name in names
+        for case in CASES.values()
+        if case.kind is Kind.TUNING
     } <= chosen
 
 
@@ -183,8 +187,8 @@ def test_the_columns_stand_below_their_heads_and_seeds_are_averaged():
     cost = Cost(exported_wh=10, avoidable_wh=5, ideal_wh=12.5, commands=100, over_50_w_s=60, hours=2)
     lines = rows({Cell("hms", "noise", "ours", seed): cost for seed in (1, 2)})
     assert lines == [
-        "hms    noise       ours          10.00    5.00   25.00   2.00        50    60.0",
-        "hms    = synthetic ours          10.00    5.00   25.00   2.00        50    60.0",
+        "hms    noise       ours             10.00    5.00   25.00   2.00        50    60.0",
+        "hms    = synthetic ours             10.00    5.00   25.00   2.00        50    60.0",
     ]
     first, second = HEAD.splitlines()
     for head, unit, value in (
@@ -228,9 +232,9 @@ def readme_table() -> list[str]:
 
 
 def test_the_table_in_the_readme_has_all_lines():
-    table = [line[:31] for line in readme_table()]
-    assert table[:2] == [line[:31] for line in HEAD.splitlines()]
-    assert table[2:] == [line[:31] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
+    table = [line[:34] for line in readme_table()]
+    assert table[:2] == [line[:34] for line in HEAD.splitlines()]
+    assert table[2:] == [line[:34] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
 
 
 @pytest.mark.parametrize("only", ["hms/noise", "hms/hob 30 s", "hm/levels", "mixed/ramps", "one/"])
@@ -245,9 +249,21 @@ def test_the_summary_in_the_readme_is_taken_from_its_long_table():
     ratio: dict[tuple[str, ...], str] = {}
     for line in readme_table():
         if line[7:9] == "= ":
-            ratio[line[:6].strip(), line[9:18].strip(), line[19:30].strip()] = line[55:61].strip()
+            ratio[line[:6].strip(), line[9:18].strip(), line[19:33].strip()] = line[58:64].strip()
     plants = [plant.name for plant in PLANTS.values() if plant.has_cases]
     for name in CONTROLLERS:
         cells = [f"{ratio[plant, Kind.TUNING, name]} \u00b7 {ratio[plant, Kind.CHECK, name]}" for plant in plants]
         line = " | ".join(["", name, *cells, ""]).strip()
         assert line in README.read_text(encoding="utf-8").splitlines(), "put this line into the README"
+
+
+@pytest.mark.parametrize("plant", ["hms", "hm"])
+def test_at_no_export_every_tuning_case_exports_less_than_with_any_other_controller(plant):
+    exported_wh = {
+        (line[7:18].strip(), line[19:33].strip()): float(line[34:41])
+        for line in readme_table()[2:]
+        if line[:6].strip() == plant
+    }
+    for case in [case.name for case in CASES.values() if case.kind is Kind.TUNING]:
+        others = {name for name in CONTROLLERS if name not in ("ours", "omniscient")}
+        assert exported_wh[case, NO_EXPORT] < min(exported_wh[case, name] for name in others)

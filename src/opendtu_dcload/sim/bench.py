@@ -13,13 +13,10 @@ from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.cases import CASES, Kind
 from opendtu_dcload.sim.cells import Cell, StepCell
 from opendtu_dcload.sim.cost import Cost
-from opendtu_dcload.sim.pilots import BUDGETED, CONTROLLERS, PILOTS
+from opendtu_dcload.sim.pilots import CONTROLLERS, PILOTS, VARIANTS
 from opendtu_dcload.sim.plants import PLANTS
 
 AnyCell = Cell | StepCell
-
-BUDGETS_ON = ("hms", Kind.TUNING)
-"""Plant and cases that show what another command budget costs."""
 
 
 def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int = 20) -> list[AnyCell]:
@@ -35,7 +32,7 @@ def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int
     for plant in PLANTS.values():
         cases = CASES.values() if plant.has_cases else ()
         for case in cases:
-            more = BUDGETED if not controllers and (plant.name, case.kind) == BUDGETS_ON else ()
+            more = VARIANTS.get(plant.name, ()) if case.kind is Kind.TUNING and not controllers else ()
             cells += [Cell(plant.name, case.name, name, s) for name in (*names, *more) for s in range(1, seeds + 1)]
         cells += [StepCell(plant.name, name, phase) for name in names for phase in range(1, phases + 1)]
     chosen = [cell for cell in cells if any(fnmatch(name, f"{only}*") for name in _names(cell))]

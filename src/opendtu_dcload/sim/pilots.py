@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.omniscient import Omniscient
 from opendtu_dcload.sim.peers import OnBattery, Original, ZeroExport
 from opendtu_dcload.sim.simulate import Run, unit_of
@@ -26,7 +27,14 @@ class Pilot(Protocol):
 class Ours:
     """The real controller, watched; `commands_per_hour` is what each DTU may be given, None = the default."""
 
-    def __init__(self, world: World, minimum_w: float, cap_w: float, commands_per_hour: int | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        minimum_w: float,
+        cap_w: float,
+        commands_per_hour: int | None = None,
+        priority: Priority = Priority.BALANCED,
+    ) -> None:
         self._world = world
         dtus = (
             {}
@@ -34,7 +42,9 @@ class Ours:
             else dict.fromkeys((dtu.name for dtu in world.dtus), DtuSettings(max_commands_per_hour=commands_per_hour))
         )
         units = [unit_of(model, minimum_w, world.dtu_of(model.serial).name) for model in world.house.models]
-        self.controller = WatchedController(Settings(max_feed_in_w=cap_w, dtus=dtus), units, world.house.now_s)
+        self.controller = WatchedController(
+            Settings(max_feed_in_w=cap_w, priority=priority, dtus=dtus), units, world.house.now_s
+        )
         self._limits_w = math.inf
         self._run = Run(world, self.controller)
 
@@ -61,8 +71,11 @@ class Ours:
 
 CONTROLLERS = ("ours", "original", "zero export", "on battery", "omniscient")
 """Those that are compared, in the order of the table."""
-BUDGETED: Mapping[str, int] = {f"ours {budget}/h": budget for budget in (60, 120, 300, 600)}
+BUDGETED: Mapping[str, int] = {f"ours {budget}/h": budget for budget in (60, 120, 600)}
 """The real controller with other budgets than the default one, in commands per hour."""
+NO_EXPORT = "ours no-export"
+VARIANTS: Mapping[str, Sequence[str]] = {"hms": (*BUDGETED, NO_EXPORT), "hm": (NO_EXPORT,)}
+"""The real controller with other settings than the defaults, by the plant whose tuning cases it plays."""
 PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
     "ours": Ours,
     "original": Original,
@@ -70,5 +83,6 @@ PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
     "on battery": OnBattery,
     "omniscient": Omniscient,
     **{name: partial(Ours, commands_per_hour=budget) for name, budget in BUDGETED.items()},
+    NO_EXPORT: partial(Ours, priority=Priority.NO_EXPORT),
 }
 """All by name; made from world, lowest limit of each inverter in W, and cap in W."""
