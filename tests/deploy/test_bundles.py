@@ -12,6 +12,8 @@ import pytest
 
 from tests.deploy.conftest import build
 
+pytestmark = pytest.mark.timeout(480)  # the package index decides
+
 MB = 1_000_000
 MACHINES = {"armv7l": (1, 40), "aarch64": (2, 183)}
 """Class (1 = 32 bit, 2 = 64 bit) and machine in the head of an ELF file (elf.h: EM_ARM, EM_AARCH64)."""
