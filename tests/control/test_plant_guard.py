@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from opendtu_dcload.control.battery_guard import BatteryLimits
-from opendtu_dcload.control.plant_guard import Beside, GuardSettings
+from opendtu_dcload.control.plant_guard import Beside, GuardSettings, PlantGuard
 from opendtu_dcload.control.policy import SetLimit
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
@@ -298,3 +299,27 @@ def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(s
     )
     plant.until(plant.now_s + 4600)
     assert plant.house.grid_w == pytest.approx(10, abs=30)
+
+
+# ---- a cap of nothing
+
+
+@pytest.mark.parametrize("is_wish", [True, False], ids=["set to 0 on the GX", "plug-in solar gives it all"])
+def test_a_feed_in_of_nothing_is_the_reason_and_a_relay_that_opens_for_it_is_no_trouble(is_wish):
+    guards = GuardSettings() if is_wish else GuardSettings(solar_pessimistic_w=500.0)
+    plant = plant_with(GuardSettings())
+    plant.controller.guards = PlantGuard(guards, 0.0, 30.0)
+    if is_wish:
+        plant.controller.settings = replace(plant.controller.settings, max_feed_in_w=0.0)
+    relay = {"is_on": True}
+    plant.run.beside = lambda now_s: Beside(
+        relay=RelayStatus(now_s, is_on=relay["is_on"], has_timer=relay["is_on"]), solar=SolarReading(now_s, 1300.0)
+    )
+    plant.until(plant.now_s + 60)
+    assert are_on(plant) == [False] * 3
+    assert (plant.reason, order(plant)) == (Reason.FEED_IN_CAP, RelayOrder.HOLD)
+    relay["is_on"] = False
+    for inverter in plant.house.inverters.values():
+        inverter.set_grid(plant.now_s, on=False)
+    plant.until(plant.now_s + 60)
+    assert plant.reason is Reason.FEED_IN_CAP

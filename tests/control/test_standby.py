@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from opendtu_dcload.control.policy import SetPower
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.standby import BUSY_S, IDLE_S, PAIRS_A_DAY
+from opendtu_dcload.model import Reason
 from tests.control.plant import Plant, make_plant
 
 SMALL_W, LARGE_W = 120.0, 900.0
@@ -77,3 +79,37 @@ def test_each_rests_only_a_few_times_a_day():
     plant.until(len(load_w) - 1.0)
     assert len(switched(plant, on=False)) <= PAIRS_A_DAY * 3
     assert asleep(plant) <= 1
+
+
+def test_one_that_the_user_switches_off_and_on_again_comes_back_at_once():
+    plant = house([SMALL_W] * 4000)
+    plant.until(IDLE_S + 400)
+    resting = next(s for s, t in plant.controller.tracks.items() if t.rests)
+    fixed = plant.controller.settings
+    plant.controller.settings = replace(fixed, switched_off=frozenset({resting}))
+    plant.until(plant.now_s + 5)
+    assert not plant.house.inverters[resting].is_on
+    plant.controller.settings = fixed
+    plant.until(plant.now_s + 10)
+    assert plant.house.inverters[resting].is_on
+
+
+def test_when_the_user_switches_off_who_is_awake_another_one_takes_its_part():
+    plant = house([SMALL_W] * 4000)
+    plant.until(IDLE_S + 400)
+    first_rested = next(s for s, t in plant.controller.tracks.items() if t.rests)
+    awake = next(s for s, t in plant.controller.tracks.items() if not t.rests)
+    plant.controller.settings = replace(plant.controller.settings, switched_off=frozenset({awake, first_rested}))
+    plant.until(plant.now_s + 30)
+    assert plant.reason is Reason.NO_INVERTER
+    plant.until(plant.now_s + BUSY_S + 60)
+    assert plant.house.grid_w == pytest.approx(0, abs=30)
+
+
+def test_a_silent_dtu_wakes_nobody():
+    plant = house([SMALL_W] * 4000)
+    plant.until(IDLE_S + 400)
+    plant.run.silent.add("opendtu")
+    plant.until(plant.now_s + 3 * BUSY_S)
+    assert plant.reason is Reason.DTU_SILENT
+    assert asleep(plant) == 2

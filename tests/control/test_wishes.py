@@ -102,3 +102,13 @@ def test_a_silent_meter_beats_the_wish_for_the_minimum(plant):
     plant.until(began_s + 310)
     assert plant.reason is Reason.METER_LOST_OFF
     assert plant.in_force_w == 0
+
+
+@pytest.mark.parametrize("feed_in_w", [60.0, 100.0, 200.0])
+def test_a_plant_too_small_to_prove_anything_is_not_lowered_to_ask_the_meter(feed_in_w):
+    plant = make_plant([600.0] * 6000, settings=FILE, is_warm=True)
+    began_s = wish(plant, Wishes(max_feed_in_w=feed_in_w))
+    asked: list[float] = []
+    plant.until(began_s + 5000, lambda: asked.append(plant.now_s) if plant.controller.response.is_probing else None)
+    assert asked == []
+    assert plant.house.output_w == pytest.approx(feed_in_w, abs=10)

@@ -100,9 +100,10 @@ class Alarms:
         """Return the alarms and warnings that are up, the worst first, of equally bad ones the oldest."""
         found = dict(self._found(state, now_s))
         unknown = self._unknown(state, now_s)
-        for cause, subject in found.keys() - self._memories.keys():
-            rule = RULES[cause]
-            self._memories[cause, subject] = _Memory(Lasting(rule.after_s, rule.clear_s, LONGEST_CLEAR_S))
+        for cause, subject in found:
+            if (cause, subject) not in self._memories:
+                rule = RULES[cause]
+                self._memories[cause, subject] = _Memory(Lasting(rule.after_s, rule.clear_s, LONGEST_CLEAR_S))
         for (cause, subject), memory in self._memories.items():
             is_here = (cause, subject) in found
             if not is_here and subject in unknown:

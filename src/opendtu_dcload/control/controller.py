@@ -33,7 +33,7 @@ from opendtu_dcload.control.policy import (
     room_left_w,
 )
 from opendtu_dcload.control.regulator import Regulator
-from opendtu_dcload.control.response import PROBE_W, ResponseGuard
+from opendtu_dcload.control.response import JUDGED_STEP_W, PROBE_W, ResponseGuard
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.span import Allowance, Span, span_of
 from opendtu_dcload.control.standby import Standby
@@ -120,7 +120,7 @@ class Controller:
         outputs_w = self._regulate(seen, allowance, span)
         is_calm = allowance.reason is None and not self.response.is_probing
         if self.settings.may_rest and is_calm:
-            self._standby.see(seen.now_s, self.tracks.values(), allowance.cap_w)
+            self._standby.see(seen.now_s, self.tracks.values(), allowance.cap_w, self.settings.switched_off)
         if not outputs_w and is_calm and all(b.is_plenty(seen.now_s) for b in self._budgets.values()):
             outputs_w = self._fairness.move(seen.now_s, self.tracks.values())
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
@@ -219,7 +219,7 @@ class Controller:
             return Allowance(0.0, Reason.METER_LOST_OFF, may_regulate=False, is_urgent=True)
         if not self.settings.is_regulating:
             return Allowance(min(minimum_w, legal_w), Reason.SWITCHED_OFF, may_regulate=False, is_urgent=True)
-        if seen.beside.relay is not None and not seen.beside.relay.is_on:
+        if seen.beside.relay is not None and not seen.beside.relay.is_on and legal_w > 0:
             return Allowance(min(minimum_w, legal_w), Reason.RELAY_OPEN, may_regulate=False)
         if rung is Rung.MINIMUM:
             return Allowance(min(minimum_w, legal_w), Reason.METER_STALE_MINIMUM, may_regulate=False, is_urgent=True)
@@ -270,7 +270,8 @@ class Controller:
         if not allowance.may_regulate:
             self._regulator.reset()
             return span.committed_w
-        if self.response.probe_due(span.committed_w, span.ceiling_w):
+        may_prove = span.committed_w - span.floor_w >= JUDGED_STEP_W  # a smaller fall would not be judged
+        if may_prove and self.response.probe_due(span.committed_w, span.ceiling_w):
             self._regulator.reset()
             self.response.is_probing = True
             return max(span.committed_w - PROBE_W, span.floor_w)
@@ -370,8 +371,10 @@ class Controller:
         if sum(t.highest_w for t in self.tracks.values() if t.is_missing(seen.now_s)) > allowance.cap_w:
             return Reason.CAP_UNREACHABLE
         if not any(t.is_usable for t in self.tracks.values()):
-            is_unwanted = all(t.is_switched_off for t in self.tracks.values())
-            return Reason.SWITCHED_OFF if is_unwanted else Reason.NO_INVERTER
+            wanted_w = [t.unit.minimum_w for s, t in self.tracks.items() if s not in self.settings.switched_off]
+            if not wanted_w:
+                return Reason.SWITCHED_OFF
+            return allowance.cap_reason if allowance.cap_w < min(wanted_w) - CAP_SLACK_W else Reason.NO_INVERTER
         is_short = seen.meter.power_w > self.settings.target_w + NEARLY_W
         is_at_most = span.committed_w >= span.ceiling_w - (NEARLY_W if is_short else 1)
         if is_at_most and span.is_capped and allowance.cap_reason is not Reason.FEED_IN_CAP:
@@ -385,10 +388,7 @@ class Controller:
 
     def _plan(self, now_s: float, wishes: Mapping[str, Wish], allowance: Allowance, reason: Reason) -> Plan:
         notes = {s: note(track, has_several_dtus=len(self._dtus) > 1) for s, track in self.tracks.items()}
-        inverters = tuple(
-            InverterPlan(serial, wish.limit_w if wish.is_on else 0.0, wish.is_on, notes[serial])
-            for serial, wish in wishes.items()
-        )
+        inverters = tuple(InverterPlan(s, w.limit_w if w.is_on else 0.0, w.is_on, notes[s]) for s, w in wishes.items())
         return Plan(now_s, sum(i.limit_w for i in inverters), allowance.cap_w, reason, inverters, self._verdict.relay)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from opendtu_dcload.control.track import Track
 
@@ -39,8 +39,18 @@ class Standby:
         """Highest output of each minute of the last hour."""
         self._rested_at_s: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=PAIRS_A_DAY))
 
-    def see(self, now_s: float, tracks: Iterable[Track], cap_w: float) -> None:
-        """Decide who rests from now on; `cap_w` is what the plant may give at most."""
+    def see(
+        self, now_s: float, tracks: Collection[Track], cap_w: float, unwanted: frozenset[str] = frozenset()
+    ) -> None:
+        """Decide who rests from now on.
+
+        Args:
+            now_s: monotonic time.
+            tracks: all inverters.
+            cap_w: what the plant may give at most.
+            unwanted: serials of those that the user switched off: wanted again, they come at once.
+        """
+        self.resting -= unwanted
         awake = [t for t in tracks if t.is_usable and t.unit.serial not in self.resting]
         output_w = sum(t.final_w for t in awake)
         self._note_peak(now_s, output_w)
@@ -49,8 +59,9 @@ class Standby:
                 self._idle_since_s[track.unit.serial] = now_s
         is_busy = output_w >= BUSY_SHARE * _most_w(awake)
         self._busy_since_s = min(self._busy_since_s, now_s) if is_busy else math.inf
-        if self.resting and self._is_missed(now_s, awake, cap_w):
-            self._wake(now_s)
+        able = [t.unit.serial for t in tracks if t.unit.serial in self.resting and t.trouble is None]
+        if able and self._is_missed(now_s, awake, cap_w):
+            self._wake(now_s, able)
         elif (idle := self._idle(now_s, awake, cap_w)) is not None:
             self._rested_at_s[idle].append(now_s)
             self.resting |= {idle}
@@ -68,8 +79,8 @@ class Standby:
     def _is_missed(self, now_s: float, awake: Sequence[Track], cap_w: float) -> bool:
         return _most_w(awake) < cap_w and now_s - self._busy_since_s >= BUSY_S
 
-    def _wake(self, now_s: float) -> None:
-        serial = min(self.resting, key=lambda s: self._rested_at_s[s][-1])
+    def _wake(self, now_s: float, able: Sequence[str]) -> None:
+        serial = min(able, key=lambda s: self._rested_at_s[s][-1])
         self.resting -= {serial}
         self._idle_since_s[serial] = now_s
         self._busy_since_s = math.inf
