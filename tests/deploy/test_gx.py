@@ -156,6 +156,18 @@ async def uninstall(gx: Gx, devices: Devices) -> None:
     ]  # fmt: skip
 
 
+async def test_a_firmware_update_that_takes_a_python_package_away_is_told(
+    gx: Gx, package: Path, devices: Devices
+) -> None:
+    here = put(gx, package)
+    await gx.boot()
+    await install(gx, here)
+    devices.config(gx.data / "opendtu-dcload")
+    await gx.ok(WITHOUT.format("email"))
+    code, said = await gx.run(f"{HOME}/restart.sh")
+    assert (code, "it ended within seconds" in said, "opkg install python3-email" in said) == (1, True, True), said
+
+
 async def test_what_nobody_has_filled_in_follows_an_update(gx: Gx, package: Path) -> None:
     here, newer = put(gx, package), put(gx, package, "99.1")
     template = newer / "app/share/opendtu-dcload/config.toml"
