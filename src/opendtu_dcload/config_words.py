@@ -3,10 +3,9 @@
 No text of pydantic is shown: only its error types are looked at, and what is allowed is read from the fields.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -44,13 +43,13 @@ def unknown_sections(table: Mapping[str, Any], known: Models) -> Iterator[str]:
     """Yield one line per unknown name outside of the known sections; no values, they may be anything."""
     for name, value in table.items():
         homes = [heading(section) for section, model in known.items() if name in model.model_fields]
-        close = difflib.get_close_matches(name.lower(), known, 1)
+        close = _close(name, known)
         if name in known:
             continue
         if not isinstance(value, dict | list) and homes:
             yield f"{name} stands above all sections; move it below {' or '.join(homes)}"
         elif close:
-            yield f"{_name(name)} is no section; did you mean {heading(close[0])}?"
+            yield f"{_name(name)} is no section; did you mean {heading(close)}?"
         else:
             yield f"{_name(name)} is no section; remove it, the sections are {', '.join(map(heading, known))}"
 
@@ -128,8 +127,17 @@ def _instead(name: str, fields: Mapping[str, FieldInfo], known: Models) -> str:
     homes = [heading(section) for section, model in known.items() if name in model.model_fields]
     if homes:
         return f"it belongs below {' or '.join(homes)}"
-    close = difflib.get_close_matches(name.lower(), fields, 1)
-    return f"did you mean {close[0]}?" if close else f"remove it, the settings here are {', '.join(fields)}"
+    close = _close(name, fields)
+    return f"did you mean {close}?" if close else f"remove it, the settings here are {', '.join(fields)}"
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    """Return what was probably meant, empty when nothing is close."""
+    try:
+        from difflib import get_close_matches  # noqa: PLC0415  a package of its own on a GX, which need not be there
+    except ImportError:
+        return ""
+    return next(iter(get_close_matches(name.lower(), known, 1)), "")
 
 
 def _name(name: str) -> str:

@@ -175,6 +175,30 @@ def test_a_reversed_meter_is_told_within_three_steps():
     assert house.guard.suspicion is Reason.METER_REVERSED
 
 
+def test_what_the_house_does_before_a_step_can_show_is_not_taken_for_its_answer():
+    house = House(1.0)
+    house.guard.stepped()
+    for _ in range(3):
+        house.load_w += 60
+        assert house.see(house.output_w, house.output_w) is None
+    house.output_w += 200
+    assert house.see(house.output_w, house.output_w) is Answer.SEEN
+
+
+def test_steps_that_follow_a_ramp_of_the_load_are_not_missed():
+    house = House(1.0)
+    verdicts = []
+    for _ in range(9):
+        house.guard.stepped()
+        for _ in range(10):
+            house.load_w += 6
+            verdicts.append(house.see(house.output_w, house.output_w))
+        house.output_w += 60
+        verdicts.append(house.see(house.output_w, house.output_w))
+    assert Answer.MISSED not in verdicts
+    assert Answer.REVERSED not in verdicts
+
+
 def test_one_movement_the_same_way_may_be_the_house():
     house = House(1.0)
     assert house.step(200.0, drift_w=400.0) is Answer.REVERSED

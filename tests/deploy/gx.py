@@ -31,6 +31,17 @@ LEFT_OUT = (
     "zoneinfo",
     "statistics.py",
     "getpass.py",
+    "difflib.py",
+    "multiprocessing",
+    "distutils",
+    "doctest.py",
+    "pdb.py",
+    "pprint.py",
+    "profile.py",
+    "pydoc.py",
+    "xmlrpc",
+    "curses",
+    "mailbox.py",
 )
 """Parts of the standard library that a GX may lack (packages of their own in Venus OS)."""
 NEVER_THERE = (

@@ -108,9 +108,10 @@ async def update(gx: Gx, package: Path) -> None:
     config = (gx.data / "opendtu-dcload/config.toml").read_bytes()
     newer = put(gx, package, "99.1")
     template = newer / "app/share/opendtu-dcload/config.toml"
-    template.write_text(template.read_text() + "#brand_new = 1  # an option that the version before had not\n")
+    new = "#brand_new = 1  # an option that the version before had not\n#[newest]  # nor this section\n#level = 2\n"
+    template.write_text(template.read_text() + new)
     code, said = await install(gx, newer)
-    assert (code, "log.brand_new" in said, said.count("log.")) == (0, True, 1), said
+    assert (code, said.splitlines()[0].endswith("config.toml: log.brand_new newest.level")) == (0, True), said
     assert (gx.data / "opendtu-dcload/config.toml").read_bytes() == config
     assert "INFO opendtu-dcload 99.1: " in log(gx)
     assert re.search(r"health: version 99\.1, ", await gx.ok(f"{HOME}/status"))
@@ -153,6 +154,31 @@ async def uninstall(gx: Gx, devices: Devices) -> None:
     assert sorted(path.name for path in gx.data.iterdir() if not path.name.startswith("package")) == [
         "log", "opendtu-dcload", "other", "rc.local",
     ]  # fmt: skip
+
+
+async def test_a_firmware_update_that_takes_a_python_package_away_is_told(
+    gx: Gx, package: Path, devices: Devices
+) -> None:
+    here = put(gx, package)
+    await gx.boot()
+    await install(gx, here)
+    devices.config(gx.data / "opendtu-dcload")
+    await gx.ok(WITHOUT.format("email"))
+    code, said = await gx.run(f"{HOME}/restart.sh")
+    assert (code, "it ended within seconds" in said, "opkg install python3-email" in said) == (1, True, True), said
+
+
+async def test_what_nobody_has_filled_in_follows_an_update(gx: Gx, package: Path) -> None:
+    here, newer = put(gx, package), put(gx, package, "99.1")
+    template = newer / "app/share/opendtu-dcload/config.toml"
+    template.write_text(template.read_text() + "# more\n")
+    await gx.boot()
+    await install(gx, here)
+    code, said = await install(gx, newer)
+    assert (code, f"99.1 is installed. Fill in {HOME}/config.toml" in said) == (0, True), said
+    config = gx.data / "opendtu-dcload/config.toml"
+    assert config.read_text() == template.read_text()
+    assert config.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("source", ["package", "plain"], ids=["bundle", "pip install --target"])

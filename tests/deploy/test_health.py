@@ -16,7 +16,7 @@ from opendtu_dcload import __version__
 from opendtu_dcload.health import Supervisor, report_health
 from opendtu_dcload.model import Plan, Reason
 from opendtu_dcload.state import State
-from tests.test_program import Devices, running
+from tests.test_program import Devices, running, until
 
 
 def listen(folder: Path) -> tuple[socket.socket, str]:
@@ -55,6 +55,18 @@ async def test_the_program_tells_systemd_and_the_health_file(
     assert first.startswith(f"INFO opendtu-dcload {__version__}: Python {sys.version.split()[0]} ")
     for part in ("aiohttp 3.", "dbus-next 0.2.3", "pydantic 2.", "tomli 2.", devices.meter.host, devices.opendtu.host):
         assert part in first
+
+
+async def test_a_relay_and_plug_in_solar_that_are_silent_keep_no_sign_of_life_away(
+    devices: Devices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health = tmp_path / "health"
+    monkeypatch.setenv("OPENDTU_DCLOAD_HEALTH", str(health))
+    path = devices.config(tmp_path)
+    path.write_text(f'{path.read_text()}[relay]\nhost = "127.0.0.1:1"\n[solar]\nhost = "127.0.0.1:1"\n')
+    async with running("--config", path) as program:
+        await until(lambda: abs(devices.dtu.house.grid_w - 10) < 30)
+        assert re.match(rf"ok \d+ {program.pid} ", health.read_text())
 
 
 @pytest.mark.parametrize("age_s", [None, 10.0], ids=["no decision yet", "the loop hangs"])

@@ -358,8 +358,8 @@ PROGRAM = """
 import sys
 from opendtu_dcload import cli
 from opendtu_dcload.doctor import check, step
-check.WATCHED_S, step.TAIL_S = 0, 0.6
-sys.exit(cli.main(sys.argv[1:]))
+check.WATCHED_S, step.TAIL_S = 0, float(sys.argv[1])
+sys.exit(cli.main(sys.argv[2:]))
 """
 HASTE = 5
 """So much quicker than a clock the plant moves."""
@@ -381,8 +381,8 @@ async def moving(plant: Plant) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def start(plant: Plant, folder: Path) -> asyncio.subprocess.Process:
-    arguments = ("check", "--step", "--yes", "--config", str(plant.file(folder)))
+async def start(plant: Plant, folder: Path, *, tail_s: float = 0.6) -> asyncio.subprocess.Process:
+    arguments = (str(tail_s), "check", "--step", "--yes", "--config", str(plant.file(folder)))
     return await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, *arguments, stdout=PIPE, stderr=PIPE)
 
 
@@ -398,7 +398,7 @@ async def test_the_command_makes_the_step_and_says_what_it_found(tmp_path: Path)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 async def test_a_signal_ends_the_command_with_the_inverter_set_back(tmp_path: Path, number: signal.Signals):
     async with plant(count=1) as devices, moving(devices):
-        process = await start(devices, tmp_path)
+        process = await start(devices, tmp_path, tail_s=30.0)  # or it may be over before the signal
         while not devices.opendtu.posted:  # noqa: ASYNC110  another process brings it about
             await asyncio.sleep(0.02)
         process.send_signal(number)

@@ -31,6 +31,8 @@ HIDING_SHARE, MIRRORING_SHARE = 0.7, 1.2
 """A load that hides our step jumps by this share of it, one that mirrors it by more; an answer takes its time."""
 JUMP_READINGS = 2
 """The mean of a second shows a jump of the load in two readings."""
+HIDDEN_SHARE, MOVES_W = 0.5, 5.0
+"""While our output moved by so many W, the meter went against it by this share: then a ramp of the load hides it."""
 JUDGED_WITHIN_S = 60.0
 """The load of a house changes too much in a longer time to judge anything."""
 MOVING_W = 50.0
@@ -73,6 +75,12 @@ class _Anchor:
     """... and the highest."""
     jump_w: float = 0.0
     """Largest change within two readings since."""
+    moved_w: float = 0.0
+    """How far it has moved since, in those readings only in which our output may have moved too."""
+
+    def is_before(self, visible_w: tuple[float, float]) -> bool:
+        """Tell whether nothing of a step can be visible yet: what the meter shows is the house alone."""
+        return _distance_w(visible_w, (self.low_w, self.high_w)) < 1
 
     def swing_w(self, grid_w: float) -> float:
         """Return how far the meter went beyond where it began and where it is now."""
@@ -98,6 +106,8 @@ class _Anchor:
         answered = -change_w / certain_w
         if answered >= ANSWER_SHARE:
             return Answer.SEEN
+        if -self.moved_w / certain_w >= HIDDEN_SHARE:
+            return None
         is_reversed = answered <= -ANSWER_SHARE
         if self.jump_w > (MIRRORING_SHARE if is_reversed else HIDING_SHARE) * abs(possible_w):
             return None
@@ -146,6 +156,8 @@ class ResponseGuard:
         if self._anchor is not None:
             self._anchor.lowest_w = min(self._anchor.lowest_w, grid_w)
             self._anchor.highest_w = max(self._anchor.highest_w, grid_w)
+            is_moving = visible_w[1] - visible_w[0] > MOVES_W or _distance_w(visible_w, self._visible_w) > MOVES_W
+            self._anchor.moved_w += grid_w - self._recent[-1][1] if is_moving and self._recent else 0.0
             before_w = [w for _, w in self._recent][-JUMP_READINGS:]
             self._anchor.jump_w = max(self._anchor.jump_w, *(abs(grid_w - w) for w in before_w), 0.0)
         if not self._recent:
@@ -154,6 +166,8 @@ class ResponseGuard:
         while len(self._recent) > 1 and self._recent[1][0] <= at_s - CALM_S:
             self._recent.popleft()
         self._visible_w = visible_w
+        if self._anchor is not None and self._anchor.is_before(visible_w):
+            self._anchor = _Anchor(at_s, grid_w, *visible_w, self._anchor.is_trusted)
         if visible_w[1] - visible_w[0] <= 1 and at_s - self._stepped_at_s > 1:
             self.is_probing = False
         if self.suspicion and at_s - self._since_s >= self._retry_s:
@@ -215,3 +229,7 @@ class ResponseGuard:
         self.is_confirmed = False
         self._misses = 0
         self._anchor = None
+
+
+def _distance_w(one_w: tuple[float, float], other_w: tuple[float, float]) -> float:
+    return max(abs(one_w[0] - other_w[0]), abs(one_w[1] - other_w[1]))

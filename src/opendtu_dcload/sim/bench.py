@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from fnmatch import fnmatch
-from multiprocessing import get_context
 
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.cases import CASES, Kind
@@ -52,6 +50,9 @@ def run_all(cells: Sequence[AnyCell], progress: Callable[[float], None]) -> dict
     Raises:
         BenchError: the controller broke a rule in one of them.
     """
+    from concurrent.futures import ProcessPoolExecutor, as_completed  # noqa: PLC0415  a GX may lack multiprocessing
+    from multiprocessing import get_context  # noqa: PLC0415  as above
+
     costs: dict[AnyCell, Cost] = {}
     all_s = sum(cell.seconds for cell in cells)
     # A fresh interpreter per worker: a fork copies whatever threads and loops the caller has.
