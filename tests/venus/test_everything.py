@@ -228,6 +228,7 @@ async def test_a_localsettings_that_comes_late_gives_every_service_its_instance_
         assert sum(plant.limits_w) <= 110
 
 
+@pytest.mark.timeout(300)  # the relay, the power commands and the taper take their real time
 async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_opens_the_relay_and_is_told(
     everything: Everything, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
