@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 
 from opendtu_dcload import app
-from opendtu_dcload.control import battery_guard, lasting, plant_guard
+from opendtu_dcload.control import battery_guard, escalation, lasting, plant_guard
 from opendtu_dcload.control.alarms import RULES, Rule
-from opendtu_dcload.control.escalation import Escalator
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.shelly_gen2 import Gen2Server
 from opendtu_dcload.sim.shelly_server import Gen1Server
 from opendtu_dcload.venus import battery as follower
+from opendtu_dcload.venus import controls
 from opendtu_dcload.venus.alarm import NO_ALARM
 from opendtu_dcload.venus.settings import LocalSettings
 
 from .conftest import Client, Daemon
 from .settings_process import SettingsProcess
 from .system_stand_in import BATTERY, BATTERY_VALUES, SYSTEM, SYSTEM_VALUES, VEBUS, VEBUS_VALUES, Gx
-from .test_gx import LOAD_W, METER, SERIALS, SWITCH, Plant, plant, shown, until
+from .test_gx import LOAD_W, METER, SERIALS, SWITCH, Plant, plant, shown, until, write
 
 __all__ = ["plant"]  # the fixture
 
@@ -211,6 +211,23 @@ async def test_each_service_signals_at_most_once_a_second_and_nothing_that_has_n
     assert count > 20
 
 
+async def test_a_localsettings_that_comes_late_gives_every_service_its_instance_and_takes_what_was_set(
+    everything: Everything, client: Client, localsettings: SettingsProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls, "QUIET_S", 0.05)
+    localsettings.stop()
+    async with regulated(everything, client) as plant:
+        await write(client, SWITCH, "/MaxFeedIn", 110)
+        await until(lambda: sum(plant.limits_w) <= 110)
+        localsettings.start()
+        await until(lambda: localsettings.values.get("/Settings/OpenDtuDcload/MaxFeedIn") == 110)
+        kept = [path for path in localsettings.values if path.endswith("/ClassAndVrmInstance")]
+        assert len(kept) == len(SERVICES)
+        for name in SERVICES:
+            assert await shown(client, name, "/DeviceInstance") is not None
+        assert sum(plant.limits_w) <= 110
+
+
 async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_opens_the_relay_and_is_told(
     everything: Everything, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,7 +235,8 @@ async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_o
         monkeypatch.setattr(battery_guard, name, 1.0)
     monkeypatch.setattr(lasting.Taper, "DOWN_S", 0.5)
     monkeypatch.setattr(lasting.Taper, "UP_S", 0.2)
-    quick = Escalator(30.0)
+    monkeypatch.setattr(escalation, "LIMIT_WAIT_S", 1.0)
+    quick = escalation.Escalator(30.0)
     quick._settle_s = 3.0
     monkeypatch.setattr(plant_guard, "Escalator", lambda _: quick)
     monkeypatch.setitem(RULES, Reason.GUARD_ESCALATED, Rule(0, clear_s=1.0))

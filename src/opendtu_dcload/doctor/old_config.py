@@ -55,7 +55,7 @@ _GONE = {
     "dryrun": "start the program with --dry-run",
     "useyieldday": "the total yield is shown",
     "numberoftemplates": "there are no templates",
-    "enableswitchoff": "an inverter is switched off only where a guard asks for it",
+    "enableswitchoff": "see control.standby, which is for all inverters together",
     "accesstype": "the Shelly is asked in the local network only",
     "switchoffurl": "the relay that keeps itself closed needs no address to open it",
     "acposition": "an inverter is shown as a DC load, which has no position",
