@@ -235,10 +235,8 @@ async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_o
         monkeypatch.setattr(battery_guard, name, 1.0)
     monkeypatch.setattr(lasting.Taper, "DOWN_S", 0.5)
     monkeypatch.setattr(lasting.Taper, "UP_S", 0.2)
-    monkeypatch.setattr(escalation, "LIMIT_WAIT_S", 1.0)
-    quick = escalation.Escalator(30.0)
-    quick._settle_s = 3.0
-    monkeypatch.setattr(plant_guard, "Escalator", lambda _: quick)
+    escalator = escalation.Escalator(30.0)
+    monkeypatch.setattr(plant_guard, "Escalator", lambda _: escalator)
     monkeypatch.setitem(RULES, Reason.GUARD_ESCALATED, Rule(0, clear_s=1.0))
     gx = everything.gx
     async with regulated(everything, client) as plant:
@@ -269,6 +267,8 @@ async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_o
         deaf = next(iter(inverters))
         with monkeypatch.context() as patch:
             patch.setattr(deaf, "receive_power", lambda *_, **__: None)
+            patch.setattr(escalation, "LIMIT_WAIT_S", 1.0)
+            escalator._settle_s = 3.0
             patch.setattr(deaf, "receive_limit", lambda *_, **__: None)
             gx.set(BATTERY, {"/Io/AllowToDischarge": 0})
             await until(lambda: not everything.relay.relay.is_on)
