@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import platform
@@ -16,13 +15,14 @@ from pathlib import Path
 import aiohttp
 
 from opendtu_dcload import __version__
-from opendtu_dcload.config import DEFAULT_DTU, Config, InverterConfig, OpenDtuConfig
+from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
-from opendtu_dcload.devices.opendtu import KnownInverter, OpenDtu
+from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.health import Supervisor, leaving, report_health
 from opendtu_dcload.live import print_live
+from opendtu_dcload.offer import offer_inverters
 from opendtu_dcload.polling import DtuPoller, Meter, poll_meter, poll_solar
 from opendtu_dcload.relaying import RelayTask
 from opendtu_dcload.seasonal_store import SeasonalStore
@@ -103,7 +103,7 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
                 tasks.create_task(report_health(supervisor, state, __version__, clock), name="health")
                 if config.is_read_only:
                     for dtu in config.dtus:
-                        tasks.create_task(_offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
+                        tasks.create_task(offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
                 if live:
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
@@ -237,18 +237,3 @@ def _start_services(
 def _source(config: Config, inverter: InverterConfig) -> Source:
     dtu = config.dtu_of(inverter)
     return Source(inverter.serial, dtu.name, dtu.poll_interval_s, stale_after_s(config, dtu))
-
-
-def inverter_blocks(known: tuple[KnownInverter, ...], dtu: OpenDtuConfig) -> str:
-    """Return the `[[inverter]]` blocks of what a DTU knows, ready to paste."""
-    belongs = "" if dtu.name == DEFAULT_DTU else f"opendtu = {json.dumps(dtu.name, ensure_ascii=False)}\n"
-    return "\n".join(f'[[inverter]]\n{belongs}serial = "{inverter.serial}"  # {inverter.name}' for inverter in known)
-
-
-async def _offer_inverters(dtu: OpenDtuConfig, poller: DtuPoller, state: State) -> None:
-    with state.listen() as changed:
-        while poller.known is None:
-            await changed.wait()
-            changed.clear()
-    blocks = inverter_blocks(poller.known, dtu) or "none: add them there first"
-    log.info("no inverter is listed, so nothing is set. The %s knows these:\n%s", dtu.label, blocks)

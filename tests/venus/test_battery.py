@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
 import pytest
 
+from opendtu_dcload.errors import BusError
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.battery import FORGOTTEN_S, SLOW_S, BatteryFollower
@@ -203,3 +204,29 @@ async def test_where_ess_does_not_regulate_there_is_no_target(daemon, plant, ser
         stand_in.set(VEBUS, {"/Dc/0/Power": 120.0})
         await until(lambda: plant.state.multiplus.dc_power_w == 120.0)
         assert plant.state.multiplus.ess_target_w is None
+
+
+class Refusing:
+    """A watch: the battery never answers, its BMS refuses when it is told to."""
+
+    def __init__(self) -> None:
+        self.names = frozenset({SYSTEM, BATTERY, OTHER})
+        self.refusal: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
+
+    async def read_all(self, service: str, paths: Iterable[str]) -> dict[str, object]:
+        if service == SYSTEM:
+            return {path: OTHER if "Bms" in path else BATTERY for path in paths}
+        return await (self.refusal if service == OTHER else asyncio.get_running_loop().create_future())
+
+
+async def test_a_service_that_refuses_at_the_moment_of_the_end_does_not_prevent_it():
+    watch = Refusing()
+    follower = BatteryFollower(State(), watch, lambda: 0.0, every_s=60.0)  # type: ignore[arg-type]  # all of it that is used
+    task = asyncio.create_task(follower.read_battery())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    watch.refusal.set_exception(BusError("refused"))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from opendtu_dcload.app import inverter_blocks
 from opendtu_dcload.config import Config, OpenDtuConfig
 from opendtu_dcload.control.loop import stale_after_s
 from opendtu_dcload.devices.opendtu import InverterSettings, LiveData, OpenDtu
@@ -14,6 +13,7 @@ from opendtu_dcload.doctor.inverter import check_inverter
 from opendtu_dcload.doctor.meter import tell_round_trip
 from opendtu_dcload.errors import DeviceError
 from opendtu_dcload.model import LimitStatus
+from opendtu_dcload.offer import inverter_blocks
 
 SLOW_MS = 2000.0
 """An OpenDTU answers in 20 to 200 ms, in some seconds while it is busy."""

@@ -177,10 +177,9 @@ class BatteryFollower:
         if monitor is None or bms is None:
             return "", None
         at_s = self._clock()
-        measured, told = await asyncio.gather(
-            self._watch.read_all(monitor, (path for path, *_ in _MONITOR.values())),
-            self._watch.read_all(bms, [_MAY_DISCHARGE, *(path for path, *_ in _BMS.values())]),
-        )
+        # One after the other: a plain gather forgets that it was cancelled when one of its parts fails at that moment.
+        measured = await self._watch.read_all(monitor, (path for path, *_ in _MONITOR.values()))
+        told = await self._watch.read_all(bms, [_MAY_DISCHARGE, *(path for path, *_ in _BMS.values())])
         slow = await self._read_slow(monitor, bms)
         values: dict[str, Any] = _numbers(_MONITOR, measured) | _numbers(_BMS, told)
         allowed = number(told[_MAY_DISCHARGE], 0, 1)
@@ -221,7 +220,7 @@ class BatteryFollower:
         if self._slow.service == f"{monitor} {bms}" and self._clock() - self._slow.at_s < SLOW_S:
             return self._slow
         services = dict.fromkeys((monitor, bms))
-        told = await asyncio.gather(*(self._watch.read_all(service, _ALARMS) for service in services))
+        told = [await self._watch.read_all(service, _ALARMS) for service in services]
         alarms = dict.fromkeys(path for part in told for path, value in part.items() if value == _ALARM)
         minimum_pct = self._slow.ess_minimum_soc_pct
         with contextlib.suppress(BusError):  # what the user has set holds on while localsettings is away
