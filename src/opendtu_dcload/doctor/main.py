@@ -59,7 +59,7 @@ async def _check(config: Config, findings: Findings, *, has_step: bool) -> None:
     if has_step:
         task = asyncio.current_task()
         assert task is not None
-        for number in (signal.SIGTERM, signal.SIGHUP):  # SIGINT does it by itself
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         await step_test(config, findings, time.monotonic, asyncio.sleep)
 
