@@ -249,6 +249,10 @@ class Reason(StrEnum):
     GUARD_ESCALATED = "inverters do not obey the battery guard"
     RELAY_OPEN = "relay open: the inverters are off the grid"
     FOREIGN_LIMITS = "another controller sets limits"
+    LOST_FEEDS = "unreachable inverter feeds in: the others make room"
+    COMMANDS_IGNORED = "OpenDTU takes commands without effect"
+    UNCONFIRMED = "inverter does not confirm its limit"
+    HELD = "output held by something else"
     SWITCHED_OFF = "switched off on the GX"
     READ_ONLY = "read-only: no inverter configured"
 
@@ -319,6 +323,8 @@ class Outcome(StrEnum):
 
     WAITING = "waits for the DTU"
     TAKEN = "taken by the DTU"
+    ACKNOWLEDGED = "acknowledged by the inverter"
+    IGNORED = "taken by the DTU, without effect"
     DECLINED = "declined by the DTU"
     UNANSWERED = "no answer from the DTU"
 
@@ -332,6 +338,8 @@ class CommandRecord:
     """Not taken by the DTU, or not answered by the inverter."""
     last: str = ""
     """The last one in words, such as "limit 210 W"."""
+    is_limit: bool = False
+    """The last one set a limit."""
     outcome: Outcome | None = None
     """Of the last one."""
     at_s: float = 0.0

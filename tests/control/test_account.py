@@ -7,6 +7,8 @@ from datetime import date
 import pytest
 
 from opendtu_dcload.control.account import CommandLog, Ledger
+from opendtu_dcload.control.limit_state import LimitState
+from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit, SetPower
 from opendtu_dcload.model import CommandState, LimitStatus, MeterReading, Outcome, Today
 
@@ -14,8 +16,21 @@ SERIAL = "1124a0000001"
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
 
 
-def limit(state: CommandState) -> dict[str, LimitStatus]:
-    return {SERIAL: LimitStatus(SERIAL, 0.0, 50.0, 400.0, state)}
+def seen(log: CommandLog, limits: LimitState, at_s: float, limit_w: float, state: CommandState) -> Outcome | None:
+    """Let the DTU say something; return what is known of the last command."""
+    limits.apply(LimitStatus(SERIAL, at_s, limit_w / 4, 400.0, state), at_s)
+    log.see(SERIAL, limits)
+    return log.records[SERIAL].outcome if SERIAL in log.records else None
+
+
+def taken(limit_w: float = 100.0) -> tuple[CommandLog, LimitState]:
+    """A limit that the DTU took at 5 s, of an inverter that had 200 W."""
+    log, limits = CommandLog(), LimitState(Unit(SERIAL, 20, 400, 400, 2.0, 8.0, 5.0, 210.0))
+    seen(log, limits, 0.0, 200.0, CommandState.OK)
+    limits.post(5.0, limit_w)
+    log.posted(SetLimit(SERIAL, limit_w), 5.0)
+    log.ended(SetLimit(SERIAL, limit_w), Outcome.TAKEN)
+    return log, limits
 
 
 @pytest.mark.parametrize(
@@ -43,19 +58,24 @@ def test_commands_and_failures_are_counted() -> None:
 
 
 def test_a_limit_that_the_inverter_does_not_answer_fails_once_however_often_it_is_told() -> None:
-    log = CommandLog()
-    log.posted(SetLimit(SERIAL, 100.0), 5.0)
-    log.ended(SetLimit(SERIAL, 100.0), Outcome.TAKEN)
-    for state in (CommandState.PENDING, CommandState.FAILURE, CommandState.FAILURE, CommandState.OK):
-        log.see(limit(state))
+    log, limits = taken()
+    for at_s, state in enumerate((CommandState.PENDING, CommandState.FAILURE, CommandState.FAILURE), start=7):
+        assert seen(log, limits, at_s, 200.0, state) is Outcome.TAKEN
     assert log.records[SERIAL].failed == 1
-    log.see(limit(CommandState.FAILURE))
-    assert log.records[SERIAL].failed == 2
+    assert seen(log, limits, 20.0, 100.0, CommandState.OK) is Outcome.ACKNOWLEDGED
+    assert log.records[SERIAL].failed == 1
+
+
+def test_a_limit_that_the_dtu_never_shows_is_not_acknowledged_and_counts_as_failed() -> None:
+    log, limits = taken()
+    assert seen(log, limits, 6.5, 200.0, CommandState.OK) is Outcome.TAKEN
+    assert seen(log, limits, 9.0, 200.0, CommandState.OK) is Outcome.IGNORED
+    assert log.records[SERIAL].failed == 1
 
 
 def test_a_failure_of_somebody_elses_command_is_not_counted() -> None:
-    log = CommandLog()
-    log.see(limit(CommandState.FAILURE))
+    log, limits = CommandLog(), LimitState(Unit(SERIAL, 20, 400, 400, 2.0, 8.0, 5.0, 210.0))
+    seen(log, limits, 0.0, 200.0, CommandState.FAILURE)
     assert log.records == {}
 
 

@@ -17,9 +17,12 @@ def unit(serial: str = "a", rated_w: float = 400.0) -> Unit:
 
 
 def ruled(serial: str, limit_w: float | None, output_w: float | None = None) -> Track:
+    """An inverter whose limit is ours, acknowledged long ago; None = unknown."""
     track = Track(unit(serial))
-    pct = None if limit_w is None else limit_w / 4
-    track.see_limit(LimitStatus(serial, 0.0, pct, 400.0, CommandState.OK), 0.0)
+    track.see_limit(LimitStatus(serial, 0.0, None, 400.0, CommandState.OK), 0.0)
+    if limit_w is not None:
+        track.post(0.0, limit_w, 0.0)
+        track.see_limit(LimitStatus(serial, 5.0, limit_w / 4, 400.0, CommandState.OK), 5.0)
     given_w = limit_w if output_w is None else output_w
     track.see_status(InverterStatus(serial, "", NOW_S, NOW_S, True, True, ac_power_w=given_w), NOW_S, 20.0)
     return track

@@ -32,7 +32,8 @@ def test_where_only_half_of_the_limit_comes_out_twice_as_much_is_asked_for():
 @pytest.mark.parametrize(("gain", "ceiling_w"), [(1.0, 150 + 100), (0.5, 150 + 50)])
 def test_the_room_that_the_cap_leaves_brings_only_as_much_output_as_comes_out_of_a_limit(gain, ceiling_w):
     track = Track(Unit("a", 20, 800, 800, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210))
-    track.is_fresh, track.gain = True, gain
+    track.is_fresh = True
+    track._ratio.value = gain
     track.post(0.0, 150 / gain, 0.0)
     span = span_of([track], Allowance(150 / gain + 100))
     assert (span.committed_w, span.ceiling_w) == pytest.approx((150, ceiling_w))

@@ -123,7 +123,7 @@ async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client
     state.set_meter(MeterReading(99.0, 12.0))
     state.set_plan(Plan(99.0, 300.4, 800.0, Reason.REGULATING))
     older = CommandRecord(sent=3, failed=1, last="off", outcome=Outcome.TAKEN, at_s=10.0)
-    latest = CommandRecord(sent=5, failed=1, last="limit 200 W", outcome=Outcome.TAKEN, at_s=90.0)
+    latest = CommandRecord(sent=5, failed=1, last="limit 200 W", is_limit=True, outcome=Outcome.ACKNOWLEDGED, at_s=90.0)
     state.set_commands({"999999999999": older, SERIAL: latest})
     state.set_link(METER, Link(4, 1))
     state.set_link("DTU", Link(6, 2))

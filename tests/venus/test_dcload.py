@@ -57,7 +57,7 @@ PLAN = Plan(
         InverterPlan(serial=SERIAL, limit_w=210.0, is_on=True),
     ),
 )
-COMMANDS = CommandRecord(sent=17, failed=2, last="limit 210 W", outcome=Outcome.TAKEN, at_s=97.0)
+COMMANDS = CommandRecord(sent=17, failed=2, last="limit 210 W", is_limit=True, outcome=Outcome.ACKNOWLEDGED, at_s=97.0)
 MEASURED = ["/Dc/0/Voltage", "/Dc/0/Current", "/Dc/0/Power", "/Dc/0/Temperature", "/History/EnergyIn", "/Ac/Power"]
 
 
@@ -240,6 +240,9 @@ def test_a_configured_name_replaces_the_dtus():
         (Outcome.TAKEN, CommandState.PENDING, "waits for the inverter"),
         (Outcome.TAKEN, CommandState.FAILURE, "not answered by the inverter"),
         (Outcome.TAKEN, CommandState.UNKNOWN, "taken by the DTU"),
+        (Outcome.TAKEN, CommandState.OK, "taken by the DTU"),
+        (Outcome.ACKNOWLEDGED, CommandState.OK, "acknowledged by the inverter"),
+        (Outcome.IGNORED, CommandState.OK, "taken by the DTU, without effect"),
     ],
 )
 def test_the_result_of_the_last_command_is_what_is_known_of_it(quiet, outcome, told, shown):
@@ -249,7 +252,7 @@ def test_the_result_of_the_last_command_is_what_is_known_of_it(quiet, outcome, t
 
 
 def test_what_the_dtu_says_of_an_earlier_command_is_not_the_result_of_the_last_one(quiet):
-    quiet.state.set_commands({SERIAL: replace(COMMANDS, at_s=LIMIT.at_s)})
+    quiet.state.set_commands({SERIAL: replace(COMMANDS, at_s=LIMIT.at_s, outcome=Outcome.TAKEN)})
     assert quiet.service.values()["/Health/LastResult"] == "taken by the DTU"
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import date
 from types import MappingProxyType
 
+from opendtu_dcload.control.limit_state import LimitState
 from opendtu_dcload.control.policy import Command, SetLimit
-from opendtu_dcload.model import CommandRecord, CommandState, LimitStatus, MeterReading, Outcome, Today
+from opendtu_dcload.model import CommandRecord, MeterReading, Outcome, Today
 
 LONGEST_GAP_S = 10.0
 """What flowed in a longer silence of the meter is not known, so it is not counted."""
@@ -20,13 +21,21 @@ class CommandLog:
 
     def __init__(self) -> None:
         self.records: Mapping[str, CommandRecord] = MappingProxyType({})
-        self._failing: frozenset[str] = frozenset()
+        self._counted: dict[str, tuple[int, int, bool]] = {}
+        """Of each inverter: limits acknowledged, limits without effect, whether the last one failed."""
 
     def posted(self, command: Command, now_s: float) -> None:
         """Note a command that is being sent."""
         words = f"limit {command.limit_w:.0f} W" if isinstance(command, SetLimit) else "on" if command.on else "off"
         before = self._of(command.serial)
-        record = replace(before, sent=before.sent + 1, last=words, outcome=Outcome.WAITING, at_s=now_s)
+        record = replace(
+            before,
+            sent=before.sent + 1,
+            last=words,
+            is_limit=isinstance(command, SetLimit),
+            outcome=Outcome.WAITING,
+            at_s=now_s,
+        )
         self._keep(command.serial, record)
 
     def ended(self, command: Command, outcome: Outcome) -> None:
@@ -35,13 +44,20 @@ class CommandLog:
         failed = record.failed + (outcome is not Outcome.TAKEN)
         self._keep(command.serial, replace(record, outcome=outcome, failed=failed))
 
-    def see(self, limits: Mapping[str, LimitStatus]) -> None:
-        """Take what the DTUs say: a limit that the inverter did not answer failed too."""
-        failing = frozenset(s for s, limit in limits.items() if limit.state is CommandState.FAILURE)
-        for serial in failing - self._failing:
-            if serial in self.records:
-                self._keep(serial, replace(self.records[serial], failed=self.records[serial].failed + 1))
-        self._failing = failing
+    def see(self, serial: str, limits: LimitState) -> None:
+        """Take what has come of an inverter's limits: one that was not answered, or had no effect, failed too."""
+        now = limits.acknowledged_total, limits.ignored_total, limits.has_failed
+        before = self._counted.get(serial, (0, 0, False))
+        self._counted[serial] = now
+        if now == before or serial not in self.records:
+            return
+        record = self.records[serial]
+        failed = record.failed + (now[1] - before[1]) + (now[2] > before[2])
+        outcome = record.outcome
+        if outcome is Outcome.TAKEN and record.is_limit:
+            outcome = Outcome.ACKNOWLEDGED if now[0] > before[0] else outcome
+            outcome = Outcome.IGNORED if now[1] > before[1] else outcome
+        self._keep(serial, replace(record, failed=failed, outcome=outcome))
 
     def _of(self, serial: str) -> CommandRecord:
         return self.records.get(serial, CommandRecord())

@@ -57,6 +57,10 @@ CORRECTED_W = 50.0
 """When the model of the plant was corrected by this much, own steps can no longer be told from it."""
 ODD_EXPORT_W = 50.0
 """So much more export than the plant gives comes from somebody else, or from a meter turned round."""
+EXPORT_W, EXPORT_S = 30.0, 5.0
+"""Export of so much for so long, with nothing of ours under way, is real whatever the model holds possible."""
+FEEDS_W = 30.0
+"""An unreachable inverter that gives so much more than its minimum is worth a word."""
 NEARLY_W = 10.0
 """The last Watts below the ceiling are not worth a command, also while the house draws more."""
 METER_DELAY_S = 0.5
@@ -109,6 +113,7 @@ class Controller:
         self._standby = Standby(now_s)
         self._ramp_from_w = 0.0
         self._corrected_w = 0.0
+        self._exporting_since_s = math.inf
 
     # ---- what the loop calls
 
@@ -189,7 +194,8 @@ class Controller:
             track.see_lost(seen.now_s)
             if track.is_fresh and track.status:
                 self._deratings[serial].see(track.status.temperature_c)
-            track.ceiling_w = self._deratings[serial].ceiling_w(track.unit.minimum_w, track.unit.maximum_w)
+            cool_w = self._deratings[serial].ceiling_w(track.unit.minimum_w, track.unit.maximum_w)
+            track.ceiling_w = min(cool_w, track.held_ceiling_w)
         self._fairness.see(seen.now_s, self.tracks.values())
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
@@ -267,6 +273,9 @@ class Controller:
             self._corrected_w = corrected_w
             self.response.corrected()
         self.response.see(meter.at_s, meter.power_w, visible_w, span.committed_w)
+        needed_w = meter.power_w - self.settings.target_w + self._verdict.surplus_w
+        if self._exports_truly(meter.at_s, needed_w):
+            visible_w = span.committed_w, span.committed_w
         if not allowance.may_regulate:
             self._regulator.reset()
             return span.committed_w
@@ -276,7 +285,6 @@ class Controller:
             self.response.is_probing = True
             return max(span.committed_w - PROBE_W, span.floor_w)
         ceiling_w = min(span.ceiling_w, span.committed_w) if self.response.is_probing else span.ceiling_w
-        needed_w = meter.power_w - self.settings.target_w + self._verdict.surplus_w
         setpoint_w = self._regulator.step(
             meter.at_s,
             (needed_w + visible_w[0], needed_w + visible_w[1]),
@@ -286,6 +294,15 @@ class Controller:
         )
         return span.committed_w if setpoint_w is None else setpoint_w
 
+    def _exports_truly(self, at_s: float, needed_w: float) -> bool:
+        """Tell whether export has remained since every command had its time: then no model explains it away."""
+        is_settled = all(t.is_settled(at_s - METER_DELAY_S) for t in self.tracks.values())
+        if needed_w > -EXPORT_W or not is_settled:
+            self._exporting_since_s = math.inf
+            return False
+        self._exporting_since_s = min(self._exporting_since_s, at_s)
+        return at_s - self._exporting_since_s >= EXPORT_S
+
     def _learn_delays(self, meter: MeterReading) -> None:
         if (shown := self._learner.see(meter.at_s, meter.power_w)) is not None:
             track = self.tracks[shown.serial]
@@ -294,14 +311,15 @@ class Controller:
             self.tracks[serial].wait_on(posted_at_s, meter.at_s)
 
     def _share(self, track: Track, now_s: float, allowance: Allowance) -> Share:
-        may_replace = track.final_w - track.unit.minimum_w * track.gain > REPLACE_PENDING_W and not track.has_replaced
+        limits = track.limits
+        may_replace = track.final_w - track.unit.minimum_w * track.gain > REPLACE_PENDING_W and not limits.has_replaced
         return Share(
             track.unit.serial,
             track.final_w,
             track.unit.minimum_w * track.gain,
             track.ceiling_w * track.gain,
             may_rise=self._may_rise(track, now_s),
-            may_fall=now_s >= track.held_until_s and (not track.is_pending or allowance.is_urgent or may_replace),
+            may_fall=now_s >= limits.held_until_s and (not track.is_pending or allowance.is_urgent or may_replace),
             accurate_w=accurate_w(track),
             rank=self._fairness.rank(track.unit.serial),
         )
@@ -309,8 +327,8 @@ class Controller:
     def _may_rise(self, track: Track, now_s: float) -> bool:
         return (
             not track.is_pending
-            and now_s >= track.held_until_s
-            and now_s - track.raised_at_s >= track.unit.raise_spacing_s
+            and now_s >= track.limits.held_until_s
+            and now_s - track.limits.raised_at_s >= track.unit.raise_spacing_s
             and math.isfinite(self._budgets[track.unit.dtu].rise_ws(now_s))
             and not self._fairness.is_moving(self.tracks)
         )
@@ -329,18 +347,20 @@ class Controller:
             is_on[serial] = may_be_on and room_w >= minimum_w - CAP_SLACK_W
             left_w -= minimum_w if is_on[serial] and not track.is_lost else 0.0
         limits_w = {s: self._limit_w(t, outputs_w.get(s), now_s, allowance) for s, t in self.tracks.items()}
-        within = {s: w if is_on[s] else 0.0 for s, w in limits_w.items() if not self.tracks[s].is_lost}
-        lost_w = sum(t.highest_w for t in self.tracks.values() if t.is_lost)
+        free = [s for s, t in self.tracks.items() if not (t.is_lost or t.limits.is_foreign_pending)]
+        within = {s: limits_w[s] if is_on[s] else 0.0 for s in free}
+        fixed_w = sum(t.highest_w for s, t in self.tracks.items() if s not in within)
         limits_w |= fit(
-            within, {s: self.tracks[s].unit.minimum_w if is_on[s] else 0.0 for s in within}, allowance.cap_w - lost_w
+            within, {s: self.tracks[s].unit.minimum_w if is_on[s] else 0.0 for s in within}, allowance.cap_w - fixed_w
         )
-        must_fit = sum(t.highest_w for t in self.tracks.values()) > allowance.cap_w
+        must_fit = fixed_w + sum(self.tracks[s].wanted_w or 0.0 for s in within) > allowance.cap_w
         return {
             serial: Wish(
                 limits_w[serial] if is_on[serial] else track.unit.minimum_w,
                 is_on=is_on[serial],
                 is_urgent=allowance.is_urgent or track.wanted_w is None,
                 may_wake=allowance.may_regulate,
+                is_guarded=allowance.is_urgent,
                 must_fit=must_fit,
             )
             for serial, track in self.tracks.items()
@@ -349,13 +369,18 @@ class Controller:
     def _limit_w(self, track: Track, output_w: float | None, now_s: float, allowance: Allowance) -> float:
         unit = track.unit
         is_blind = track.status is not None and not track.is_fresh and now_s - track.fresh_at_s > BLIND_S
-        if track.wanted_w is None or track.is_told_off or is_blind:
+        if track.wanted_w is None or track.is_told_off or is_blind or track.limits.is_foreign_pending:
             return unit.minimum_w
         if not track.is_producing:
             return track.waking_w if track.is_asleep(now_s) and allowance.may_regulate else unit.minimum_w
-        if output_w is None:
+        if output_w is None and (track.limits.was_commanded or not self._may_begin(track, allowance)):
             return min(track.wanted_w, track.ceiling_w)
-        return min(max(output_w / track.gain, unit.minimum_w), track.ceiling_w)
+        limit_w = track.limit_for_w(track.final_w if output_w is None else output_w)
+        return min(max(limit_w, unit.minimum_w), track.ceiling_w)
+
+    def _may_begin(self, track: Track, allowance: Allowance) -> bool:
+        """Tell whether an inverter may get its first limit of ours: what is shown before it may not rule at all."""
+        return allowance.may_regulate and track.is_usable and math.isfinite(self._reading_at_s)
 
     def _reason(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
         if allowance.reason is Reason.GUARD_ESCALATED:
@@ -370,21 +395,41 @@ class Controller:
             return Reason.FOREIGN_LIMITS
         if sum(t.highest_w for t in self.tracks.values() if t.is_missing(seen.now_s)) > allowance.cap_w:
             return Reason.CAP_UNREACHABLE
+        if (doubt := self._doubt(seen.now_s)) is not None:
+            return doubt
         if not any(t.is_usable for t in self.tracks.values()):
             wanted_w = [t.unit.minimum_w for s, t in self.tracks.items() if s not in self.settings.switched_off]
             if not wanted_w:
                 return Reason.SWITCHED_OFF
             return allowance.cap_reason if allowance.cap_w < min(wanted_w) - CAP_SLACK_W else Reason.NO_INVERTER
-        is_short = seen.meter.power_w > self.settings.target_w + NEARLY_W
+        return self._reason_to_regulate(seen.meter.power_w, allowance, span)
+
+    def _reason_to_regulate(self, grid_w: float, allowance: Allowance, span: Span) -> Reason:
+        """Return what bounds the plant while nothing else does, at a grid power in W."""
+        is_short = grid_w > self.settings.target_w + NEARLY_W
         is_at_most = span.committed_w >= span.ceiling_w - (NEARLY_W if is_short else 1)
         if is_at_most and span.is_capped and allowance.cap_reason is not Reason.FEED_IN_CAP:
             return allowance.cap_reason
         if span.committed_w <= span.floor_w + 1:
-            is_odd = seen.meter.power_w < -span.committed_w - ODD_EXPORT_W
+            is_odd = grid_w < -span.committed_w - ODD_EXPORT_W
             return (self.response.doubt if is_odd else None) or Reason.ALL_AT_MINIMUM
-        if is_at_most:
-            return Reason.FEED_IN_CAP if span.is_capped else Reason.ALL_AT_RATED
-        return Reason.REGULATING
+        if is_at_most and span.is_capped:
+            return Reason.FEED_IN_CAP
+        if is_short and any(t.is_usable and t.held_w is not None for t in self.tracks.values()):
+            return Reason.HELD
+        return Reason.ALL_AT_RATED if is_at_most else Reason.REGULATING
+
+    def _doubt(self, now_s: float) -> Reason | None:
+        """Return why some inverter does not do what it is told, None when all do as far as is known."""
+        tracks = self.tracks.values()
+        lost = [t for t in tracks if t.is_missing(now_s) and t.is_lost and t.trouble is None]
+        if any(t.final_w > t.unit.minimum_w + FEEDS_W for t in lost):
+            return Reason.LOST_FEEDS
+        if any(t.is_ignoring(now_s) for t in tracks):
+            return Reason.COMMANDS_IGNORED
+        if any(t.limits.is_unconfirmed(now_s) and t.is_fresh for t in tracks):
+            return Reason.UNCONFIRMED
+        return None
 
     def _plan(self, now_s: float, wishes: Mapping[str, Wish], allowance: Allowance, reason: Reason) -> Plan:
         notes = {s: note(track, has_several_dtus=len(self._dtus) > 1) for s, track in self.tracks.items()}

@@ -59,6 +59,11 @@ class Delays:
         return received_s + waited_s
 
     @property
+    def received_s(self) -> float:
+        """When the last limit was received, as far as known; -inf when none was posted."""
+        return self._received[-1][1] if self._received else -math.inf
+
+    @property
     def usual_s(self) -> float:
         """The dead time to reckon with."""
         return sum(self._dead_times_s) / len(self._dead_times_s) if self._is_known else self._unit.dead_time_s

@@ -268,7 +268,8 @@ class ControlLoop:
         if alarms != state.alarms:
             _log_alarms(state.alarms, alarms)
             state.set_alarms(alarms)
-        self._commands.see(state.limits)
+        for serial, track in self._controller.tracks.items():
+            self._commands.see(serial, track.limits)
         if self._commands.records != state.commands:
             state.set_commands(self._commands.records)
         if state.meter is not None:

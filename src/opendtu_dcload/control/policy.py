@@ -49,6 +49,8 @@ class Wish:
     """A guard asks for it: a smaller fall may replace a waiting limit too."""
     may_wake: bool = True
     """It may be switched on although it was not us who switched it off."""
+    is_guarded: bool = False
+    """A guard asks for it, not only the lack of knowledge."""
     must_fit: bool = False
     """The plant is above the cap: the smallest fall counts."""
 
@@ -101,7 +103,7 @@ def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
     ]
     if not due or any(t.is_pending and not t.is_lost for t in tracks.values()):
         return []
-    track = min(due, key=lambda t: t.posted_at_s)
+    track = min(due, key=lambda t: t.limits.posted_at_s)
     return [
         SetLimit(
             track.unit.serial, _rounded_w(min(max(track.limit_w or 0.0, track.unit.minimum_w), track.unit.maximum_w))
@@ -121,24 +123,27 @@ def leaving(tracks: Iterable[Track], *, off: bool) -> list[Command]:
     One that was never commanded and is at its minimum, or unknown, is left alone: a program that fails again and again
     at its start must not keep the radio busy.
     """
-    left = [t for t in tracks if t.was_commanded or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W]
+    left = [t for t in tracks if t.limits.was_commanded or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W]
     if off:
         return [SetPower(track.unit.serial, on=False) for track in left]
     return [SetLimit(track.unit.serial, track.unit.minimum_w) for track in left]
 
 
 def _may_set(now_s: float, track: Track, wish: Wish) -> bool:
-    known_w = track.wanted_w
-    if now_s < track.held_until_s:
+    limits, known_w = track.limits, track.wanted_w
+    if now_s < limits.held_until_s or (limits.is_foreign_pending and not limits.has_failed and not wish.is_guarded):
         return False
     if known_w is None:
-        return now_s - track.posted_at_s >= track.unit.refresh_s
+        return now_s - limits.posted_at_s >= track.unit.refresh_s
+    if limits.is_foreign_pending and limits.has_failed:  # replaced before the DTU sends it again
+        return True
+    is_new = not limits.is_ours and not limits.was_commanded and wish.limit_w > track.unit.minimum_w + CAP_SLACK_W
     if abs(wish.limit_w - known_w) < (CAP_SLACK_W if wish.must_fit and wish.limit_w < known_w else SMALLEST_CHANGE_W):
-        return False
+        return is_new and not track.is_pending and wish.may_wake
     if wish.limit_w < known_w:
-        may_replace = known_w - wish.limit_w > REPLACE_PENDING_W and not track.has_replaced
+        may_replace = known_w - wish.limit_w > REPLACE_PENDING_W and not limits.has_replaced
         return not track.is_pending or wish.is_urgent or may_replace
-    spaced = now_s - track.raised_at_s >= track.unit.raise_spacing_s
+    spaced = now_s - limits.raised_at_s >= track.unit.raise_spacing_s
     return not track.is_pending and spaced
 
 

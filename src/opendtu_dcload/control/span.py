@@ -42,7 +42,7 @@ def span_of(tracks: Iterable[Track], allowance: Allowance) -> Span:
     fixed_w = sum(t.final_w for t in others)
     floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
     top_w = sum(t.ceiling_w * t.gain for t in usable)
-    spare_w = allowance.cap_w - sum(t.highest_w for t in others) - sum(t.wanted_w or 0.0 for t in usable)
+    spare_w = allowance.cap_w - sum(t.highest_w for t in others) - sum(_taken_w(t) for t in usable)
     if spare_w > 0:  # a W of limit brings no more than this in W of output
         spare_w *= max((t.gain for t in usable), default=1.0)
     given_w = sum(t.final_w for t in usable)
@@ -53,3 +53,8 @@ def span_of(tracks: Iterable[Track], allowance: Allowance) -> Span:
         ceiling_w=fixed_w + max(floor_w, min(top_w, room_w)),
         is_capped=room_w < top_w,
     )
+
+
+def _taken_w(track: Track) -> float:
+    """Return what of the cap a limit takes; one that was never ours makes room for the first one that is."""
+    return (track.wanted_w or 0.0) if track.limits.was_commanded else track.final_w / track.gain

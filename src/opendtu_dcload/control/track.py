@@ -2,7 +2,8 @@
 
 A limit shows at the grid meter only after the radio, the inverter's dead time and its ramp. How long that takes is
 known only within bounds, so the output is modelled twice: by the quickest and by the slowest inverter that is
-plausible. The truth lies between.
+plausible. The truth lies between. The model follows a limit only while the inverter can be expected to: one that is
+lost, that does not acknowledge, or that something else holds is believed to give what was last measured of it.
 """
 
 from __future__ import annotations
@@ -12,29 +13,24 @@ from collections import deque
 from dataclasses import replace
 
 from opendtu_dcload.control.delays import Delays
+from opendtu_dcload.control.limit_state import IGNORED_OFTEN, SETTLE_S, LimitNews, LimitState
 from opendtu_dcload.control.output import OutputModel, Unit
-from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus, Reason
+from opendtu_dcload.control.ratio import Ratio
+from opendtu_dcload.model import InverterStatus, LimitStatus, Reason
 
 RADIO_S = 0.15
 """From the start of the radio's transmission to the limit being received."""
 WINDOW_S = 2.0
 """A limit keeps its radio this long, and is acknowledged at the end of it (OpenDTU: receive timeout of 2000 ms)."""
-SETTLE_S = 1.0
-"""An `Ok` sooner after the POST than this may still be the one of the command before."""
-SWALLOWED_S = 3.0
-"""`Ok` with another limit this long after the POST: the DTU dropped the command."""
-PCT_STEP = 0.1
-"""The inverter takes limits in steps of 0.1 %."""
-LOWEST_GAIN, HIGHEST_GAIN = 0.3, 1.1
-"""Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
-GAIN_FILTER = 0.3
+LONGEST_RADIO_S = 10.0
+"""Five transmissions of one limit: then the DTU gives up for now, and so does the belief in it."""
+ANCHOR_W = 5.0
+"""A model without a limit to follow is corrected when it is this far from what was measured."""
 TOO_HIGH_SAMPLES = 2
 """So many settled measurements above the limit mean that the limit is not in force."""
 TOO_HIGH_SHARE, TOO_HIGH_W = 1.1, 30.0
 NEWER_S = 0.9
 """Less between two measurements is the jitter of `data_age`, which older firmware gives in whole seconds."""
-HELD_S = 60.0
-"""How long nothing is sent to an inverter whose limit the DTU declined."""
 MISSING_AFTER_S = 20.0
 """A radio that fails for a moment is no reason to switch the other inverters off and on."""
 PRODUCING_W = 2.0
@@ -57,25 +53,11 @@ class Track:
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
-        self.limit_w: float | None = None
-        """Last acknowledged limit; None = unknown."""
-        self.posted_w: float | None = None
-        """Limit on its way; None when none is."""
-        self.posted_at_s = -math.inf
-        self.known_since_s = math.inf
-        """Since when a limit rules that was not ours."""
-        self.raised_at_s = -math.inf
-        self.was_commanded = False
-        self.held_until_s = -math.inf
-        """The DTU declined a limit: none is sent before."""
-        self.has_replaced = False
-        """A waiting limit was already replaced by a lower one."""
+        self.limits = LimitState(unit)
         self.is_producing = True
         """False: it is off, waiting for the grid or without DC power, so its limit means nothing."""
         self.ceiling_w = unit.maximum_w
-        """Highest limit that it may be given while it is as hot as it is."""
-        self.gain = 1.0
-        """Output / limit."""
+        """Highest limit that it may be given while it is as hot as it is, or held by something else."""
         self.status: InverterStatus | None = None
         """Last measured values, however old."""
         self.trouble: Reason | None = None
@@ -93,16 +75,20 @@ class Track:
         """Its measured output was once what its limit says, so the meter can be judged by its steps."""
         self.corrected_w = 0.0
         """All corrections of the model so far, up and down added: these are no steps of the plant."""
-        self._superseded_w = 0.0
-        self._has_failed = self._is_dtu_pending = self._is_echo_old = False
+        self._measured_w: float | None = None
+        """Output when it was last fresh."""
+        self._is_withheld = False
+        """The model does not follow the limit on its way: nothing shows that the inverter will."""
+        self._expires_at_s = math.inf
         self._too_high = 0
+        self._too_high_since_s = math.inf
         self._aims: deque[tuple[float, float]] = deque([(-math.inf, 0.0)])
         """Outputs that the model headed for lately, with the time."""
-        self._dtu_knows_rated = False
-        self._taken_at_s = self._forgot_at_s = self._found_at_s = self._power_sent_at_s = -math.inf
+        self._forgot_at_s = self._found_at_s = self._power_sent_at_s = self._foreign_at_s = -math.inf
         self._lost_since_s = math.inf
         self._power_before = (False, -math.inf)
         self._silent_since_s: float | None = None
+        self._ratio = Ratio(unit.rated_w)
         self._delays = Delays(unit)
         self._quick = OutputModel(unit)
         self._slow = OutputModel(unit)
@@ -110,14 +96,35 @@ class Track:
     # ---- what is known
 
     @property
-    def is_pending(self) -> bool:
-        """True while a limit is on its way."""
-        return self.posted_w is not None or self._is_dtu_pending
+    def limit_w(self) -> float | None:
+        """Last acknowledged limit; None = unknown."""
+        return self.limits.limit_w
 
     @property
     def wanted_w(self) -> float | None:
         """The limit that rules when everything on its way has arrived; None = unknown."""
-        return self.posted_w if self.posted_w is not None else self.limit_w
+        return self.limits.wanted_w
+
+    @property
+    def is_pending(self) -> bool:
+        """True while a limit is on its way."""
+        return self.limits.is_pending
+
+    @property
+    def gain(self) -> float:
+        """Output / limit."""
+        return self._ratio.value
+
+    @property
+    def held_w(self) -> float | None:
+        """Output in W at which something else than its limit holds it; None while nothing does."""
+        return self._ratio.held_w if self.is_producing else None
+
+    @property
+    def held_ceiling_w(self) -> float:
+        """Highest limit that is of use while it is held."""
+        ceiling_w = self._ratio.ceiling_w if self.is_producing else None
+        return self.unit.maximum_w if ceiling_w is None else max(ceiling_w, self.unit.minimum_w)
 
     @property
     def is_usable(self) -> bool:
@@ -128,11 +135,22 @@ class Track:
     @property
     def is_lost(self) -> bool:
         """True when commands do not reach it."""
-        return self.trouble is not None or self._has_failed or (self.status is not None and not self.status.reachable)
+        is_gone = self.status is not None and not self.status.reachable
+        return self.trouble is not None or self.limits.has_failed or is_gone
 
     def is_missing(self, now_s: float) -> bool:
         """Tell whether commands have not reached it for a while, or only just again: the others must make room."""
         return now_s - self._lost_since_s >= MISSING_AFTER_S or now_s - self._found_at_s < MISSING_AFTER_S
+
+    def is_ignoring(self, now_s: float) -> bool:
+        """Tell whether its DTU takes commands that have no effect."""
+        return self.limits.ignored >= IGNORED_OFTEN and self.limits.is_unconfirmed(now_s)
+
+    @property
+    def disobeys_since_s(self) -> float | None:
+        """Since when it has answered and not done as it was told; None when it does, or does not answer."""
+        since_s = min(self.limits.unconfirmed_since_s, self._too_high_since_s)
+        return since_s if self.is_fresh and math.isfinite(since_s) else None
 
     @property
     def final_w(self) -> float:
@@ -149,23 +167,34 @@ class Track:
     @property
     def highest_on_w(self) -> float:
         """The same, as if it were on."""
-        known_w = self.unit.rated_w if self.limit_w is None else self.limit_w
-        return max(known_w, self.posted_w or 0.0, self._superseded_w)
+        return self.limits.highest_w
 
     def visible_w(self, at_s: float) -> tuple[float, float]:
         """Return the lowest and the highest output in W that the meter may have seen at `at_s`."""
         quick_w, slow_w = self._quick.move_to(at_s), self._slow.move_to(at_s)
-        return min(quick_w, slow_w), max(quick_w, slow_w)
+        let_go_w = (self.limit_w or 0.0) * self.gain if self.held_w is not None else 0.0
+        return min(quick_w, slow_w), max(quick_w, slow_w, let_go_w)
+
+    def is_settled(self, at_s: float) -> bool:
+        """Tell whether every command had its longest dead time by `at_s`, or is no longer believed."""
+        is_under_way = self.limits.posted_w is not None and not self._is_withheld
+        return not is_under_way and at_s >= self._delays.received_s + self.credit_s
+
+    def limit_for_w(self, output_w: float) -> float:
+        """Return the limit in W that leads to an output in W, as far as is known."""
+        limit_w = output_w / self.gain
+        if self.held_w is not None and output_w > self.held_w:  # its limit is no measure of it, so it only rises
+            limit_w = max(limit_w, (self.limit_w or 0.0) + output_w - self.held_w)
+        return limit_w
 
     def needs_refresh(self, now_s: float) -> bool:
         """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
-        since_s = self.posted_at_s if math.isfinite(self.posted_at_s) else self.known_since_s
-        is_settled = not self.is_pending and not self.is_lost and self.limit_w is not None
-        return is_settled and now_s - since_s >= self.unit.refresh_s
+        return not self.is_lost and self.limits.needs_refresh(now_s)
 
     def set_unit(self, unit: Unit) -> None:
         """Replace what is fixed about the inverter, when the DTU has learned its rated power."""
-        self.unit = unit
+        self.unit = self.limits.unit = unit
+        self._ratio.rated_w = unit.rated_w
         self._quick.set_unit(unit)
         self._slow.set_unit(unit)
 
@@ -173,16 +202,13 @@ class Track:
 
     def post(self, now_s: float, limit_w: float, radio_free_s: float) -> None:
         """Remember a limit that is given to the DTU now, whose radio is busy until `radio_free_s`."""
-        self._superseded_w = max(self._superseded_w, self.posted_w or 0.0)
-        if limit_w > (self.wanted_w or 0.0):
-            self.raised_at_s = now_s
-        self.has_replaced = self.posted_w is not None
-        self.was_commanded = True
-        self.posted_w = limit_w
-        self.posted_at_s = self._taken_at_s = now_s
+        self._is_withheld = self.is_lost or self._is_withheld or self.limits.ignored > 0
+        self.limits.post(now_s, limit_w)
         received_s = max(now_s, radio_free_s) + RADIO_S
         self._delays.posted(now_s, received_s)
-        self._aim(received_s, limit_w)
+        self._expires_at_s = received_s + self.credit_s + LONGEST_RADIO_S
+        if not self._is_withheld:
+            self._aim(received_s, limit_w)
 
     def learn_dead_time(self, posted_at_s: float, half_visible_s: float, change_w: float) -> None:
         """Learn from a step of ours, posted at `posted_at_s`, half of which had come out at `half_visible_s`."""
@@ -190,53 +216,46 @@ class Track:
 
     def wait_on(self, posted_at_s: float, now_s: float) -> None:
         """Note that a limit posted at `posted_at_s` has not come out yet: it may be slower than believed."""
-        if posted_at_s == self.posted_at_s and (until_s := self._delays.unanswered(posted_at_s, now_s)) is not None:
+        if posted_at_s != self.limits.posted_at_s or self._is_withheld:
+            return
+        if (until_s := self._delays.unanswered(posted_at_s, now_s)) is not None:
             self._slow.delay_last(until_s)
 
     def taken(self, now_s: float) -> None:
         """The DTU has answered the POST: only what it says from now on can speak of that limit."""
-        self._taken_at_s = now_s
+        self.limits.taken(now_s)
 
     def refused(self, now_s: float) -> None:
         """The DTU declined the last limit: it is not on its way."""
-        self.held_until_s = now_s + HELD_S
-        self.posted_w, self._superseded_w = self._superseded_w or None, 0.0
-        known_w = self.wanted_w
-        self._aim(self.posted_at_s, known_w if known_w is not None else self.unit.rated_w)
+        posted_at_s = self.limits.posted_at_s
+        self.limits.refused(now_s)
+        if self.wanted_w is None or self._is_withheld:
+            self._jump()
+        else:
+            self._aim(posted_at_s, self.wanted_w)
 
     def see_limit(self, status: LimitStatus, now_s: float) -> bool:
         """Take what the DTU says; return True when an acknowledged limit is not ours."""
-        shown_w = self._shown_w(status)
-        if status.state != CommandState.PENDING:
-            self._has_failed = status.state == CommandState.FAILURE
-        self._is_dtu_pending = status.state == CommandState.PENDING
-        if status.rated_w and not self._dtu_knows_rated and self.wanted_w is None:
-            self.posted_at_s = -math.inf  # an absolute limit leaves no echo while the DTU does not know the rated power
-        self._dtu_knows_rated = bool(status.rated_w)
-        if self.posted_w is None:
-            if self._is_echo_old and shown_w is not None:
-                return False
-            foreign = self.limit_w is not None and shown_w is not None and not self._is(shown_w, self.limit_w)
-            if shown_w is None or self.limit_w is None or foreign:
-                self._accept(shown_w, now_s)
-            return foreign and status.state != CommandState.PENDING
-        if status.at_s < self._taken_at_s + SETTLE_S:
-            return False
-        if status.state == CommandState.PENDING:
+        before_w = self.limit_w
+        news = self.limits.apply(status, now_s)
+        if news is LimitNews.WAITS and not self._is_withheld:
             self._delay(status.at_s - WINDOW_S + RADIO_S)
-        elif status.state == CommandState.OK and shown_w is not None and self._is(shown_w, self.posted_w):
-            self._delay(status.at_s - WINDOW_S - SETTLE_S + RADIO_S)
-            self.limit_w, self.posted_w, self._superseded_w = self.posted_w, None, 0.0
-            self._is_echo_old = self.has_replaced = False
-        elif status.state == CommandState.OK and status.at_s > self._taken_at_s + SWALLOWED_S:
-            foreign = shown_w is not None and self.limit_w is not None and not self._is(shown_w, self.limit_w)
-            self.posted_w, self._superseded_w = None, 0.0
-            if not (self._is_echo_old and shown_w is not None):
-                self._accept(shown_w, now_s)
-            if not foreign and self.limit_w is not None:
-                self._jump()  # the posted limit never ruled
-            return foreign
-        return False
+        elif news is LimitNews.FAILED:
+            self._retract()
+        elif news is LimitNews.ACKNOWLEDGED:
+            self._acknowledged(status.at_s - WINDOW_S - SETTLE_S + RADIO_S)
+        elif news is LimitNews.IGNORED:
+            self._is_withheld = False
+            self._jump()
+        elif news in {LimitNews.SHOWN, LimitNews.FOREIGN}:
+            self._is_withheld = False
+            if before_w is not None and self.limit_w is not None:
+                self._foreign_at_s = now_s
+                self._aim(now_s, self.limit_w)
+            else:
+                self._jump()
+        # What an inverter that is off reads back is the limit of its next start, which nobody set.
+        return news is LimitNews.FOREIGN and self.is_producing and not self.is_told_off and not self.is_switched_off
 
     def post_power(self, now_s: float, *, on: bool) -> None:
         """Remember a power command that is given to the DTU now."""
@@ -281,25 +300,26 @@ class Track:
             return
         if not self.is_fresh:
             return
-        output_w = status.ac_power_w or 0.0
+        self._measured_w = output_w = status.ac_power_w or 0.0
         is_producing = output_w >= PRODUCING_W
         if is_producing != self.is_producing and status.at_s > self._power_sent_at_s:
             self._set_producing(is_producing)
         self._silent_since_s = None if is_producing else (self._silent_since_s or status.at_s)
-        if is_producing:
-            self._trust(output_w, now_s)
-        settled_s = max(self.posted_at_s, self._power_sent_at_s) + self.credit_s + WINDOW_S
-        if is_producing and status.at_s > settled_s and not self.is_pending:
-            self._learn_gain(output_w)
-            is_too_high = self.limit_w is not None and output_w > TOO_HIGH_SHARE * self.limit_w + TOO_HIGH_W
-            self._too_high = self._too_high + 1 if is_too_high else 0
-            if self._too_high >= TOO_HIGH_SAMPLES and now_s - self._forgot_at_s >= self.unit.refresh_s:
-                self._too_high = 0
-                self._forgot_at_s = now_s
-                self.forget()
+        if not is_producing:
+            return
+        self._trust(output_w, now_s)
+        commanded_at_s = max(self.limits.posted_at_s, self._power_sent_at_s, self._foreign_at_s)
+        is_settled = status.at_s > commanded_at_s + self.credit_s + WINDOW_S and not self.is_pending
+        if is_settled:
+            self._learn(output_w)
+            self._look_for_excess(output_w, status.at_s, now_s)
+        if not self._follows_limit and (is_settled or self._is_withheld or not self.limits.was_commanded):
+            self._anchor(output_w)
 
     def see_lost(self, now_s: float) -> None:
-        """Note since when it is lost, or found; to be called once all else was seen."""
+        """Note since when it is lost, or found, and what has expired; to be called once all else was seen."""
+        if self.limits.posted_w is not None and now_s > self._expires_at_s:
+            self._retract()
         if self.is_lost:
             self._lost_since_s = min(self._lost_since_s, now_s)
         elif math.isfinite(self._lost_since_s):
@@ -307,30 +327,10 @@ class Track:
                 self._found_at_s = now_s
             self._lost_since_s = math.inf
 
-    def _trust(self, output_w: float, now_s: float) -> None:
-        while len(self._aims) > 1 and self._aims[1][0] < now_s - TRUSTED_WITHIN_S:
-            self._aims.popleft()
-        lowest_w, highest_w = min(w for _, w in self._aims), max(w for _, w in self._aims)
-        is_within = lowest_w * (1 - TRUSTED_SHARE) - TRUSTED_W <= output_w <= highest_w * TOO_HIGH_SHARE + TRUSTED_W
-        self.is_trusted |= is_within
-
     def forget(self) -> None:
         """The DTU or the inverter restarted: what rules now is unknown."""
-        self.limit_w = None
-        self._is_echo_old = True
-        if self.posted_w is None:
-            self.posted_at_s = -math.inf
-
-    def _set_producing(self, is_producing: bool) -> None:
-        self.is_producing = is_producing
-        self.is_trusted = False
-        self._jump()
-
-    def _learn_gain(self, output_w: float) -> None:
-        if self.limit_w and self.limit_w > 0.2 * self.unit.rated_w:
-            measured = min(max(output_w / self.limit_w, LOWEST_GAIN), HIGHEST_GAIN)
-            self.gain += GAIN_FILTER * (measured - self.gain)
-            self._jump()
+        self.limits.forget()
+        self._ratio.forget_hold()
 
     # ---- inside
 
@@ -344,15 +344,81 @@ class Track:
         """The usual time from receiving a limit to acting on it, as far as known."""
         return self._delays.usual_s
 
+    @property
+    def _follows_limit(self) -> bool:
+        """Whether its limit is known to be what rules its output."""
+        return self.limits.is_ours and not self._is_withheld and self.held_w is None
+
+    def _acknowledged(self, received_s: float) -> None:
+        if self._is_withheld:
+            self._is_withheld = False
+            self._delays.late(received_s)
+            self._aim(received_s, self.limit_w or 0.0)
+        else:
+            self._delay(received_s)
+
+    def _retract(self) -> None:
+        """Stop believing in the limit on its way: the output is what was last confirmed, until the inverter answers."""
+        if not self._is_withheld:
+            self._is_withheld = True
+            self._jump()
+
+    def _trust(self, output_w: float, now_s: float) -> None:
+        while len(self._aims) > 1 and self._aims[1][0] < now_s - TRUSTED_WITHIN_S:
+            self._aims.popleft()
+        lowest_w, highest_w = min(w for _, w in self._aims), max(w for _, w in self._aims)
+        is_within = lowest_w * (1 - TRUSTED_SHARE) - TRUSTED_W <= output_w <= highest_w * TOO_HIGH_SHARE + TRUSTED_W
+        self.is_trusted |= is_within
+
+    def _set_producing(self, is_producing: bool) -> None:
+        self.is_producing = is_producing
+        self.is_trusted = False
+        self._ratio.forget_hold()
+        self._jump()
+
+    def _learn(self, output_w: float) -> None:
+        if self.limits.is_ours and self.limit_w is not None and self._ratio.add(self.limit_w, output_w):
+            self._jump()
+
+    def _look_for_excess(self, output_w: float, at_s: float, now_s: float) -> None:
+        """Notice that a limit is not in force, though it was acknowledged."""
+        is_too_high = self.limit_w is not None and output_w > TOO_HIGH_SHARE * self.limit_w + TOO_HIGH_W
+        self._too_high = self._too_high + 1 if is_too_high else 0
+        if is_too_high:
+            self._too_high_since_s = min(self._too_high_since_s, at_s)
+        elif self.limit_w is not None:
+            self._too_high_since_s = math.inf
+        if self._too_high >= TOO_HIGH_SAMPLES and now_s - self._forgot_at_s >= self.unit.refresh_s:
+            self._too_high = 0
+            self._forgot_at_s = now_s
+            self.forget()
+
+    def _output_of(self, limit_w: float) -> float:
+        """Return the output in W that a limit in W leads to."""
+        if not self.is_producing:
+            return 0.0
+        output_w = limit_w * self.gain
+        return output_w if self.held_w is None else min(output_w, self.held_w)
+
     def _aim(self, received_s: float, limit_w: float) -> None:
-        output_w = limit_w * self.gain if self.is_producing else 0.0
+        output_w = self._output_of(limit_w)
         quick_s, slow_s = self._delays.bounds_s
         self._aims.append((received_s, output_w))
         self._quick.aim(received_s + quick_s, output_w)
         self._slow.aim(received_s + slow_s, output_w)
 
+    def _anchor(self, output_w: float) -> None:
+        if abs(output_w - self.final_w) > ANCHOR_W:
+            self._jump()
+
     def _jump(self) -> None:
-        output_w = (self.wanted_w or 0.0) * self.gain if self.is_producing else 0.0
+        """Begin anew from what is confirmed: the limit where it rules, else what was measured last."""
+        if not self.is_producing:
+            output_w = 0.0
+        elif self._follows_limit or self._measured_w is None:
+            output_w = self._output_of(self.wanted_w or 0.0)
+        else:
+            output_w = self._measured_w
         self.corrected_w += abs(output_w - self.final_w)
         self._aims.clear()
         self._aims.append((-math.inf, output_w))
@@ -364,25 +430,3 @@ class Track:
         quick_s, slow_s = self._delays.bounds_s
         self._quick.delay_last(received_s + quick_s)
         self._slow.delay_last(received_s + slow_s)
-
-    def _accept(self, shown_w: float | None, now_s: float) -> None:
-        was_known = self.limit_w is not None
-        self.limit_w = shown_w
-        if shown_w is None:
-            self._is_echo_old = False
-        elif self.posted_at_s == -math.inf:
-            self.posted_at_s = now_s
-        self.known_since_s = now_s
-        if shown_w is None and was_known:
-            self.posted_at_s = -math.inf
-        if shown_w is not None and was_known:
-            self._aim(now_s, shown_w)
-        else:
-            self._jump()
-
-    def _shown_w(self, status: LimitStatus) -> float | None:
-        rated_w = status.rated_w or self.unit.rated_w
-        return None if status.limit_pct is None else status.limit_pct * rated_w / 100
-
-    def _is(self, shown_w: float, posted_w: float) -> bool:
-        return abs(shown_w - posted_w) <= PCT_STEP / 100 * self.unit.rated_w + 1.0

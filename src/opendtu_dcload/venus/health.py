@@ -15,8 +15,7 @@ AGE_STEP_S = 10
 SETTLE_S = 1.0
 """An answer sooner after the command than this may still speak of the one before (as in `control.track`)."""
 
-_ACKNOWLEDGED = {
-    CommandState.OK: "acknowledged by the inverter",
+_ON_ITS_WAY = {
     CommandState.PENDING: "waits for the inverter",
     CommandState.FAILURE: "not answered by the inverter",
 }
@@ -106,8 +105,8 @@ def _result(record: CommandRecord, limit: LimitStatus | None) -> str | None:
     if record.outcome is None:
         return None
     is_told = limit is not None and limit.at_s > record.at_s + SETTLE_S
-    if record.outcome is Outcome.TAKEN and record.last.startswith("limit") and limit is not None and is_told:
-        return _ACKNOWLEDGED.get(limit.state, str(record.outcome))
+    if record.outcome is Outcome.TAKEN and record.is_limit and limit is not None and is_told:
+        return _ON_ITS_WAY.get(limit.state, str(record.outcome))
     return str(record.outcome)
 
 

@@ -1,0 +1,96 @@
+"""How much of its limit one inverter gives, and whether it is the limit that rules it at all.
+
+With half of the inputs connected half of the limit comes out (OpenDTU#758, #1253). But a hub, a charge controller or
+heat may hold an output as well, and then nothing follows from it: a ratio far from the known one is believed only when
+the output followed two limits of ours that were far apart.
+"""
+
+from __future__ import annotations
+
+LOWEST, HIGHEST = 0.3, 1.1
+"""Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
+FILTER = 0.3
+ACCURATE_SHARE = 0.2
+"""Of rated power: below, limits come out up to 17 % too low (OpenDTU-OnBattery#1756), so no ratio follows."""
+NEAR_SHARE, NEAR_LOW_SHARE, NEAR_W = 0.15, 0.25, 30.0
+"""So far the output may be from what is expected, above and in the inaccurate range, and the limit still rules."""
+APART_W = 50.0
+"""Two limits so far apart tell whether the output follows them."""
+AGREES = 0.2
+"""The output's change per change of the limit agrees with its ratio to the limit within this."""
+HELD_SAMPLES = 3
+"""So many settled measurements below the limit, and something else holds the output."""
+ROOM_SHARE, ROOM_W = 2.0, 100.0
+"""A held inverter is left this limit: it may be let go at any moment, and then gives no more than that."""
+
+
+class Ratio:
+    """Output / limit, learned from settled measurements of our own acknowledged limits."""
+
+    def __init__(self, rated_w: float) -> None:
+        self.rated_w = rated_w
+        self.value = 1.0
+        self.held_w: float | None = None
+        """Output in W at which something else holds the inverter; None = its limit rules."""
+        self._reference: tuple[float, float] | None = None
+        """The settled limit and output before, in W."""
+        self._last: tuple[float, float] | None = None
+        self._candidates: list[tuple[float, float]] = []
+        """Limits and ratios of steps that the output followed, though not at the known ratio."""
+        self._below = 0
+
+    @property
+    def ceiling_w(self) -> float | None:
+        """Highest limit in W that is of use while the output is held; None while it is not."""
+        return None if self.held_w is None else ROOM_SHARE * self.held_w + ROOM_W
+
+    def add(self, limit_w: float, output_w: float) -> bool:
+        """Take a settled measurement under a limit of ours, in W; return whether anything learned has changed."""
+        before = self.value, self.held_w
+        if self._last is not None and abs(self._last[0] - limit_w) >= APART_W:
+            self._reference = self._last
+        self._last = limit_w, output_w
+        expected_w = self.value * limit_w
+        is_accurate = limit_w > ACCURATE_SHARE * self.rated_w
+        near_w = max((NEAR_SHARE if is_accurate else NEAR_LOW_SHARE) * expected_w, NEAR_W)
+        if abs(output_w - expected_w) <= near_w:
+            self._follows()
+            if is_accurate:
+                self._approach(output_w / limit_w)
+        elif is_accurate and self._learns(limit_w, output_w):
+            self._follows()
+        elif output_w < expected_w:
+            self._below += 1
+            if self._below >= HELD_SAMPLES:
+                self.held_w = output_w
+        return before != (self.value, self.held_w)
+
+    def forget_hold(self) -> None:
+        """The inverter was off or away: what held it may be gone."""
+        self._follows()
+        self._reference = self._last = None
+
+    def _follows(self) -> None:
+        self._below = 0
+        self.held_w = None
+
+    def _approach(self, measured: float) -> None:
+        self.value += FILTER * (min(max(measured, LOWEST), HIGHEST) - self.value)
+
+    def _learns(self, limit_w: float, output_w: float) -> bool:
+        """Tell whether the output followed the last step of the limit, and the one before, at another ratio."""
+        if self._reference is None:
+            return False
+        ratio = output_w / limit_w
+        slope = (output_w - self._reference[1]) / (limit_w - self._reference[0])
+        if slope < LOWEST or abs(slope - ratio) > AGREES:
+            self._candidates.clear()
+            return False
+        others = [c for c in self._candidates if abs(c[0] - limit_w) >= APART_W]
+        self._candidates = [c for c in others if abs(c[1] - ratio) < AGREES]
+        self._candidates.append((limit_w, ratio))
+        if len(self._candidates) < 2:
+            return False
+        self._candidates.clear()
+        self.value = min(max(ratio, LOWEST), HIGHEST)
+        return True
