@@ -291,6 +291,7 @@ class Cause(StrEnum):
 
     COMMAND_WITHOUT_EFFECT = "inverter gives more than it is told"
     METER_LOST = "meter lost"
+    MODEL_UNKNOWN = "OpenDTU does not know this model"
     INVERTER_HOT = "inverter too hot"
     INVERTER_LOST = "inverter lost"
     INVERTER_WARM = "inverter hot"

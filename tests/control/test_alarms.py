@@ -281,4 +281,4 @@ def test_normal_operation_is_no_alarm() -> None:
 
 def test_only_warnings_are_shown_at_the_inverter_itself() -> None:
     warnings = {cause for cause, rule in RULES.items() if rule.severity is Severity.WARNING}
-    assert warnings == {Cause.INVERTER_WARM, Cause.VOLTAGE_LOW, Cause.VOLTAGE_HIGH}
+    assert warnings == {Cause.INVERTER_WARM, Cause.VOLTAGE_LOW, Cause.VOLTAGE_HIGH, Cause.MODEL_UNKNOWN}

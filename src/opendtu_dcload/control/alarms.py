@@ -47,11 +47,16 @@ RULES: Mapping[Cause | Reason, Rule] = {
     Reason.RELAY_OPEN: Rule(60),
     Reason.BATTERY_LOW: Rule(0, text="battery voltage below the minimum: inverters off"),
     Reason.BATTERY_UNSEEN: Rule(0),
-    Cause.COMMAND_WITHOUT_EFFECT: Rule(180),
+    Cause.COMMAND_WITHOUT_EFFECT: Rule(90),
     Reason.CAP_UNREACHABLE: Rule(60),
     Reason.METER_REVERSED: Rule(SUSPICION_S, clear_s=TRIAL_S),
     Reason.METER_BLIND: Rule(SUSPICION_S, clear_s=TRIAL_S),
     Cause.METER_LOST: Rule(0),
+    Reason.COMMANDS_IGNORED: Rule(
+        0, text='OpenDTU takes commands without effect: switch on "Send commands" in its settings of the inverter'
+    ),
+    Reason.UNCONFIRMED: Rule(60),
+    Cause.MODEL_UNKNOWN: Rule(120, Severity.WARNING, "OpenDTU does not know this model: update it"),
     Reason.DTU_PASSWORD: Rule(10),
     Reason.DTU_SILENT: Rule(45, text="DTU lost"),
     Reason.FOREIGN_LIMITS: Rule(0),
@@ -141,6 +146,8 @@ class Alarms:
         if status is None or not status.reachable or now_s - status.at_s > dtu.freshness_s(told):
             yield Cause.INVERTER_LOST
             return
+        if (limit := state.limits.get(inverter.serial)) is not None and limit.rated_w is None:
+            yield Cause.MODEL_UNKNOWN
         plans = state.plan.inverters if state.plan is not None else ()
         mine = next((plan for plan in plans if plan.serial == inverter.serial), None)
         if mine is not None and _gives_more(mine, status.ac_power_w):

@@ -422,7 +422,7 @@ class Controller:
     def _doubt(self, now_s: float) -> Reason | None:
         """Return why some inverter does not do what it is told, None when all do as far as is known."""
         tracks = self.tracks.values()
-        lost = [t for t in tracks if t.is_missing(now_s) and t.is_lost and t.trouble is None]
+        lost = [t for t in tracks if t.is_missing(now_s) and t.is_lost and not t.is_fresh and t.trouble is None]
         if any(t.final_w > t.unit.minimum_w + FEEDS_W for t in lost):
             return Reason.LOST_FEEDS
         if any(t.is_ignoring(now_s) for t in tracks):

@@ -23,7 +23,7 @@ LOWEST_SHOWN_PCT = 1.0
 """No inverter works at less (see the minima in the README): an HMS that loses its DC power reads back 0.1 %."""
 HELD_S = 60.0
 """How long nothing is sent to an inverter whose limit the DTU declined."""
-IGNORED_WAITS_S = (5.0, 15.0, 60.0, 300.0)
+IGNORED_WAITS_S = (5.0, 15.0, 45.0)
 """The same after commands that were taken and had no effect: one may be lost in a restart of the DTU, more are none."""
 IGNORED_OFTEN = 2
 """So many in a row are no accident."""
@@ -104,7 +104,7 @@ class LimitState:
 
     def needs_refresh(self, now_s: float) -> bool:
         """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
-        since_s = self.posted_at_s if math.isfinite(self.posted_at_s) else self._known_since_s
+        since_s = max(self.posted_at_s, self._known_since_s)
         is_settled = not self.is_pending and self.limit_w is not None
         return is_settled and now_s >= self.held_until_s and now_s - since_s >= self.unit.refresh_s
 
@@ -163,7 +163,7 @@ class LimitState:
         if status.state is not CommandState.OK:
             return LimitNews.NOTHING
         if self._is_confirmed_by(status, shown_w):
-            self._acknowledge()
+            self._acknowledge(now_s)
             return LimitNews.ACKNOWLEDGED
         if status.at_s <= self._taken_at_s + SWALLOWED_S:
             return LimitNews.NOTHING
@@ -195,11 +195,12 @@ class LimitState:
             return self._was_pending
         return shown_w is not None and self.posted_w is not None and self._is(shown_w, self.posted_w)
 
-    def _acknowledge(self) -> None:
+    def _acknowledge(self, now_s: float) -> None:
         self.limit_w, self.posted_w, self._superseded_w = self.posted_w, None, 0.0
         self.is_ours = True
         self._is_echo_old = self.has_replaced = self.is_foreign_pending = False
         self._has_no_echo = not self._knows_rated
+        self._known_since_s = now_s
         self.unconfirmed_since_s = math.inf
         self.ignored = 0
         self.acknowledged_total += 1

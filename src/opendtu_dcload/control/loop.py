@@ -40,6 +40,8 @@ LONGEST_COMMAND_S = 1.0
 
 SUSPICION_S = 20.0
 """A suspicion against the meter is logged when the fall to the minimum has not lifted it in this time."""
+HELD_S = 30.0
+"""A hold that ends at once was a cloud, a low limit, or heat."""
 LONGEST_GRID_WAIT_S = 330.0
 """A switched-on inverter gives nothing for 1 to 5 min, and that is no news."""
 LOGGED_AFTER_S = {
@@ -60,6 +62,10 @@ LOGGED_AFTER_S = {
     Reason.RELAY_OPEN: 0.0,
     Reason.NO_INVERTER: LONGEST_GRID_WAIT_S,
     Reason.FOREIGN_LIMITS: 0.0,
+    Reason.LOST_FEEDS: 0.0,
+    Reason.COMMANDS_IGNORED: 0.0,
+    Reason.UNCONFIRMED: 0.0,
+    Reason.HELD: HELD_S,
     Reason.SWITCHED_OFF: 0.0,
 }
 """Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""

@@ -19,7 +19,7 @@ APART_W = 50.0
 AGREES = 0.2
 """The output's change per change of the limit agrees with its ratio to the limit within this."""
 HELD_SAMPLES = 3
-"""So many settled measurements below the limit, and something else holds the output."""
+"""So many measurements in a row below every limit that may rule, and something else holds the output."""
 ROOM_SHARE, ROOM_W = 2.0, 100.0
 """A held inverter is left this limit: it may be let go at any moment, and then gives no more than that."""
 
@@ -44,31 +44,46 @@ class Ratio:
         """Highest limit in W that is of use while the output is held; None while it is not."""
         return None if self.held_w is None else ROOM_SHARE * self.held_w + ROOM_W
 
+    def look_for_hold(self, lowest_w: float, output_w: float) -> bool:
+        """Take a measurement and the lowest limit of ours that may rule by now, in W; return whether a hold began.
+
+        Commands follow each other too fast for every measurement to be settled; one far below all of them counts.
+        """
+        self._below = self._below + 1 if output_w < self._expected_w(lowest_w) - self._near_w(lowest_w) else 0
+        if self._below < HELD_SAMPLES:
+            return False
+        is_new = self.held_w is None or abs(self.held_w - output_w) > NEAR_W
+        self.held_w = output_w
+        return is_new
+
     def add(self, limit_w: float, output_w: float) -> bool:
         """Take a settled measurement under a limit of ours, in W; return whether anything learned has changed."""
         before = self.value, self.held_w
         if self._last is not None and abs(self._last[0] - limit_w) >= APART_W:
             self._reference = self._last
         self._last = limit_w, output_w
-        expected_w = self.value * limit_w
-        is_accurate = limit_w > ACCURATE_SHARE * self.rated_w
-        near_w = max((NEAR_SHARE if is_accurate else NEAR_LOW_SHARE) * expected_w, NEAR_W)
-        if abs(output_w - expected_w) <= near_w:
+        if abs(output_w - self._expected_w(limit_w)) <= self._near_w(limit_w):
             self._follows()
-            if is_accurate:
+            if self._is_accurate(limit_w):
                 self._approach(output_w / limit_w)
-        elif is_accurate and self._learns(limit_w, output_w):
+        elif self._is_accurate(limit_w) and self._learns(limit_w, output_w):
             self._follows()
-        elif output_w < expected_w:
-            self._below += 1
-            if self._below >= HELD_SAMPLES:
-                self.held_w = output_w
         return before != (self.value, self.held_w)
 
     def forget_hold(self) -> None:
         """The inverter was off or away: what held it may be gone."""
         self._follows()
         self._reference = self._last = None
+
+    def _is_accurate(self, limit_w: float) -> bool:
+        return limit_w > ACCURATE_SHARE * self.rated_w
+
+    def _expected_w(self, limit_w: float) -> float:
+        return self.value * limit_w
+
+    def _near_w(self, limit_w: float) -> float:
+        share = NEAR_SHARE if self._is_accurate(limit_w) else NEAR_LOW_SHARE
+        return max(share * self._expected_w(limit_w), NEAR_W)
 
     def _follows(self) -> None:
         self._below = 0

@@ -82,6 +82,8 @@ class Track:
         self._expires_at_s = math.inf
         self._too_high = 0
         self._too_high_since_s = math.inf
+        self._sent: deque[tuple[float, float]] = deque()
+        """Limits of ours lately: when they were received, as far as known, and W."""
         self._aims: deque[tuple[float, float]] = deque([(-math.inf, 0.0)])
         """Outputs that the model headed for lately, with the time."""
         self._forgot_at_s = self._found_at_s = self._power_sent_at_s = self._foreign_at_s = -math.inf
@@ -207,6 +209,7 @@ class Track:
         received_s = max(now_s, radio_free_s) + RADIO_S
         self._delays.posted(now_s, received_s)
         self._expires_at_s = received_s + self.credit_s + LONGEST_RADIO_S
+        self._sent.append((received_s, limit_w))
         if not self._is_withheld:
             self._aim(received_s, limit_w)
 
@@ -310,8 +313,9 @@ class Track:
         self._trust(output_w, now_s)
         commanded_at_s = max(self.limits.posted_at_s, self._power_sent_at_s, self._foreign_at_s)
         is_settled = status.at_s > commanded_at_s + self.credit_s + WINDOW_S and not self.is_pending
+        if self.limits.is_ours and self.limit_w is not None:
+            self._learn(output_w, status.at_s, is_settled=is_settled)
         if is_settled:
-            self._learn(output_w)
             self._look_for_excess(output_w, status.at_s, now_s)
         if not self._follows_limit and (is_settled or self._is_withheld or not self.limits.was_commanded):
             self._anchor(output_w)
@@ -376,8 +380,16 @@ class Track:
         self._ratio.forget_hold()
         self._jump()
 
-    def _learn(self, output_w: float) -> None:
-        if self.limits.is_ours and self.limit_w is not None and self._ratio.add(self.limit_w, output_w):
+    def _learn(self, output_w: float, at_s: float, *, is_settled: bool) -> None:
+        limit_w = self.limit_w or 0.0
+        while len(self._sent) > 1 and self._sent[1][0] <= at_s - self.credit_s - WINDOW_S:
+            self._sent.popleft()
+        lowest_w = min(limit_w, *(w for _, w in self._sent)) if self._sent else limit_w
+        has_changed = self._ratio.look_for_hold(lowest_w, output_w)
+        if is_settled:
+            has_changed |= self._ratio.add(limit_w, output_w)
+        if has_changed:
+            self.is_trusted &= self.held_w is None
             self._jump()
 
     def _look_for_excess(self, output_w: float, at_s: float, now_s: float) -> None:
