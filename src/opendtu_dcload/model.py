@@ -231,6 +231,7 @@ class Reason(StrEnum):
     METER_STALE_RAMP = "meter stale: ramp to base load"
     METER_STALE_MINIMUM = "meter stale: minimum"
     METER_LOST_OFF = "meter lost: off"
+    METER_FROZEN = "meter frozen: it answers, but its values stand still"
     METER_BLIND = "meter does not see the inverters"
     METER_REVERSED = "meter sign reversed"
     DTU_SILENT = "DTU silent"
