@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -91,10 +92,12 @@ class MeterView:
         self._shown = _Counters()
         self._saved = _Counters()
         self._drift_v = self._drift_hz = 0.0
-        self._shown_at_s = self._saved_at_s = house.now_s
+        self._saved_at_s = house.now_s
+        self._shown_at_s = -math.inf
         self._rng = random.Random(f"meter {house.seed}")  # its own: the house's streams stay what they are without it
         house.watchers.append(self._watch)
         self._watch(house.meter, 0.0)
+        self._shown_at_s = -math.inf  # the next sample is shown, however soon it comes
 
     @property
     def total_w(self) -> float:
@@ -139,7 +142,7 @@ class MeterView:
         self._drift()
         if self.is_frozen or self.is_power_frozen:
             self._hold()
-        if self.is_frozen or (elapsed_s > 0 and sample.at_s < self._shown_at_s + self.refresh_s - 0.5):
+        if self.is_frozen or sample.at_s < self._shown_at_s + self.refresh_s - 0.5:
             return
         self._shown_at_s = sample.at_s
         self._show_surroundings(sample.at_s)
