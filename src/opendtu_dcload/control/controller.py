@@ -18,6 +18,7 @@ from opendtu_dcload.control.guard import Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.means import means_of
 from opendtu_dcload.control.meter_movement import ASKED_W, STEP_W, MeterMovement, Output
+from opendtu_dcload.control.meter_movement import Verdict as Asked
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, PlantGuard, Verdict
 from opendtu_dcload.control.policy import (
@@ -280,7 +281,8 @@ class Controller:
             min((status.at_s for _, status in fresh), default=-math.inf),
             sum(abs(t.final_w - (status.ac_power_w or 0.0)) for t, status in fresh) < SETTLED_W,
         )
-        self._movement.see(meter, self._output)
+        if self._movement.see(meter, self._output) is Asked.BLIND:
+            self.response.blind(meter.at_s)
         corrected_w = sum(t.corrected_w for t in self.tracks.values())
         if corrected_w - self._corrected_w > CORRECTED_W:
             self._corrected_w = corrected_w
@@ -299,9 +301,10 @@ class Controller:
             self._regulator.reset()
             self._movement.withdraw()
             return span.committed_w
-        if not self._movement.may_act:
+        self._ask(seen, span, shares)
+        if self._movement.is_asking:
             self._regulator.reset()
-            return self._ask(seen, span, shares)
+            return self._movement.setpoint_w(span.committed_w)
         if not self._movement.is_new:
             return span.committed_w
         may_prove = span.committed_w - span.floor_w >= JUDGED_STEP_W  # a smaller fall would not be judged
@@ -309,7 +312,8 @@ class Controller:
             self._regulator.reset()
             self.response.is_probing = True
             return max(span.committed_w - PROBE_W, span.floor_w)
-        ceiling_w = min(span.ceiling_w, span.committed_w) if self.response.is_probing else span.ceiling_w
+        may_rise = self._movement.may_rise and not self.response.is_probing
+        ceiling_w = span.ceiling_w if may_rise else min(span.ceiling_w, span.committed_w)
         needed_w = meter.power_w - self.settings.target_w + self._verdict.surplus_w
         setpoint_w = self._regulator.step(
             meter.at_s,
@@ -320,17 +324,17 @@ class Controller:
         )
         return span.committed_w if setpoint_w is None else setpoint_w
 
-    def _ask(self, seen: Seen, span: Span, shares: Sequence[Share]) -> float:
-        """Return the set-point in W while the meter's values stand still; where there is room, ask it by a step."""
-        if self._movement.may_ask and self._output.is_settled:
-            down_w = sum(s.output_w - s.minimum_w for s in shares if s.may_fall)
-            up_w = min(sum(s.maximum_w - s.output_w for s in shares if s.may_rise), span.ceiling_w - span.committed_w)
-            if max(down_w, up_w) >= ASKED_W:
-                step_w = -min(down_w, STEP_W) if down_w >= ASKED_W else min(up_w, STEP_W)
-                ages_s = [dtu.freshness_s(seen.dtus.get(name)) for name, dtu in self._dtus.items()]
-                made_within_s = max(t.credit_s for t in self.tracks.values()) + max(ages_s)
-                self._movement.ask(span.committed_w + step_w, self._output, made_within_s)
-        return self._movement.setpoint_w(span.committed_w)
+    def _ask(self, seen: Seen, span: Span, shares: Sequence[Share]) -> None:
+        """Ask a meter whose values stand still by a step, where there is room for one: rather down than up."""
+        if not (self._movement.may_ask and self._output.is_settled):
+            return
+        down_w = sum(s.output_w - s.minimum_w for s in shares if s.may_fall)
+        up_w = min(sum(s.maximum_w - s.output_w for s in shares if s.may_rise), span.ceiling_w - span.committed_w)
+        if max(down_w, up_w) >= ASKED_W:
+            step_w = -min(down_w, STEP_W) if down_w >= ASKED_W else min(up_w, STEP_W)
+            ages_s = [dtu.freshness_s(seen.dtus.get(name)) for name, dtu in self._dtus.items()]
+            made_within_s = max(t.credit_s for t in self.tracks.values()) + max(ages_s)
+            self._movement.ask(span.committed_w + step_w, self._output, made_within_s)
 
     def _learn_delays(self, meter: MeterReading) -> None:
         if (shown := self._learner.see(meter.at_s, meter.power_w)) is not None:
