@@ -148,6 +148,8 @@ class BatteryStatus:
     """Paths of the battery's own alarms that are up, such as "/Alarms/LowVoltage"."""
     ess_minimum_soc_pct: float | None = None
     """The minimum SoC set for ESS on the GX."""
+    is_frozen: bool = False
+    """Voltage, current and power stood still while the inverters' own load on the battery changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,8 @@ class Plan:
 
 METER = "meter"
 """The grid meter as the subject of an alarm and among the links."""
+BATTERY = "battery"
+"""The battery as the subject of an alarm."""
 
 
 class Cause(StrEnum):
@@ -288,6 +292,7 @@ class Cause(StrEnum):
 
     COMMAND_WITHOUT_EFFECT = "inverter gives more than it is told"
     METER_LOST = "meter lost"
+    BATTERY_FROZEN = "battery frozen: its service answers, but its values stand still"
     INVERTER_HOT = "inverter too hot"
     INVERTER_LOST = "inverter lost"
     INVERTER_WARM = "inverter hot"
