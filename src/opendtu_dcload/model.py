@@ -148,6 +148,8 @@ class BatteryStatus:
     """Paths of the battery's own alarms that are up, such as "/Alarms/LowVoltage"."""
     ess_minimum_soc_pct: float | None = None
     """The minimum SoC set for ESS on the GX."""
+    is_frozen: bool = False
+    """Voltage, current and power stood still while the inverters' own load on the battery changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,7 @@ class Reason(StrEnum):
     METER_STALE_RAMP = "meter stale: ramp to base load"
     METER_STALE_MINIMUM = "meter stale: minimum"
     METER_LOST_OFF = "meter lost: off"
+    METER_FROZEN = "meter frozen: it answers, but its values stand still"
     METER_BLIND = "meter does not see the inverters"
     METER_REVERSED = "meter sign reversed"
     DTU_SILENT = "DTU silent"
@@ -284,6 +287,8 @@ class Plan:
 
 METER = "meter"
 """The grid meter as the subject of an alarm and among the links."""
+BATTERY = "battery"
+"""The battery as the subject of an alarm."""
 
 
 class Cause(StrEnum):
@@ -292,6 +297,7 @@ class Cause(StrEnum):
     COMMAND_WITHOUT_EFFECT = "inverter gives more than it is told"
     METER_LOST = "meter lost"
     MODEL_UNKNOWN = "OpenDTU does not know this model"
+    BATTERY_FROZEN = "battery frozen: its service answers, but its values stand still"
     INVERTER_HOT = "inverter too hot"
     INVERTER_LOST = "inverter lost"
     INVERTER_WARM = "inverter hot"

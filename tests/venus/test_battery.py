@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from opendtu_dcload.control.battery_guard import believed
 from opendtu_dcload.errors import BusError
-from opendtu_dcload.model import BatteryStatus, MultiplusStatus
+from opendtu_dcload.model import BatteryStatus, InverterStatus, MultiplusStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.battery import FORGOTTEN_S, SLOW_S, BatteryFollower
 from opendtu_dcload.venus.item import Value
@@ -230,3 +231,65 @@ async def test_a_service_that_refuses_at_the_moment_of_the_end_does_not_prevent_
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+DRAWING = InverterStatus("112400000001", "A", 0.0, 0.0, reachable=True, producing=True, dc_power_w=0.0)
+
+
+def draw(plant: Plant, dc_power_w: float) -> None:
+    """Let the inverter be measured now."""
+    measured = replace(DRAWING, answered_at_s=plant.now_s, at_s=plant.now_s, dc_power_w=dc_power_w)
+    plant.state.set_inverters("dtu", {DRAWING.serial: measured})
+
+
+async def pass_by(plant: Plant, seconds: int, dc_power_w: float) -> None:
+    for _ in range(0, seconds, 10):
+        plant.now_s += 10
+        draw(plant, dc_power_w)
+        await plant.shows(at_s=plant.now_s)
+
+
+async def test_a_battery_that_does_not_show_what_the_inverters_draw_is_frozen_and_said_so(daemon, plant, caplog):
+    caplog.set_level(logging.INFO)
+    async with gx(daemon.address) as stand_in:
+        await plant.shows(soc_pct=63.0)
+        await pass_by(plant, 30, 100.0)
+        await pass_by(plant, 20, 300.0)
+        assert not plant.battery.is_frozen
+        await pass_by(plant, 20, 300.0)
+        assert plant.battery.is_frozen
+        assert believed(plant.now_s, plant.battery) is None
+        stand_in.set(BATTERY, {"/Dc/0/Voltage": 52.3})
+        await plant.shows(is_frozen=False)
+    said = [record.message for record in caplog.records if "frozen" in record.message or "again" in record.message]
+    assert said == [
+        f"battery frozen: {BATTERY} answers, but its voltage, current and power stand still",
+        "battery moves again",
+    ]
+
+
+async def test_a_battery_that_stands_still_for_hours_under_a_constant_load_is_believed(daemon, plant):
+    async with gx(daemon.address):
+        await plant.shows(soc_pct=63.0)
+        await pass_by(plant, 7200, 300.0)
+        await pass_by(plant, 120, 440.0)
+        assert not plant.battery.is_frozen
+
+
+@pytest.mark.parametrize(("path", "value"), [("/Dc/0/Voltage", 52.3), ("/Dc/0/Current", -9.9), ("/Dc/0/Power", -520.0)])
+async def test_one_value_that_moves_is_enough_for_a_battery(daemon, plant, path, value):
+    async with gx(daemon.address) as stand_in:
+        await plant.shows(soc_pct=63.0)
+        await pass_by(plant, 60, 100.0)
+        stand_in.set(BATTERY, {path: value})
+        await pass_by(plant, 40, 400.0)
+        assert not plant.battery.is_frozen
+
+
+async def test_the_state_of_charge_and_limits_that_move_do_not_excuse_a_frozen_battery(daemon, plant):
+    async with gx(daemon.address) as stand_in:
+        await plant.shows(soc_pct=63.0)
+        await pass_by(plant, 30, 100.0)
+        stand_in.set(BATTERY, {"/Soc": 62.0, "/Info/MaxDischargeCurrent": 90.0})
+        await pass_by(plant, 60, 400.0)
+        assert plant.battery.is_frozen

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from opendtu_dcload.errors import DeviceConnectionError
-from opendtu_dcload.model import MeterReading
+from opendtu_dcload.model import MeterReading, PhaseReading
 from opendtu_dcload.venus.gx_meter import GxMeter
 from opendtu_dcload.venus.item import Value
 from opendtu_dcload.venus.watch import Watch
@@ -113,3 +113,37 @@ async def test_a_value_of_a_wrong_type_is_no_value(daemon, stand_in):
         await joined(stand_in, watch, GRID, Ac_Power="412", Ac_L1_Power="412")
         with pytest.raises(DeviceConnectionError, match="has no power now"):
             await meter.read()
+
+
+FULL = {"/Ac/L1/Voltage": 231.4, "/Ac/L1/Current": 1.8, "/Ac/Energy/Forward": 12.5, "/Ac/Frequency": 50.02}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("/Ac/L1/Voltage", 231.5), ("/Ac/L1/Current", 1.9), ("/Ac/Energy/Forward", 12.51), ("/Ac/Frequency", 50.01)],
+)
+async def test_while_the_power_stands_still_all_else_that_the_service_tells_shows_whether_it_moves(
+    daemon, stand_in, path, value
+):
+    async with reading(daemon) as (meter, watch):
+        await stand_in.join(GRID, {**GRID_VALUES, **FULL})
+        await until(lambda: GRID in watch.of_class("grid"))
+        await meter.read()
+        before = await meter.read()
+        assert before == await meter.read(), "a driver that hangs"
+        stand_in.set(GRID, {path: value})
+        assert before != await meter.read(), "a house that draws the same"
+
+
+async def test_what_a_grid_service_tells_beside_its_power_is_believed_within_its_range(daemon, stand_in):
+    async with reading(daemon) as (meter, watch):
+        await stand_in.join(GRID, {**GRID_VALUES, **FULL, "/Ac/Energy/Reverse": -1.0, "/Ac/L2/Voltage": 230.0})
+        await until(lambda: GRID in watch.of_class("grid"))
+        await meter.read()
+        assert await meter.read() == MeterReading(
+            at_s=100.0,
+            power_w=412.0,
+            phases=(PhaseReading(412.0, 231.4, 1.8), None, None),
+            energy_import_wh=12500.0,
+            frequency_hz=50.02,
+        )

@@ -9,7 +9,7 @@ from opendtu_dcload.control.derating import RANGE_K
 from opendtu_dcload.control.lasting import Lasting
 from opendtu_dcload.control.response import RETRY_FIRST_S
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
+from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
 from opendtu_dcload.state import State
 
 CLEAR_S = 60.0
@@ -51,12 +51,14 @@ RULES: Mapping[Cause | Reason, Rule] = {
     Reason.CAP_UNREACHABLE: Rule(60),
     Reason.METER_REVERSED: Rule(SUSPICION_S, clear_s=TRIAL_S),
     Reason.METER_BLIND: Rule(SUSPICION_S, clear_s=TRIAL_S),
+    Reason.METER_FROZEN: Rule(0),
     Cause.METER_LOST: Rule(0),
     Reason.COMMANDS_IGNORED: Rule(
         0, text='OpenDTU takes commands without effect: switch on "Send commands" in its settings of the inverter'
     ),
     Reason.UNCONFIRMED: Rule(60),
     Cause.MODEL_UNKNOWN: Rule(120, Severity.WARNING, "OpenDTU does not know this model: update it"),
+    Cause.BATTERY_FROZEN: Rule(0, Severity.WARNING),
     Reason.DTU_PASSWORD: Rule(10),
     Reason.DTU_SILENT: Rule(45, text="DTU lost"),
     Reason.FOREIGN_LIMITS: Rule(0),
@@ -127,6 +129,8 @@ class Alarms:
         heard_at_s = state.meter.at_s if state.meter is not None else self.started_at_s
         if now_s - heard_at_s >= self.settings.ladder.minimum_s:
             yield (Cause.METER_LOST, METER), ""
+        if state.battery is not None and state.battery.is_frozen:
+            yield (Cause.BATTERY_FROZEN, BATTERY), ""
         for name, dtu in self.settings.dtus.items():
             if trouble := dtu.trouble(state.dtus.get(name), now_s):
                 yield (trouble, name), name if len(self.settings.dtus) > 1 else ""

@@ -68,6 +68,11 @@ class Drawn:
     """AC output that they reach without any of these rules."""
 
 
+def believed(now_s: float, told: BatteryStatus | None) -> BatteryStatus | None:
+    """Return what the bus says of the battery as long as it counts; None = nothing is known."""
+    return told if told is not None and now_s - told.at_s < STALE_S and not told.is_frozen else None
+
+
 def strictest(bounds: Iterable[Bound | None]) -> Bound | None:
     """Return the bound with the lowest cap, the first of equals; None when nothing is bounded."""
     return min((b for b in bounds if b is not None), key=lambda b: b.cap_w, default=None)
@@ -103,7 +108,7 @@ class BatteryGuard:
             minimum_soc_pct: the highest of all minima but that of ESS.
             should_be_seen: the inverters answer, so their voltages should be known.
         """
-        battery = told if told is not None and now_s - told.at_s < STALE_S else BatteryStatus(now_s)
+        battery = believed(now_s, told) or BatteryStatus(now_s)
         raised = 1 + self._sag(battery, drawn)
         volts_v = [volt_v * raised for volt_v in drawn.voltages_v]
         cells_v = [battery.min_cell_voltage_v * raised] if battery.min_cell_voltage_v is not None else []

@@ -17,6 +17,8 @@ from opendtu_dcload.control.fairness import Fairness, accurate_w
 from opendtu_dcload.control.guard import Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.means import means_of
+from opendtu_dcload.control.meter_movement import ASKED_W, STEP_W, MeterMovement, Output
+from opendtu_dcload.control.meter_movement import Verdict as Asked
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, PlantGuard, Verdict
 from opendtu_dcload.control.policy import (
@@ -65,6 +67,8 @@ NEARLY_W = 10.0
 """The last Watts below the ceiling are not worth a command, also while the house draws more."""
 METER_DELAY_S = 0.5
 """A meter shows the mean of about the last second."""
+SETTLED_W = 40.0
+"""So much may the inverters' outputs differ from what they are told when the meter is to be asked by a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Controller:
         self.settings = settings
         self.tracks = {unit.serial: Track(unit) for unit in units}
         self.response = ResponseGuard()
+        self._movement = MeterMovement()
+        self._output = Output((0.0, 0.0), 0.0, 0.0, now_s, is_settled=False)
         self._learner = DelayLearner()
         self._regulator = Regulator(settings.priority)
         self._deratings = {unit.serial: Derating(settings.max_temperature_c) for unit in units}
@@ -120,10 +126,11 @@ class Controller:
     def step(self, seen: Seen) -> Decision:
         """Decide once; the commands must be reported with `posted` before they are sent."""
         self._observe(seen)
+        self._hear(seen)
         allowance = self._guard(seen)
         span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
-        is_calm = allowance.reason is None and not self.response.is_probing
+        is_calm = allowance.reason is None and not (self.response.is_probing or self._movement.is_asking)
         if self.settings.may_rest and is_calm:
             self._standby.see(seen.now_s, self.tracks.values(), allowance.cap_w, self.settings.switched_off)
         if not outputs_w and is_calm and all(b.is_plenty(seen.now_s) for b in self._budgets.values()):
@@ -210,7 +217,7 @@ class Controller:
         return commands
 
     def _meter_age_s(self, seen: Seen) -> float:
-        return seen.now_s - (seen.meter.at_s if seen.meter else self._started_at_s)
+        return seen.now_s - self._movement.believed_at_s(seen.meter.at_s if seen.meter else self._started_at_s)
 
     def _guard(self, seen: Seen) -> Allowance:
         tracks = self.tracks.values()
@@ -220,15 +227,18 @@ class Controller:
         legal_w = verdict.cap_w
         minimum_w = sum(t.unit.minimum_w for t in tracks if not t.is_switched_off)
         age_s = self._meter_age_s(seen)
-        rung = self.settings.ladder.rung(age_s)
+        is_frozen = self._movement.is_frozen
+        rung = max(self.settings.ladder.rung(age_s), Rung.MINIMUM if is_frozen else Rung.LIVE)
         if rung is Rung.OFF:
-            return Allowance(0.0, Reason.METER_LOST_OFF, may_regulate=False, is_urgent=True)
+            reason = Reason.METER_FROZEN if is_frozen else Reason.METER_LOST_OFF
+            return Allowance(0.0, reason, may_regulate=False, is_urgent=True)
         if not self.settings.is_regulating:
             return Allowance(min(minimum_w, legal_w), Reason.SWITCHED_OFF, may_regulate=False, is_urgent=True)
         if seen.beside.relay is not None and not seen.beside.relay.is_on and legal_w > 0:
             return Allowance(min(minimum_w, legal_w), Reason.RELAY_OPEN, may_regulate=False)
         if rung is Rung.MINIMUM:
-            return Allowance(min(minimum_w, legal_w), Reason.METER_STALE_MINIMUM, may_regulate=False, is_urgent=True)
+            reason = Reason.METER_FROZEN if is_frozen else Reason.METER_STALE_MINIMUM
+            return Allowance(min(minimum_w, legal_w), reason, may_regulate=False, is_urgent=True)
         if self.response.suspicion:
             return Allowance(min(minimum_w, legal_w), self.response.suspicion, may_regulate=False, is_urgent=True)
         if rung is Rung.RAMP:
@@ -248,7 +258,7 @@ class Controller:
         usable = [t for t in self.tracks.values() if t.is_usable and _is_free(t, seen)]
         shares = [self._share(t, seen.now_s, allowance) for t in usable]
         if seen.meter is not None and seen.meter.at_s > self._reading_at_s:
-            setpoint_w = self._read(seen.now_s, seen.meter, allowance, span, shares)
+            setpoint_w = self._read(seen, seen.meter, allowance, span, shares)
         if allowance.may_regulate:
             self._ramp_from_w = span.committed_w
         setpoint_w = min(setpoint_w, span.ceiling_w)
@@ -256,41 +266,69 @@ class Controller:
             return {}
         return dispatch(sum(s.output_w for s in shares) + setpoint_w - span.committed_w, shares)
 
-    def _read(
-        self, now_s: float, meter: MeterReading, allowance: Allowance, span: Span, shares: Sequence[Share]
-    ) -> float:
-        """Give a new reading to the response guard and the regulator; return the plant's set-point in W."""
-        if meter.at_s - self._reading_at_s > self.settings.ladder.hold_s:
+    def _hear(self, seen: Seen) -> None:
+        """Take a new answer of the meter: what it tells of delays, and whether it moves."""
+        meter = seen.meter
+        if meter is None or meter.at_s <= self._reading_at_s:
+            return
+        if meter.at_s - self._reading_at_s > self.settings.ladder.hold_s + self._movement.silence_s:
             self._regulator.forget()
             self.response.reset()
             self._learner.reset()
-        self._reading_at_s = meter.at_s
-        self._learn_delays(meter)
+            self._movement.withdraw()
+        if self._movement.is_change(meter):
+            self._learn_delays(meter)
         bounds_w = [t.visible_w(meter.at_s - METER_DELAY_S) for t in self.tracks.values()]
-        visible_w = (sum(low for low, _ in bounds_w), sum(high for _, high in bounds_w))
+        fresh = [(t, t.status) for t in self.tracks.values() if t.is_fresh and t.status]
+        self._output = Output(
+            (sum(low_w for low_w, _ in bounds_w), sum(high_w for _, high_w in bounds_w)),
+            sum(t.final_w for t in self.tracks.values()),
+            sum(t.status.ac_power_w or 0.0 for t in self.tracks.values() if t.status),
+            min((status.at_s for _, status in fresh), default=-math.inf),
+            sum(abs(t.final_w - (status.ac_power_w or 0.0)) for t, status in fresh) < SETTLED_W,
+        )
+        if self._movement.see(meter, self._output) is Asked.BLIND:
+            self.response.blind(meter.at_s)
         corrected_w = sum(t.corrected_w for t in self.tracks.values())
         if corrected_w - self._corrected_w > CORRECTED_W:
             self._corrected_w = corrected_w
             self.response.corrected()
-        self.response.see(meter.at_s, meter.power_w, visible_w, span.committed_w)
-        needed_w = meter.power_w - self.settings.target_w + self._verdict.surplus_w
-        if self._exports_truly(meter.at_s, needed_w):
-            visible_w = span.committed_w, span.committed_w
+            self._movement.corrected(self._output)
+
+    def _read(
+        self, seen: Seen, meter: MeterReading, allowance: Allowance, span: Span, shares: Sequence[Share]
+    ) -> float:
+        """Give a new reading to the response guard and the regulator; return the plant's set-point in W."""
+        self._reading_at_s = meter.at_s
+        visible_w = self._output.visible_w
+        if self._movement.has_changed:
+            self.response.see(meter.at_s, meter.power_w, visible_w, span.committed_w)
         if not allowance.may_regulate:
             self._regulator.reset()
+            self._movement.withdraw()
+            return span.committed_w
+        self._ask(seen, span, shares)
+        if self._movement.is_asking:
+            self._regulator.reset()
+            return self._movement.setpoint_w(span.committed_w)
+        if not self._movement.is_new:
             return span.committed_w
         may_prove = span.committed_w - span.floor_w >= JUDGED_STEP_W  # a smaller fall would not be judged
         if may_prove and self.response.probe_due(span.committed_w, span.ceiling_w):
             self._regulator.reset()
             self.response.is_probing = True
             return max(span.committed_w - PROBE_W, span.floor_w)
-        ceiling_w = min(span.ceiling_w, span.committed_w) if self.response.is_probing else span.ceiling_w
+        may_rise = self._movement.may_rise and not self.response.is_probing
+        ceiling_w = span.ceiling_w if may_rise else min(span.ceiling_w, span.committed_w)
+        needed_w = meter.power_w - self.settings.target_w + self._verdict.surplus_w
+        if self._exports_truly(meter.at_s, needed_w):
+            visible_w = span.committed_w, span.committed_w
         setpoint_w = self._regulator.step(
             meter.at_s,
             (needed_w + visible_w[0], needed_w + visible_w[1]),
             span.committed_w,
             (span.floor_w, ceiling_w),
-            means_of(now_s, shares, self.tracks, self._radio_free_s, self._budgets),
+            means_of(seen.now_s, shares, self.tracks, self._radio_free_s, self._budgets),
         )
         return span.committed_w if setpoint_w is None else setpoint_w
 
@@ -302,6 +340,18 @@ class Controller:
             return False
         self._exporting_since_s = min(self._exporting_since_s, at_s)
         return at_s - self._exporting_since_s >= EXPORT_S
+
+    def _ask(self, seen: Seen, span: Span, shares: Sequence[Share]) -> None:
+        """Ask a meter whose values stand still by a step, where there is room for one: rather down than up."""
+        if not (self._movement.may_ask and self._output.is_settled):
+            return
+        down_w = sum(s.output_w - s.minimum_w for s in shares if s.may_fall)
+        up_w = min(sum(s.maximum_w - s.output_w for s in shares if s.may_rise), span.ceiling_w - span.committed_w)
+        if max(down_w, up_w) >= ASKED_W:
+            step_w = -min(down_w, STEP_W) if down_w >= ASKED_W else min(up_w, STEP_W)
+            ages_s = [dtu.freshness_s(seen.dtus.get(name)) for name, dtu in self._dtus.items()]
+            made_within_s = max(t.credit_s for t in self.tracks.values()) + max(ages_s)
+            self._movement.ask(span.committed_w + step_w, self._output, made_within_s)
 
     def _learn_delays(self, meter: MeterReading) -> None:
         if (shown := self._learner.see(meter.at_s, meter.power_w)) is not None:

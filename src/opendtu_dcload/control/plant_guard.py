@@ -6,12 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from opendtu_dcload.control.battery_guard import (
-    STALE_S,
     BatteryGuard,
     BatteryLimits,
     Bound,
     Drawn,
     MultiplusGuard,
+    believed,
     strictest,
 )
 from opendtu_dcload.control.escalation import Escalation, Escalator
@@ -95,7 +95,8 @@ class PlantGuard:
         """Return what is allowed now."""
         self._relay.see(beside.relay, tracks)
         legal_w = max(max_feed_in_w - self._solar_w(now_s, beside.solar), 0.0)
-        soc_pct = _soc_pct(now_s, beside.battery)
+        battery = believed(now_s, beside.battery)
+        soc_pct = battery.soc_pct if battery is not None else None
         lowest_pct = self._minimum_pct(soc_pct, beside.wishes)
         is_answered = any(not t.is_lost for t in tracks)
         drawn = _drawn(tracks, legal_w)
@@ -139,10 +140,6 @@ class PlantGuard:
         if from_pct is None:
             return 0.0
         return surplus_w(soc_pct, max(from_pct, wishes.surplus_soc_pct or 0.0), self._settings.surplus_w)
-
-
-def _soc_pct(now_s: float, battery: BatteryStatus | None) -> float | None:
-    return battery.soc_pct if battery is not None and now_s - battery.at_s < STALE_S else None
 
 
 def _drawn(tracks: Collection[Track], legal_w: float) -> Drawn:

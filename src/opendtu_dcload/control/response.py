@@ -119,6 +119,8 @@ class ResponseGuard:
 
     def __init__(self) -> None:
         self.suspicion: Reason | None = None
+        self._has_moved = False
+        """The power has changed at all since it was suspected."""
         self.is_confirmed = False
         """The fall to the minimum that a suspicion brought was not answered either."""
         self._misses = 0
@@ -170,9 +172,9 @@ class ResponseGuard:
             self._anchor = _Anchor(at_s, grid_w, *visible_w, self._anchor.is_trusted)
         if visible_w[1] - visible_w[0] <= 1 and at_s - self._stepped_at_s > 1:
             self.is_probing = False
-        if self.suspicion and at_s - self._since_s >= self._retry_s:
-            self._retry_s = min(2 * self._retry_s, RETRY_LAST_S) if self.is_confirmed else RETRY_FIRST_S
-            self._clear()
+        self._has_moved |= len(self._recent) > 1 and grid_w != self._recent[-2][1]
+        if self.suspicion and self._has_moved and at_s - self._since_s >= self._retry_s:
+            self._try_again()
         if self._anchor is None or at_s - self._anchor.at_s > JUDGED_WITHIN_S:
             self._anchor = None
             return None
@@ -200,6 +202,11 @@ class ResponseGuard:
         moved_w = sum(abs(after - before) for (_, before), (_, after) in pairwise(self._recent))
         return is_settled and at_s - self._stepped_at_s >= rested_s and moved_w <= CALM_W
 
+    def blind(self, at_s: float) -> None:
+        """Note that the power has stayed the same to the bit through steps that the inverters' own data show."""
+        self._suspect(Reason.METER_BLIND, at_s)
+        self.is_confirmed = True
+
     def corrected(self) -> None:
         """Note that the model of the output was corrected: what it shows since is no step of ours."""
         self._anchor = None
@@ -221,8 +228,19 @@ class ResponseGuard:
         if self.suspicion:
             self.is_confirmed = True
         elif self._misses >= MISSES:
-            self.suspicion = self.doubt = Reason.METER_REVERSED if is_reversed else Reason.METER_BLIND
-            self._since_s = at_s
+            self._suspect(Reason.METER_REVERSED if is_reversed else Reason.METER_BLIND, at_s)
+
+    def _suspect(self, reason: Reason, at_s: float) -> None:
+        self.suspicion = self.doubt = reason
+        self._since_s = at_s
+        self._has_moved = False
+
+    def _try_again(self) -> None:
+        """Let the plant regulate again; where the fall to the minimum was a miss too, one more is enough."""
+        was_confirmed = self.is_confirmed
+        self._retry_s = min(2 * self._retry_s, RETRY_LAST_S) if was_confirmed else RETRY_FIRST_S
+        self._clear()
+        self._misses = MISSES - 1 if was_confirmed else 0
 
     def _clear(self) -> None:
         self.suspicion = None

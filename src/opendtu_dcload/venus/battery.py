@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from opendtu_dcload.errors import BusError
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus
 from opendtu_dcload.state import State
+from opendtu_dcload.venus.battery_movement import BatteryMovement
 from opendtu_dcload.venus.settings import SERVICE as SETTINGS
 from opendtu_dcload.venus.watch import SYSTEM, Watch, number
 
@@ -147,7 +148,9 @@ class BatteryFollower:
         self._watch = watch
         self._clock = clock
         self._every_s = every_s
+        self._state = state
         self._slow = _Slow()
+        self._movement = BatteryMovement()
         self._battery: Followed[BatteryStatus] = Followed("battery", state.set_battery, clock)
         self._multiplus: Followed[MultiplusStatus] = Followed("inverter/charger", state.set_multiplus, clock)
 
@@ -184,7 +187,7 @@ class BatteryFollower:
         values: dict[str, Any] = _numbers(_MONITOR, measured) | _numbers(_BMS, told)
         allowed = number(told[_MAY_DISCHARGE], 0, 1)
         name = monitor if bms == monitor else f"{monitor}, BMS {bms}"
-        return name, BatteryStatus(
+        status = BatteryStatus(
             at_s=at_s,
             service=monitor,
             may_discharge=None if allowed is None else bool(allowed),
@@ -192,6 +195,17 @@ class BatteryFollower:
             ess_minimum_soc_pct=slow.ess_minimum_soc_pct,
             **values,
         )
+        return name, self._judged(status)
+
+    def _judged(self, status: BatteryStatus) -> BatteryStatus:
+        """Return the status with what its movement tells, and say once when it stands still."""
+        before = self._state.battery
+        is_frozen = self._movement.is_frozen(status, self._state.inverters.values())
+        if is_frozen and not (before is not None and before.is_frozen):
+            log.warning("battery frozen: %s answers, but its voltage, current and power stand still", status.service)
+        elif not is_frozen and before is not None and before.is_frozen:
+            log.info("battery moves again")
+        return replace(status, is_frozen=is_frozen)
 
     async def read_multiplus(self) -> tuple[str, MultiplusStatus | None]:
         """Return the service of the inverter/charger and its values; None when there is none.

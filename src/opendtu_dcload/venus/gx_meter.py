@@ -6,13 +6,19 @@ import asyncio
 from collections.abc import Callable
 
 from opendtu_dcload.errors import BusError, DeviceConnectionError
-from opendtu_dcload.model import MeterInfo, MeterReading
+from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
 from opendtu_dcload.venus.device import PROCESS_NAME
 from opendtu_dcload.venus.watch import SYSTEM, Watch, number
 
 _PHASES = ("/Ac/L1/Power", "/Ac/L2/Power", "/Ac/L3/Power")
 _SYSTEM_PHASES = ("/Ac/Grid/L1/Power", "/Ac/Grid/L2/Power", "/Ac/Grid/L3/Power")
 _RANGE_W = (-1_000_000.0, 1_000_000.0)
+
+# What else a grid service tells (venus wiki, "Grid and genset meter"); none of it is regulated by.
+_VOLTAGES = ("/Ac/L1/Voltage", "/Ac/L2/Voltage", "/Ac/L3/Voltage")
+_CURRENTS = ("/Ac/L1/Current", "/Ac/L2/Current", "/Ac/L3/Current")
+_FORWARD, _REVERSE, _FREQUENCY = "/Ac/Energy/Forward", "/Ac/Energy/Reverse", "/Ac/Frequency"
+_WH_PER_KWH = 1000
 
 
 class GxMeter:
@@ -29,6 +35,7 @@ class GxMeter:
         self._clock = clock
         self._seen: list[str] | None = None
         self._service: str | None = None
+        self._power_w: float | None = None
 
     async def identify(self) -> MeterInfo:
         """Return what is read.
@@ -40,7 +47,9 @@ class GxMeter:
         return MeterInfo(mac="", model=service, generation=0, firmware="", name="")
 
     async def read(self) -> MeterReading:
-        """Return the grid power now.
+        """Return the grid power now, and the rest of what the service tells when the power is that of the last time.
+
+        A driver that hangs answers for ever: only whether anything at all moves can tell it from a quiet house.
 
         Raises:
             DeviceConnectionError: the GX has no grid meter now, or it gives no value.
@@ -50,11 +59,32 @@ class GxMeter:
             power_w = None if service == SYSTEM else number(await self._watch.read(service, "/Ac/Power"), *_RANGE_W)
             if power_w is None:
                 power_w = await self._sum(service, _SYSTEM_PHASES if service == SYSTEM else _PHASES)
+            before_w, self._power_w = self._power_w, power_w
+            if power_w is not None and power_w == before_w and service != SYSTEM:
+                return await self._everything(service, power_w)
         except BusError as err:
             raise DeviceConnectionError(f"grid meter of the GX: {err}") from err
         if power_w is None:
             raise DeviceConnectionError(f"grid meter of the GX: {service} has no power now, look at it on the GX")
         return MeterReading(at_s=self._clock(), power_w=power_w)
+
+    async def _everything(self, service: str, power_w: float) -> MeterReading:
+        paths = (*_PHASES, *_VOLTAGES, *_CURRENTS, _FORWARD, _REVERSE, _FREQUENCY)
+        told = await self._watch.read_all(service, paths)
+        first, second, third = (
+            PhaseReading(phase_w, number(told[voltage], 0, 1000), number(told[current], -10_000, 10_000))
+            if (phase_w := number(told[power], *_RANGE_W)) is not None
+            else None
+            for power, voltage, current in zip(_PHASES, _VOLTAGES, _CURRENTS, strict=True)
+        )
+        return MeterReading(
+            self._clock(),
+            power_w,
+            (first, second, third),
+            _wh(told[_FORWARD]),
+            _wh(told[_REVERSE]),
+            number(told[_FREQUENCY], 0, 1000),
+        )
 
     async def _choose(self) -> str:
         """Return the service to read: that of the lowest instance, as systemcalc does."""
@@ -91,3 +121,8 @@ class GxMeter:
         phases_w = [number(value, *_RANGE_W) for value in told.values()]
         known_w = [phase_w for phase_w in phases_w if phase_w is not None]
         return sum(known_w) if known_w else None
+
+
+def _wh(value: object) -> float | None:
+    energy_kwh = number(value, 0, 1e9)
+    return None if energy_kwh is None else energy_kwh * _WH_PER_KWH
