@@ -15,6 +15,7 @@ from opendtu_dcload.control.battery_guard import BatteryLimits
 from opendtu_dcload.control.controller import Controller, Decision, Seen
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
+from opendtu_dcload.control.leave import leave_dtu, sentence
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, GuardSettings
 from opendtu_dcload.control.policy import Command, SetLimit
@@ -30,7 +31,6 @@ from opendtu_dcload.state import State
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-LEAVE_S = 5.0
 GUESSED_INPUT_W = 500.0
 """Rated power per DC input that no Hoymiles inverter exceeds; used until the DTU knows the real one."""
 LARGEST_W = 2250.0
@@ -188,6 +188,7 @@ class ControlLoop:
         self._unknown: set[str] = set()
         self._decision: Decision | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
+        self._posts: dict[str, asyncio.Task[None]] = {}
         units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
         self._settings = settings_of(config, seasonal.highest_pct if seasonal else None)
         self._controller = Controller(self._settings, units, clock())
@@ -216,33 +217,28 @@ class ControlLoop:
                         await changed.wait()
 
     async def leave(self) -> None:
-        """Tell every inverter once what it does without us, within 5 s in all."""
+        """Tell every inverter what it does without us, within 5 s in all, and say what is known to have come of it."""
         if self._is_dry or self._config.is_read_only:
             return
         how = self._config.control.on_stop
-        commands = self._controller.leave(off=how == "off")
+        commands = self._by_dtu(self._controller.leave(off=how == "off"))
         if not commands:
             return
-        failed = await asyncio.gather(*(self._leave(*part) for part in self._by_dtu(commands).items()))
-        if any(failed):
-            problems = "; ".join(problem for part in failed for problem in part)
-            log.warning("stopping: not every inverter could be set to %s (%s)", how, problems)
-        else:
-            log.info("stopping: inverters set to %s", how)
-
-    async def _leave(self, name: str, commands: Sequence[Command]) -> list[str]:
-        """Send the last commands to one DTU; return what went wrong."""
-        failed: list[str] = []
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                for command in commands:
-                    try:
-                        await self._command(command)
-                    except DeviceError as err:
-                        failed.append(f"{command.serial}: {err}")
-        except TimeoutError:
-            failed.append(f"DTU {name}: no answer within {LEAVE_S:g} s")
-        return failed
+        tracks = self._controller.tracks
+        partings = await asyncio.gather(
+            *(
+                leave_dtu(
+                    self._dtus[name],
+                    part,
+                    self._post,
+                    lambda status, command: tracks[command.serial].acknowledges(status, command.limit_w),
+                    {s: post for s, post in self._posts.items() if tracks[s].unit.dtu == name},
+                )
+                for name, part in commands.items()
+            )
+        )
+        is_known = not any(parting.declined or parting.uncertain for parting in partings)
+        log.log(logging.INFO if is_known else logging.WARNING, "%s", sentence(how, partings))
 
     def _decide(self) -> Decision:
         now_s = self._clock()
@@ -347,6 +343,16 @@ class ControlLoop:
                 return
 
     async def _command(self, command: Command) -> None:
+        """Hand a command to its DTU; whoever waits for that may be cancelled, a POST on its way goes on."""
+        post = self._posts[command.serial] = asyncio.create_task(self._post(command))
+        try:
+            await asyncio.shield(post)
+        except asyncio.CancelledError:
+            if not self._dtus[self._controller.tracks[command.serial].unit.dtu].is_posting:
+                self._posts.pop(command.serial).cancel()
+            raise
+
+    async def _post(self, command: Command) -> None:
         log.debug("%s", command)
         unit = self._controller.tracks[command.serial].unit
         dtu = self._dtus[unit.dtu]

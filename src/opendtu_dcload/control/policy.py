@@ -118,10 +118,12 @@ def is_repeat(command: Command, track: Track) -> bool:
 def leaving(tracks: Iterable[Track], *, off: bool) -> list[Command]:
     """Return what each inverter is told when the program ends.
 
-    One that was never commanded and is at its minimum, or unknown, is left alone: a program that fails again and again
-    at its start must not keep the radio busy.
+    One that was never commanded and is at its minimum, or unknown, is left alone unless a limit is on its way: a
+    program that fails again and again at its start must not keep the radio busy.
     """
-    left = [t for t in tracks if t.was_commanded or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W]
+    left = [
+        t for t in tracks if t.was_commanded or t.is_pending or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W
+    ]
     if off:
         return [SetPower(track.unit.serial, on=False) for track in left]
     return [SetLimit(track.unit.serial, track.unit.minimum_w) for track in left]

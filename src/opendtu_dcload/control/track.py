@@ -386,3 +386,8 @@ class Track:
 
     def _is(self, shown_w: float, posted_w: float) -> bool:
         return abs(shown_w - posted_w) <= PCT_STEP / 100 * self.unit.rated_w + 1.0
+
+    def acknowledges(self, status: LimitStatus, limit_w: float) -> bool:
+        """Tell whether the DTU says that this limit was the last one that the inverter acknowledged."""
+        shown_w = self._shown_w(status)
+        return status.state == CommandState.OK and shown_w is not None and self._is(shown_w, limit_w)
