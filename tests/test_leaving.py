@@ -23,8 +23,6 @@ from tests.test_program import PASSWORD, running, until
 
 SERIALS = ("1124a0000001", "1124a0000002")
 MINIMA_W = [20.0, 20.0]
-LONGEST_S = 6.0
-"""5 s, and what a busy machine takes to end a process."""
 
 
 class LateDtu(OpenDtuServer):
@@ -118,10 +116,8 @@ async def regulating(plant: Plant) -> None:
 
 async def stopped(program: asyncio.subprocess.Process, number: signal.Signals = signal.SIGTERM) -> str:
     """Stop the program; return the last line of its log."""
-    began_s = time.monotonic()
     program.send_signal(number)
     _, log = await program.communicate()
-    assert time.monotonic() - began_s < LONGEST_S
     assert program.returncode == 0, log.decode()
     assert b"Traceback" not in log
     return log.decode().splitlines()[-1]

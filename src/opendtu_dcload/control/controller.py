@@ -6,6 +6,7 @@ No clock, no I/O: the same object regulates a house through HTTP and a simulated
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.fairness import Fairness, accurate_w
+from opendtu_dcload.control.gate import Gate
 from opendtu_dcload.control.guard import Rung
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.means import means_of
@@ -27,7 +29,6 @@ from opendtu_dcload.control.policy import (
     SetPower,
     Wish,
     allowed,
-    is_repeat,
     leaving,
     refresh,
     room_left_w,
@@ -103,7 +104,9 @@ class Controller:
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
         self._dtus = {unit.dtu: settings.dtus.get(unit.dtu, DtuSettings()) for unit in units}
-        self._budgets = {name: Budget(dtu.max_commands_per_hour, now_s) for name, dtu in self._dtus.items()}
+        counts = Counter(unit.dtu for unit in units)
+        self._budgets = {n: Budget(dtu.max_commands_per_hour, now_s, counts[n]) for n, dtu in self._dtus.items()}
+        self._gate = Gate(self._budgets)
         self._radio_free_s: dict[str, float] = {}
         self._foreign_at_s: list[float] = []
         self._standby = Standby(now_s)
@@ -132,11 +135,7 @@ class Controller:
         track = self.tracks[command.serial]
         free_s = max(self._radio_free_s.get(track.unit.radio, now_s), now_s)
         self._radio_free_s[track.unit.radio] = free_s + WINDOW_S
-        budget = self._budgets[track.unit.dtu]
-        if is_repeat(command, track):
-            budget.repeat(now_s)
-        else:
-            budget.spend(now_s)
+        self._gate.posted(now_s, command, track)
         if isinstance(command, SetPower):
             track.post_power(now_s, on=command.on)
         else:
@@ -160,6 +159,7 @@ class Controller:
 
     def failed(self, command: Command) -> None:
         """Note that nobody knows whether a command arrived; of a limit the DTU's status will tell."""
+        self._gate.failed(command)
         if isinstance(command, SetPower):
             self.tracks[command.serial].power_failed()
         else:  # it may be no step at all, so the meter need not answer it
@@ -196,11 +196,13 @@ class Controller:
     def _commands(self, seen: Seen, wishes: Mapping[str, Wish], allowance: Allowance) -> list[Command]:
         """Return what may go out now; DTUs that cannot be commanded are left out, but count for the cap."""
         free = {s: t for s, t in self.tracks.items() if _is_free(t, seen) and s in seen.limits}
-        commands = allowed(seen.now_s, {s: wishes[s] for s in free}, self.tracks, allowance.cap_w)
+        wanted = allowed(seen.now_s, {s: wishes[s] for s in free}, self.tracks, allowance.cap_w)
+        commands = self._gate.admitted(seen.now_s, wanted, wishes, self.tracks)
         told = {self.tracks[c.serial].unit.dtu for c in commands}
         for dtu in [name for name in self._dtus if name not in told]:
             left_w = room_left_w(self.tracks, commands, allowance.cap_w) if allowance.may_regulate else 0.0
-            commands += refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu}, left_w)
+            due = refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu}, left_w)
+            commands += self._gate.admitted_again(seen.now_s, due, self.tracks)
         return commands
 
     def _meter_age_s(self, seen: Seen) -> float:
