@@ -37,7 +37,7 @@ def test_commands_and_failures_are_counted() -> None:
     log = CommandLog()
     for outcome in (Outcome.TAKEN, Outcome.DECLINED, Outcome.UNANSWERED):
         log.posted(SetLimit(SERIAL, 100.0), 5.0)
-        log.ended(SetLimit(SERIAL, 100.0), outcome)
+        log.ended(SERIAL, outcome)
     assert (log.records[SERIAL].sent, log.records[SERIAL].failed) == (3, 2)
     assert log.records[SERIAL].outcome is Outcome.UNANSWERED
 
@@ -45,7 +45,7 @@ def test_commands_and_failures_are_counted() -> None:
 def test_a_limit_that_the_inverter_does_not_answer_fails_once_however_often_it_is_told() -> None:
     log = CommandLog()
     log.posted(SetLimit(SERIAL, 100.0), 5.0)
-    log.ended(SetLimit(SERIAL, 100.0), Outcome.TAKEN)
+    log.ended(SERIAL, Outcome.TAKEN)
     for state in (CommandState.PENDING, CommandState.FAILURE, CommandState.FAILURE, CommandState.OK):
         log.see(limit(state))
     assert log.records[SERIAL].failed == 1

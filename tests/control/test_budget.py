@@ -66,7 +66,7 @@ def test_a_rise_becomes_dearer_with_each_command_and_then_impossible(per_hour):
         budget.spend(0.0)
     assert prices_ws == sorted(prices_ws)
     assert prices_ws[0] == Budget(per_hour, 0.0).fall_ws(0.0)
-    assert prices_ws[-1] > prices_ws[0]
+    assert prices_ws[-1] > prices_ws[0] or len(prices_ws) == 1
     assert len(prices_ws) <= 0.15 * per_hour + 1, "not much more than the burst at once"
 
 

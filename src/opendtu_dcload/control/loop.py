@@ -18,7 +18,7 @@ from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.leave import leave_dtu, sentence
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, GuardSettings
-from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.policy import Command, Reboot, SetLimit, SetPower
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
@@ -107,6 +107,7 @@ def settings_of(config: Config, seasonal_highest_pct: float | None = None) -> Se
         ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
         priority=Priority(control.priority),
         may_rest=control.standby,
+        has_last_resorts=control.last_resorts,
         guards=guards_of(config, seasonal_highest_pct),
         dtus={
             dtu.name: DtuSettings(stale_after_s(config, dtu), dtu_silent_s(dtu), dtu.max_commands_per_hour)
@@ -306,6 +307,9 @@ class ControlLoop:
             name: tasks.create_task(self._send_to(name, commands, decision), name=f"commands to {name}")
             for name, commands in self._by_dtu(decision.commands).items()
         }
+        for reboot in decision.reboots:
+            if reboot.dtu not in sending:
+                sending[reboot.dtu] = tasks.create_task(self._reboot(reboot), name=f"reboot of {reboot.dtu}")
         self._sending |= sending
         if sending:
             await asyncio.wait(sending.values(), timeout=LONGEST_COMMAND_S)
@@ -337,10 +341,25 @@ class ControlLoop:
                 return
             finally:
                 self._controller.taken(command, self._clock())
-                self._commands.ended(command, outcome)
+                self._commands.ended(command.serial, outcome)
                 self._posted(name)
             if self._clock() - began_s > LONGEST_COMMAND_S:
                 return
+
+    async def _reboot(self, reboot: Reboot) -> None:
+        """Reboot a DTU; one that has not done it will be asked again as if it had not helped."""
+        now_s = self._clock()
+        self._controller.rebooted(reboot, now_s)
+        self._commands.restarted(reboot.dtu, "reboot", now_s)
+        log.warning("%s reaches no inverter: rebooted, number %d since the start", reboot.dtu, reboot.number)
+        outcome = Outcome.UNANSWERED
+        try:
+            await self._dtus[reboot.dtu].reboot()
+            outcome = Outcome.TAKEN
+        except DeviceError as err:
+            log.warning("%s", err)
+        finally:
+            self._commands.ended(reboot.dtu, outcome)
 
     async def _command(self, command: Command) -> None:
         """Hand a command to its DTU; whoever waits for that may be cancelled, a POST on its way goes on."""
@@ -358,8 +377,15 @@ class ControlLoop:
         dtu = self._dtus[unit.dtu]
         if isinstance(command, SetLimit):
             await dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
-        else:
+        elif isinstance(command, SetPower):
             await dtu.set_power(command.serial, command.on)
+        else:
+            log.warning(
+                "inverter %s answers and does not obey: restarted, number %d since the start",
+                command.serial,
+                command.number,
+            )
+            await dtu.restart(command.serial)
 
     def _log_reason(self, plan: Plan) -> None:
         if plan.reason != self._reason:

@@ -35,7 +35,25 @@ class SetPower:
     on: bool
 
 
-Command = SetLimit | SetPower
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Restart one inverter, which loses its limit by that."""
+
+    serial: str
+    number: int = 1
+    """The how-manieth restart of this inverter since the program's start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """Restart a DTU; its inverters go on as they are."""
+
+    dtu: str
+    number: int = 1
+
+
+Command = SetLimit | SetPower | Restart
+"""What one inverter is told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,9 @@ WAKE_SHARE = 0.1
 class Track:
     """Everything the controller remembers of one inverter."""
 
+    is_restarting = False
+    """It is about to be restarted, or was and has acknowledged no limit since: it counts as rated."""
+
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.limit_w: float | None = None
@@ -122,17 +125,23 @@ class Track:
     @property
     def is_usable(self) -> bool:
         """True when its output can be set: it gives power, its data are fresh and its limit is known."""
-        is_wanted = self.trouble is None and not self.is_switched_off
+        is_wanted = self.trouble is None and not self.is_switched_off and not self.is_restarting
         return is_wanted and self.is_fresh and self.is_producing and self.wanted_w is not None
 
     @property
     def is_lost(self) -> bool:
         """True when commands do not reach it."""
-        return self.trouble is not None or self._has_failed or (self.status is not None and not self.status.reachable)
+        return (
+            self.trouble is not None
+            or self._has_failed
+            or self.is_restarting
+            or (self.status is not None and not self.status.reachable)
+        )
 
     def is_missing(self, now_s: float) -> bool:
         """Tell whether commands have not reached it for a while, or only just again: the others must make room."""
-        return now_s - self._lost_since_s >= MISSING_AFTER_S or now_s - self._found_at_s < MISSING_AFTER_S
+        is_missing = now_s - self._lost_since_s >= MISSING_AFTER_S or now_s - self._found_at_s < MISSING_AFTER_S
+        return is_missing or self.is_restarting
 
     @property
     def final_w(self) -> float:
@@ -142,6 +151,8 @@ class Track:
     @property
     def highest_w(self) -> float:
         """The highest output still possible in W: acknowledged, pending or waiting limit; rated when unknown."""
+        if self.is_restarting:
+            return self.unit.rated_w
         if self.is_told_off and not self.is_producing:
             return 0.0
         return self.highest_on_w
@@ -243,6 +254,11 @@ class Track:
         self._power_before = (self.is_told_off, self._power_sent_at_s)
         self.is_told_off = not on
         self._power_sent_at_s = now_s
+
+    def post_restart(self) -> None:
+        """Remember that a restart is given to the DTU now: it ends every limit, and a switch-off too."""
+        self.posted_w, self._superseded_w, self.is_told_off = None, 0.0, False
+        self.forget()
 
     def power_failed(self) -> None:
         """The last power command did not reach the DTU, as far as is known."""
