@@ -14,7 +14,7 @@ SCARCE = 0.5
 SCARCITY = 1.5
 """... growing with this exponent."""
 LAST = 0.9
-"""From this share on nothing is raised any more, nor without room for the fall that follows: falls need the rest."""
+"""From this share on nothing is raised any more, nor (unless the burst is tiny) without room for its fall."""
 REPEATS_SHARE = 0.5
 """Share of the budget that repeated limits take at most: however many there are, changes are not starved."""
 KEPT, KEPT_SHARE = 1.0, 0.05
@@ -70,7 +70,7 @@ class Budget:
         self._all.add(now_s)
 
     def repeat(self, now_s: float) -> None:
-        """Note a limit that is sent again, or for the first time."""
+        """Note a limit that is sent again."""
         counted = self._counted(now_s)
         self._repeats.add(now_s, counted)
         self._all.add(now_s, counted)
@@ -82,7 +82,7 @@ class Budget:
     def rise_ws(self, now_s: float) -> float:
         """Return the price of raising a limit, in W x s; infinite when the budget is used up."""
         fill = self._fill(now_s)
-        has_room = fill < LAST and self._all.level(now_s) + 1 < self._full_of_changes
+        has_room = fill < LAST and self._all.level(now_s) < max(self._full_of_changes - 1, self._full_of_changes / 2)
         return self._price_ws * math.exp(SCARCITY * max(0.0, fill - SCARCE)) if has_room else math.inf
 
     def fall_ws(self, now_s: float) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from opendtu_dcload.control.budget import Budget
-from opendtu_dcload.control.policy import CAP_SLACK_W, SMALLEST_CHANGE_W, Command, Restart, SetLimit, Wish, is_repeat
+from opendtu_dcload.control.policy import CAP_SLACK_W, SMALLEST_CHANGE_W, Command, Restart, SetLimit, Wish
 from opendtu_dcload.control.track import Track
 
 SAME_VALUE_S = 60.0
@@ -105,9 +105,8 @@ def _purses(command: Command, wish: Wish, track: Track) -> Sequence[Purse]:
     """Return what may pay for a command, in this order."""
     if not isinstance(command, SetLimit):
         return (Purse.CHANGES,) if isinstance(command, Restart) or command.on else (Purse.CHANGES, Purse.GUARDS)
-    first = Purse.REPEATS if is_repeat(command, track) else Purse.CHANGES
     is_guards = (wish.is_urgent or wish.must_fit) and command.limit_w <= track.highest_w
-    return (first, Purse.GUARDS) if is_guards else (first,)
+    return (Purse.CHANGES, Purse.GUARDS) if is_guards else (Purse.CHANGES,)
 
 
 def _has_room(budget: Budget, now_s: float, purse: Purse) -> bool:

@@ -127,12 +127,6 @@ def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
     ]
 
 
-def is_repeat(command: Command, track: Track) -> bool:
-    """Tell whether a command sets what rules already, or the first limit of an inverter whose limit is unknown."""
-    known_w = track.wanted_w
-    return isinstance(command, SetLimit) and (known_w is None or abs(command.limit_w - known_w) < SMALLEST_CHANGE_W)
-
-
 def leaving(tracks: Iterable[Track], *, off: bool) -> list[Command]:
     """Return what each inverter is told when the program ends.
 
