@@ -124,7 +124,7 @@ async def test_regulates_and_leaves_the_inverters_at_their_minimum(
     assert devices.opendtu.max_in_flight == devices.meter.max_in_flight == 1
     assert devices.dtu.counters.persistent == 0
     assert devices.dtu.counters.raised_or_repeated_while_pending == 0
-    assert b"stopping: inverters set to minimum" in log
+    assert b"stopping, inverters told minimum" in log
     assert b"WARNING" not in log
 
 

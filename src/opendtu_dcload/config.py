@@ -105,6 +105,8 @@ class ControlConfig(Section):
     """Of a hotter inverter the highest limit falls, to its minimum at 10 K more."""
     standby: bool = False
     """Inverters that were not needed for half an hour are powered off until they are; see `control/standby.py`."""
+    last_resorts: bool = True
+    """An inverter that does not obey is restarted, a DTU that reaches none rebooted; see `control/last_resort.py`."""
     on_stop: Literal["minimum", "off"] = "minimum"
     """What the inverters are told when the service ends."""
     meter_hold_s: Annotated[float, Field(ge=2, le=3600)] = 5.0

@@ -74,6 +74,8 @@ class InverterStatus:
     temperature_c: float | None = None
     yield_total_wh: float | None = None
     input_count: int = 1
+    is_polled: bool = True
+    """False: the DTU does not ask it at all, such as at night."""
 
 
 class CommandState(StrEnum):
@@ -301,6 +303,8 @@ class Cause(StrEnum):
     INVERTER_HOT = "inverter too hot"
     INVERTER_LOST = "inverter lost"
     INVERTER_WARM = "inverter hot"
+    INVERTER_RESTARTED = "inverter restarted because it did not obey"
+    DTU_REBOOTED = "DTU rebooted because it reached no inverter"
     VOLTAGE_LOW = "low DC voltage"
     VOLTAGE_HIGH = "high DC voltage"
 
@@ -351,6 +355,10 @@ class CommandRecord:
     """Of the last one."""
     at_s: float = 0.0
     """Monotonic time when the last one was sent."""
+    restarts: int = 0
+    """Of the inverter, as a last resort; under a DTU's name its reboots."""
+    restarted_at_s: float | None = None
+    """Monotonic time of the last one."""
 
 
 @dataclass(frozen=True, slots=True)

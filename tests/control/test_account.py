@@ -29,7 +29,7 @@ def taken(limit_w: float = 100.0) -> tuple[CommandLog, LimitState]:
     seen(log, limits, 0.0, 200.0, CommandState.OK)
     limits.post(5.0, limit_w)
     log.posted(SetLimit(SERIAL, limit_w), 5.0)
-    log.ended(SetLimit(SERIAL, limit_w), Outcome.TAKEN)
+    log.ended(SERIAL, Outcome.TAKEN)
     return log, limits
 
 
@@ -52,7 +52,7 @@ def test_commands_and_failures_are_counted() -> None:
     log = CommandLog()
     for outcome in (Outcome.TAKEN, Outcome.DECLINED, Outcome.UNANSWERED):
         log.posted(SetLimit(SERIAL, 100.0), 5.0)
-        log.ended(SetLimit(SERIAL, 100.0), outcome)
+        log.ended(SERIAL, outcome)
     assert (log.records[SERIAL].sent, log.records[SERIAL].failed) == (3, 2)
     assert log.records[SERIAL].outcome is Outcome.UNANSWERED
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.budget import Budget
+from opendtu_dcload.control.budget import GUARD_PER_H, Budget
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from tests.control.plant import make_plant, models_of
@@ -35,7 +35,7 @@ def most_in_an_hour(sent_s: list[float]) -> int:
 def used_up(per_hour: int) -> Budget:
     budget = Budget(per_hour, 0.0)
     rise_whenever_possible(budget, 0.0, 2 * HOUR_S)
-    assert budget.rise_ws(2 * HOUR_S) > budget.fall_ws
+    assert budget.rise_ws(2 * HOUR_S) > Budget(per_hour, 0.0).fall_ws(0.0)
     return budget
 
 
@@ -65,8 +65,8 @@ def test_a_rise_becomes_dearer_with_each_command_and_then_impossible(per_hour):
         prices_ws.append(price_ws)
         budget.spend(0.0)
     assert prices_ws == sorted(prices_ws)
-    assert prices_ws[0] == budget.fall_ws
-    assert prices_ws[-1] > prices_ws[0]
+    assert prices_ws[0] == Budget(per_hour, 0.0).fall_ws(0.0)
+    assert prices_ws[-1] > prices_ws[0] or len(prices_ws) == 1
     assert len(prices_ws) <= 0.15 * per_hour + 1, "not much more than the burst at once"
 
 
@@ -74,21 +74,64 @@ def test_a_command_costs_more_when_there_are_less_per_hour():
     budgets = [Budget(per_hour, 0.0) for per_hour in BUDGETS]
     for prices_ws in (
         [b.rise_ws(0.0) for b in budgets],
-        [b.fall_ws for b in budgets],
+        [b.fall_ws(0.0) for b in budgets],
         [b.trim_ws(0.0) for b in budgets],
     ):
         assert prices_ws == sorted(set(prices_ws), reverse=True)
 
 
-@pytest.mark.parametrize("per_hour", BUDGETS)
-def test_falls_are_never_held_back(per_hour):
+@pytest.mark.parametrize("per_hour", [60, 300, 1800])
+def test_a_fall_costs_the_same_and_has_room_after_the_last_rise(per_hour):
     budget = Budget(per_hour, 0.0)
-    before_ws = budget.fall_ws
-    for _ in range(3 * per_hour):
+    before_ws = budget.fall_ws(0.0)
+    while math.isfinite(budget.rise_ws(0.0)):
         budget.spend(0.0)
-    assert budget.rise_ws(0.0) == math.inf
-    assert budget.fall_ws == before_ws
-    assert budget.trim_ws(0.0) <= before_ws
+    assert budget.fall_ws(0.0) == before_ws
+
+
+@pytest.mark.parametrize("per_hour", BUDGETS)
+@pytest.mark.parametrize("repeats_every_s", [7, 60, 210])
+def test_no_hour_of_greedy_falls_and_repeats_exceeds_the_budget(per_hour, repeats_every_s):
+    budget = Budget(per_hour, 0.0)
+    sent_s = []
+    counted = 0.0
+    for second in range(4 * 3600):
+        now_s = float(second)
+        if second % repeats_every_s == 0 and budget.may_repeat(now_s):
+            counted += budget._counted(now_s)
+            budget.repeat(now_s)
+        if counted >= 1:
+            counted -= 1
+            sent_s.append(now_s)
+        if math.isfinite(budget.fall_ws(now_s)):
+            budget.spend(now_s)
+            sent_s.append(now_s)
+    assert most_in_an_hour(sent_s) <= per_hour
+    assert len(sent_s) / 4 >= 0.8 * per_hour, "most of it can be used"
+
+
+def test_greedy_falls_do_not_keep_a_limit_from_being_sent_again():
+    budget = Budget(300, 0.0)
+    waited_s = due_s = 0.0
+    for second in range(4 * 3600):
+        now_s = float(second)
+        if now_s >= due_s and budget.may_repeat(now_s):
+            waited_s, due_s = max(waited_s, now_s - due_s), now_s + 70.0
+            budget.repeat(now_s)
+        while math.isfinite(budget.fall_ws(now_s)):
+            budget.spend(now_s)
+    assert waited_s <= 10
+
+
+def test_guards_have_a_small_allowance_of_their_own():
+    budget = Budget(300, 0.0, inverters=3)
+    sent_s = []
+    for second in range(4 * 3600):
+        if budget.may_guard(float(second)):
+            budget.guard(float(second))
+            sent_s.append(float(second))
+    assert most_in_an_hour(sent_s) <= 3 * GUARD_PER_H
+    assert len([s for s in sent_s if s < 60]) >= 3 * 4, "a limit and a switch-off for each at once, and once more"
 
 
 def test_a_trim_costs_little_while_there_is_plenty_and_as_much_as_a_fall_when_there_is_not():
@@ -97,9 +140,9 @@ def test_a_trim_costs_little_while_there_is_plenty_and_as_much_as_a_fall_when_th
     while math.isfinite(budget.rise_ws(0.0)):
         prices_ws.append(budget.trim_ws(0.0))
         budget.spend(0.0)
-    assert prices_ws[0] < budget.fall_ws / 2
+    assert prices_ws[0] < budget.fall_ws(0.0) / 2
     assert prices_ws == sorted(prices_ws)
-    assert budget.trim_ws(0.0) == budget.fall_ws
+    assert budget.trim_ws(0.0) == Budget(300, 0.0).fall_ws(0.0)
 
 
 @pytest.mark.parametrize("per_hour", BUDGETS)

@@ -142,7 +142,7 @@ async def reboot(gx: Gx) -> None:
 async def uninstall(gx: Gx, devices: Devices) -> None:
     process = await pid(gx, "/service/other")
     await gx.ok(f"{HOME}/uninstall.sh")
-    assert "stopping: inverters set to minimum" in log(gx)
+    assert "stopping, inverters told minimum" in log(gx)
     await until(lambda: limits_w(devices) == [20, 20])
     assert (gx.data / "rc.local").read_text() == OTHERS
     assert (gx.data / "rc.local").stat().st_mode & 0o777 == 0o755
@@ -209,7 +209,7 @@ async def test_the_same_service_under_runit(gx: Gx, devices: Devices, package: P
     assert (await gx.ok("cut -d' ' -f3 /run/opendtu-dcload/health")).strip() != first
     await gx.ok(f"sv -w 20 stop {SERVICE}")
     assert (await gx.ok(f"sv status {SERVICE}")).startswith(f"down: {SERVICE}: ")
-    assert "stopping: inverters set to minimum" in log(gx)
+    assert "stopping, inverters told minimum" in log(gx)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import date
 from types import MappingProxyType
 
 from opendtu_dcload.control.limit_state import LimitState
-from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.policy import Command, Restart, SetLimit
 from opendtu_dcload.model import CommandRecord, MeterReading, Outcome, Today
 
 LONGEST_GAP_S = 10.0
@@ -26,6 +26,9 @@ class CommandLog:
 
     def posted(self, command: Command, now_s: float) -> None:
         """Note a command that is being sent."""
+        if isinstance(command, Restart):
+            self.restarted(command.serial, "restart", now_s)
+            return
         words = f"limit {command.limit_w:.0f} W" if isinstance(command, SetLimit) else "on" if command.on else "off"
         before = self._of(command.serial)
         record = replace(
@@ -38,11 +41,17 @@ class CommandLog:
         )
         self._keep(command.serial, record)
 
-    def ended(self, command: Command, outcome: Outcome) -> None:
+    def restarted(self, subject: str, words: str, now_s: float) -> None:
+        """Note a last resort that is being sent: the restart of an inverter (its serial) or of a DTU (its name)."""
+        before = self._of(subject)
+        sent = replace(before, sent=before.sent + 1, last=words, outcome=Outcome.WAITING, at_s=now_s)
+        self._keep(subject, replace(sent, restarts=before.restarts + 1, restarted_at_s=now_s))
+
+    def ended(self, subject: str, outcome: Outcome) -> None:
         """Note what came of it."""
-        record = self._of(command.serial)
+        record = self._of(subject)
         failed = record.failed + (outcome is not Outcome.TAKEN)
-        self._keep(command.serial, replace(record, outcome=outcome, failed=failed))
+        self._keep(subject, replace(record, outcome=outcome, failed=failed))
 
     def see(self, serial: str, limits: LimitState) -> None:
         """Take what has come of an inverter's limits: one that was not answered, or had no effect, failed too."""

@@ -23,6 +23,8 @@ TRIAL_S = 600.0
 """So long may it take until a meter that is tried again is suspected again."""
 MORE_SHARE, MORE_W = 1.1, 30.0
 """An output beyond this share of the limit, and so much more, is no longer the tolerance of an inverter."""
+LAST_RESORT_S = 3600.0
+"""A restart or a reboot is shown so long."""
 GONE_V = 1.0
 """Less is no DC voltage at all: an input that is not connected."""
 HIGHEST_INPUT_V = 65.0
@@ -64,6 +66,8 @@ RULES: Mapping[Cause | Reason, Rule] = {
     Reason.FOREIGN_LIMITS: Rule(0),
     Cause.INVERTER_HOT: Rule(30),
     Cause.INVERTER_LOST: Rule(120),
+    Cause.DTU_REBOOTED: Rule(0, Severity.WARNING),
+    Cause.INVERTER_RESTARTED: Rule(0, Severity.WARNING),
     Cause.VOLTAGE_LOW: Rule(30, Severity.WARNING),
     Cause.VOLTAGE_HIGH: Rule(30, Severity.WARNING),
     Cause.INVERTER_WARM: Rule(30, Severity.WARNING),
@@ -134,9 +138,13 @@ class Alarms:
         for name, dtu in self.settings.dtus.items():
             if trouble := dtu.trouble(state.dtus.get(name), now_s):
                 yield (trouble, name), name if len(self.settings.dtus) > 1 else ""
+            if _was_restarted(state, name, now_s):
+                yield (Cause.DTU_REBOOTED, name), name if len(self.settings.dtus) > 1 else ""
         for inverter in self.inverters:
             status = state.inverters.get(inverter.serial)
             name = inverter.name or (status.name if status is not None else "") or inverter.serial
+            if _was_restarted(state, inverter.serial, now_s):
+                yield (Cause.INVERTER_RESTARTED, inverter.serial), name
             for cause in self._found_at(inverter, status, state, now_s):
                 yield (cause, inverter.serial), name
 
@@ -172,6 +180,11 @@ class Alarms:
 
     def _is_silent(self, dtu: str, state: State, now_s: float) -> bool:
         return self.settings.dtus[dtu].trouble(state.dtus.get(dtu), now_s) is Reason.DTU_SILENT
+
+
+def _was_restarted(state: State, subject: str, now_s: float) -> bool:
+    record = state.commands.get(subject)
+    return record is not None and record.restarted_at_s is not None and now_s - record.restarted_at_s < LAST_RESORT_S
 
 
 def _gives_more(plan: InverterPlan, output_w: float | None) -> bool:

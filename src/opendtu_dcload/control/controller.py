@@ -6,6 +6,7 @@ No clock, no I/O: the same object regulates a house through HTTP and a simulated
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,9 @@ from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.fairness import Fairness, accurate_w
+from opendtu_dcload.control.gate import Gate
 from opendtu_dcload.control.guard import Rung
+from opendtu_dcload.control.last_resort import LastResort
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.means import means_of
 from opendtu_dcload.control.meter_movement import ASKED_W, STEP_W, MeterMovement, Output
@@ -25,11 +28,12 @@ from opendtu_dcload.control.policy import (
     CAP_SLACK_W,
     REPLACE_PENDING_W,
     Command,
+    Reboot,
+    Restart,
     SetLimit,
     SetPower,
     Wish,
     allowed,
-    is_repeat,
     leaving,
     refresh,
     room_left_w,
@@ -92,6 +96,7 @@ class Decision:
 
     plan: Plan
     commands: tuple[Command, ...] = ()
+    reboots: tuple[Reboot, ...] = ()
 
 
 class Controller:
@@ -113,10 +118,13 @@ class Controller:
         self._started_at_s = now_s
         self._reading_at_s = -math.inf
         self._dtus = {unit.dtu: settings.dtus.get(unit.dtu, DtuSettings()) for unit in units}
-        self._budgets = {name: Budget(dtu.max_commands_per_hour, now_s) for name, dtu in self._dtus.items()}
+        counts = Counter(unit.dtu for unit in units)
+        self._budgets = {n: Budget(dtu.max_commands_per_hour, now_s, counts[n]) for n, dtu in self._dtus.items()}
+        self._gate = Gate(self._budgets)
         self._radio_free_s: dict[str, float] = {}
         self._foreign_at_s: list[float] = []
         self._standby = Standby(now_s)
+        self._last_resort = LastResort()
         self._ramp_from_w = 0.0
         self._corrected_w = 0.0
         self._exporting_since_s = math.inf
@@ -128,6 +136,7 @@ class Controller:
         self._observe(seen)
         self._hear(seen)
         allowance = self._guard(seen)
+        restarts, reboots = self._last_resorts(seen, allowance)
         span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
         is_calm = allowance.reason is None and not (self.response.is_probing or self._movement.is_asking)
@@ -136,21 +145,21 @@ class Controller:
         if not outputs_w and is_calm and all(b.is_plenty(seen.now_s) for b in self._budgets.values()):
             outputs_w = self._fairness.move(seen.now_s, self.tracks.values())
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
-        commands = self._commands(seen, wishes, allowance)
-        return Decision(self._plan(seen.now_s, wishes, allowance, self._reason(seen, allowance, span)), tuple(commands))
+        commands = self._commands(seen, wishes, allowance, restarts)
+        plan = self._plan(seen.now_s, wishes, allowance, self._reason(seen, allowance, span))
+        return Decision(plan, tuple(commands), tuple(reboots))
 
     def posted(self, command: Command, now_s: float) -> None:
         """Note that a command is being sent: from now on it may be in force."""
         track = self.tracks[command.serial]
         free_s = max(self._radio_free_s.get(track.unit.radio, now_s), now_s)
         self._radio_free_s[track.unit.radio] = free_s + WINDOW_S
-        budget = self._budgets[track.unit.dtu]
-        if is_repeat(command, track):
-            budget.repeat(now_s)
-        else:
-            budget.spend(now_s)
+        self._gate.posted(now_s, command, track)
         if isinstance(command, SetPower):
             track.post_power(now_s, on=command.on)
+        elif isinstance(command, Restart):
+            track.post_restart()
+            self._last_resort.restarted(now_s, command.serial)
         else:
             self.response.stepped(is_trusted=all(t.is_trusted for t in self.tracks.values() if t.is_usable))
             before_w = track.final_w
@@ -167,16 +176,23 @@ class Controller:
         """Note that the DTU declined a command."""
         if isinstance(command, SetLimit):
             self.tracks[command.serial].refused(now_s)
+        elif isinstance(command, Restart):
+            self._last_resort.declined(command.serial)
         else:
             self.tracks[command.serial].power_failed()
 
     def failed(self, command: Command) -> None:
         """Note that nobody knows whether a command arrived; of a limit the DTU's status will tell."""
+        self._gate.failed(command)
         if isinstance(command, SetPower):
             self.tracks[command.serial].power_failed()
-        else:  # it may be no step at all, so the meter need not answer it
+        elif isinstance(command, SetLimit):  # it may be no step at all, so the meter need not answer it
             self.tracks[command.serial].is_trusted = False
             self.response.corrected()
+
+    def rebooted(self, reboot: Reboot, now_s: float) -> None:
+        """Note that a DTU is being rebooted."""
+        self._last_resort.rebooted(now_s, reboot.dtu)
 
     def set_unit(self, unit: Unit) -> None:
         """Replace what is known of an inverter, when the DTU has learned its rated power."""
@@ -206,14 +222,28 @@ class Controller:
         self._fairness.see(seen.now_s, self.tracks.values())
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
-    def _commands(self, seen: Seen, wishes: Mapping[str, Wish], allowance: Allowance) -> list[Command]:
+    def _last_resorts(self, seen: Seen, allowance: Allowance) -> tuple[list[Restart], list[Reboot]]:
+        if not self.settings.has_last_resorts:
+            return [], []
+        clocks = {name: status.is_clock_set for name, status in seen.dtus.items()}
+        found = self._last_resort.step(seen.now_s, self.tracks, clocks, allowance.cap_w)
+        for serial, track in self.tracks.items():
+            track.is_restarting = serial in self._last_resort.rated
+        return found
+
+    def _commands(
+        self, seen: Seen, wishes: Mapping[str, Wish], allowance: Allowance, restarts: Sequence[Restart]
+    ) -> list[Command]:
         """Return what may go out now; DTUs that cannot be commanded are left out, but count for the cap."""
         free = {s: t for s, t in self.tracks.items() if _is_free(t, seen) and s in seen.limits}
-        commands = allowed(seen.now_s, {s: wishes[s] for s in free}, self.tracks, allowance.cap_w)
+        wanted = allowed(seen.now_s, {s: wishes[s] for s in free}, self.tracks, allowance.cap_w)
+        wanted += [restart for restart in restarts if restart.serial in free]
+        commands = self._gate.admitted(seen.now_s, wanted, wishes, self.tracks)
         told = {self.tracks[c.serial].unit.dtu for c in commands}
         for dtu in [name for name in self._dtus if name not in told]:
             left_w = room_left_w(self.tracks, commands, allowance.cap_w) if allowance.may_regulate else 0.0
-            commands += refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu}, left_w)
+            due = refresh(seen.now_s, wishes, {s: t for s, t in free.items() if t.unit.dtu == dtu}, left_w)
+            commands += self._gate.admitted_again(seen.now_s, due, self.tracks)
         return commands
 
     def _meter_age_s(self, seen: Seen) -> float:

@@ -134,6 +134,10 @@ class LimitState:
         if self.posted_w is None:
             self.unconfirmed_since_s = math.inf
 
+    def withdraw(self) -> None:
+        """What is on its way will not rule: the inverter is being restarted."""
+        self.posted_w, self._superseded_w, self.unconfirmed_since_s = None, 0.0, math.inf
+
     def forget(self) -> None:
         """The DTU or the inverter restarted: what rules now is unknown."""
         self.limit_w = None
@@ -168,6 +172,11 @@ class LimitState:
         if status.at_s <= self._taken_at_s + SWALLOWED_S:
             return LimitNews.NOTHING
         return self._drop(shown_w, now_s)
+
+    def acknowledges(self, status: LimitStatus, limit_w: float) -> bool:
+        """Tell whether the DTU says that this limit was the last one that the inverter acknowledged."""
+        shown_w = self._shown_w(status)
+        return status.state is CommandState.OK and shown_w is not None and self._is(shown_w, limit_w)
 
     # ---- inside
 

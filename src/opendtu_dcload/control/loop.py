@@ -15,9 +15,10 @@ from opendtu_dcload.control.battery_guard import BatteryLimits
 from opendtu_dcload.control.controller import Controller, Decision, Seen
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
+from opendtu_dcload.control.leave import leave_dtu, sentence
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, GuardSettings
-from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.policy import Command, Reboot, SetLimit, SetPower
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
@@ -30,7 +31,6 @@ from opendtu_dcload.state import State
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-LEAVE_S = 5.0
 GUESSED_INPUT_W = 500.0
 """Rated power per DC input that no Hoymiles inverter exceeds; used until the DTU knows the real one."""
 LARGEST_W = 2250.0
@@ -114,6 +114,7 @@ def settings_of(config: Config, seasonal_highest_pct: float | None = None) -> Se
         ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
         priority=Priority(control.priority),
         may_rest=control.standby,
+        has_last_resorts=control.last_resorts,
         guards=guards_of(config, seasonal_highest_pct),
         dtus={
             dtu.name: DtuSettings(stale_after_s(config, dtu), dtu_silent_s(dtu), dtu.max_commands_per_hour)
@@ -195,6 +196,7 @@ class ControlLoop:
         self._unknown: set[str] = set()
         self._decision: Decision | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
+        self._posts: dict[str, asyncio.Task[None]] = {}
         units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
         self._settings = settings_of(config, seasonal.highest_pct if seasonal else None)
         self._controller = Controller(self._settings, units, clock())
@@ -223,33 +225,28 @@ class ControlLoop:
                         await changed.wait()
 
     async def leave(self) -> None:
-        """Tell every inverter once what it does without us, within 5 s in all."""
+        """Tell every inverter what it does without us, within 5 s in all, and say what is known to have come of it."""
         if self._is_dry or self._config.is_read_only:
             return
         how = self._config.control.on_stop
-        commands = self._controller.leave(off=how == "off")
+        commands = self._by_dtu(self._controller.leave(off=how == "off"))
         if not commands:
             return
-        failed = await asyncio.gather(*(self._leave(*part) for part in self._by_dtu(commands).items()))
-        if any(failed):
-            problems = "; ".join(problem for part in failed for problem in part)
-            log.warning("stopping: not every inverter could be set to %s (%s)", how, problems)
-        else:
-            log.info("stopping: inverters set to %s", how)
-
-    async def _leave(self, name: str, commands: Sequence[Command]) -> list[str]:
-        """Send the last commands to one DTU; return what went wrong."""
-        failed: list[str] = []
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                for command in commands:
-                    try:
-                        await self._command(command)
-                    except DeviceError as err:
-                        failed.append(f"{command.serial}: {err}")
-        except TimeoutError:
-            failed.append(f"DTU {name}: no answer within {LEAVE_S:g} s")
-        return failed
+        tracks = self._controller.tracks
+        partings = await asyncio.gather(
+            *(
+                leave_dtu(
+                    self._dtus[name],
+                    part,
+                    self._post,
+                    lambda status, command: tracks[command.serial].limits.acknowledges(status, command.limit_w),
+                    {s: post for s, post in self._posts.items() if tracks[s].unit.dtu == name},
+                )
+                for name, part in commands.items()
+            )
+        )
+        is_known = not any(parting.declined or parting.uncertain for parting in partings)
+        log.log(logging.INFO if is_known else logging.WARNING, "%s", sentence(how, partings))
 
     def _decide(self) -> Decision:
         now_s = self._clock()
@@ -318,6 +315,9 @@ class ControlLoop:
             name: tasks.create_task(self._send_to(name, commands, decision), name=f"commands to {name}")
             for name, commands in self._by_dtu(decision.commands).items()
         }
+        for reboot in decision.reboots:
+            if reboot.dtu not in sending:
+                sending[reboot.dtu] = tasks.create_task(self._reboot(reboot), name=f"reboot of {reboot.dtu}")
         self._sending |= sending
         if sending:
             await asyncio.wait(sending.values(), timeout=LONGEST_COMMAND_S)
@@ -349,19 +349,51 @@ class ControlLoop:
                 return
             finally:
                 self._controller.taken(command, self._clock())
-                self._commands.ended(command, outcome)
+                self._commands.ended(command.serial, outcome)
                 self._posted(name)
             if self._clock() - began_s > LONGEST_COMMAND_S:
                 return
 
+    async def _reboot(self, reboot: Reboot) -> None:
+        """Reboot a DTU; one that has not done it will be asked again as if it had not helped."""
+        now_s = self._clock()
+        self._controller.rebooted(reboot, now_s)
+        self._commands.restarted(reboot.dtu, "reboot", now_s)
+        log.warning("%s reaches no inverter: rebooted, number %d since the start", reboot.dtu, reboot.number)
+        outcome = Outcome.UNANSWERED
+        try:
+            await self._dtus[reboot.dtu].reboot()
+            outcome = Outcome.TAKEN
+        except DeviceError as err:
+            log.warning("%s", err)
+        finally:
+            self._commands.ended(reboot.dtu, outcome)
+
     async def _command(self, command: Command) -> None:
+        """Hand a command to its DTU; whoever waits for that may be cancelled, a POST on its way goes on."""
+        post = self._posts[command.serial] = asyncio.create_task(self._post(command))
+        try:
+            await asyncio.shield(post)
+        except asyncio.CancelledError:
+            if not self._dtus[self._controller.tracks[command.serial].unit.dtu].is_posting:
+                self._posts.pop(command.serial).cancel()
+            raise
+
+    async def _post(self, command: Command) -> None:
         log.debug("%s", command)
         unit = self._controller.tracks[command.serial].unit
         dtu = self._dtus[unit.dtu]
         if isinstance(command, SetLimit):
             await dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
-        else:
+        elif isinstance(command, SetPower):
             await dtu.set_power(command.serial, command.on)
+        else:
+            log.warning(
+                "inverter %s answers and does not obey: restarted, number %d since the start",
+                command.serial,
+                command.number,
+            )
+            await dtu.restart(command.serial)
 
     def _log_reason(self, plan: Plan) -> None:
         if plan.reason != self._reason:

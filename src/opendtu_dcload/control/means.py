@@ -32,7 +32,7 @@ def means_of(
             free_s[unit.radio] = starts_s + WINDOW_S
             budget = budgets[unit.dtu]
             room_w = share.maximum_w - share.output_w if up else share.output_w - share.minimum_w
-            price_ws = budget.rise_ws(now_s) if up else budget.fall_ws
+            price_ws = budget.rise_ws(now_s) if up else budget.fall_ws(now_s)
             may_move = share.may_rise if up else share.may_fall
             lag_s = starts_s - now_s + tracks[share.serial].dead_time_s + SHOWN_S
             found.append(Move(max(room_w, 0.0), lag_s, price_ws if may_move else math.inf))

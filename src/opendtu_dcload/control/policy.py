@@ -35,7 +35,25 @@ class SetPower:
     on: bool
 
 
-Command = SetLimit | SetPower
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Restart one inverter, which loses its limit by that."""
+
+    serial: str
+    number: int = 1
+    """The how-manieth restart of this inverter since the program's start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """Restart a DTU; its inverters go on as they are."""
+
+    dtu: str
+    number: int = 1
+
+
+Command = SetLimit | SetPower | Restart
+"""What one inverter is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +129,17 @@ def refresh(now_s: float, wishes: Mapping[str, Wish], tracks: Mapping[str, Track
     ]
 
 
-def is_repeat(command: Command, track: Track) -> bool:
-    """Tell whether a command sets what rules already, or the first limit of an inverter whose limit is unknown."""
-    known_w = track.wanted_w
-    return isinstance(command, SetLimit) and (known_w is None or abs(command.limit_w - known_w) < SMALLEST_CHANGE_W)
-
-
 def leaving(tracks: Iterable[Track], *, off: bool) -> list[Command]:
     """Return what each inverter is told when the program ends.
 
-    One that was never commanded and is at its minimum, or unknown, is left alone: a program that fails again and again
-    at its start must not keep the radio busy.
+    One that was never commanded and is at its minimum, or unknown, is left alone unless a limit is on its way: a
+    program that fails again and again at its start must not keep the radio busy.
     """
-    left = [t for t in tracks if t.limits.was_commanded or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W]
+    left = [
+        t
+        for t in tracks
+        if t.limits.was_commanded or t.is_pending or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W
+    ]
     if off:
         return [SetPower(track.unit.serial, on=False) for track in left]
     return [SetLimit(track.unit.serial, track.unit.minimum_w) for track in left]

@@ -30,4 +30,6 @@ class Settings:
     """Serials of the inverters that are not to be used: powered off."""
     may_rest: bool = False
     """Inverters that are not needed for long are powered off."""
+    has_last_resorts: bool = True
+    """An inverter that does not obey is restarted, a DTU that reaches none is rebooted."""
     guards: GuardSettings = field(default_factory=GuardSettings)

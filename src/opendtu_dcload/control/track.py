@@ -51,6 +51,9 @@ WAKE_SHARE = 0.1
 class Track:
     """Everything the controller remembers of one inverter."""
 
+    is_restarting = False
+    """It is about to be restarted, or was and has acknowledged no limit since: it counts as rated."""
+
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self.limits = LimitState(unit)
@@ -131,18 +134,19 @@ class Track:
     @property
     def is_usable(self) -> bool:
         """True when its output can be set: it gives power, its data are fresh and its limit is known."""
-        is_wanted = self.trouble is None and not self.is_switched_off
+        is_wanted = self.trouble is None and not self.is_switched_off and not self.is_restarting
         return is_wanted and self.is_fresh and self.is_producing and self.wanted_w is not None
 
     @property
     def is_lost(self) -> bool:
         """True when commands do not reach it."""
         is_gone = self.status is not None and not self.status.reachable
-        return self.trouble is not None or self.limits.has_failed or is_gone
+        return self.trouble is not None or self.limits.has_failed or self.is_restarting or is_gone
 
     def is_missing(self, now_s: float) -> bool:
         """Tell whether commands have not reached it for a while, or only just again: the others must make room."""
-        return now_s - self._lost_since_s >= MISSING_AFTER_S or now_s - self._found_at_s < MISSING_AFTER_S
+        is_missing = now_s - self._lost_since_s >= MISSING_AFTER_S or now_s - self._found_at_s < MISSING_AFTER_S
+        return is_missing or self.is_restarting
 
     def is_ignoring(self, now_s: float) -> bool:
         """Tell whether its DTU takes commands that have no effect."""
@@ -151,7 +155,8 @@ class Track:
     @property
     def disobeys_since_s(self) -> float | None:
         """Since when it has answered and not done as it was told; None when it does, or does not answer."""
-        since_s = min(self.limits.unconfirmed_since_s, self._too_high_since_s)
+        is_owed = self.limits.was_commanded and not self.limits.ignored  # a command that is dropped is the DTU's fault
+        since_s = min(self.limits.unconfirmed_since_s if is_owed else math.inf, self._too_high_since_s)
         return since_s if self.is_fresh and math.isfinite(since_s) else None
 
     @property
@@ -162,6 +167,8 @@ class Track:
     @property
     def highest_w(self) -> float:
         """The highest output still possible in W: acknowledged, pending or waiting limit; rated when unknown."""
+        if self.is_restarting:
+            return self.unit.rated_w
         if self.is_told_off and not self.is_producing:
             return 0.0
         return self.highest_on_w
@@ -265,6 +272,12 @@ class Track:
         self._power_before = (self.is_told_off, self._power_sent_at_s)
         self.is_told_off = not on
         self._power_sent_at_s = now_s
+
+    def post_restart(self) -> None:
+        """Remember that a restart is given to the DTU now: it ends every limit, and a switch-off too."""
+        self.is_told_off = False
+        self.limits.withdraw()
+        self.forget()
 
     def power_failed(self) -> None:
         """The last power command did not reach the DTU, as far as is known."""

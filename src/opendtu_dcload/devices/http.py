@@ -119,6 +119,8 @@ class Door:
         self._lock = lock or asyncio.Lock()
         self._refused = BackOff(AUTH_PAUSE_S, LONGEST_AUTH_PAUSE_S, clock)
         self._busy = BackOff(BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S, clock)
+        self.is_posting = False
+        """A POST of its own is on its way."""
         self._basic: dict[str, str] = {}
         self._digest: tuple[aiohttp.DigestAuthMiddleware, ...] = ()
 
@@ -156,6 +158,10 @@ class Door:
         """Send `form` url-encoded to `path` and return the JSON document in the answer; raises as `get`."""
         return await self._request("POST", path, form, is_open=False)
 
+    def insist(self) -> None:
+        """Forget the pause after an overload: what comes next cannot wait."""
+        self._busy.reset()
+
     def refuse(self) -> DeviceAuthError:
         """Begin a pause because the credentials are missing or wrong, and return the error to raise."""
         pause_s = self._refused.start()
@@ -174,6 +180,7 @@ class Door:
     async def _request(self, method: str, path: str, form: Mapping[str, str] | None, *, is_open: bool) -> object:
         async with self._lock:
             self._check_pauses()
+            self.is_posting = method == "POST"
             try:
                 async with asyncio.timeout(self._login.timeout_s):
                     status, body = await self._exchange(method, path, form, is_open=is_open)
@@ -188,6 +195,8 @@ class Door:
             except (aiohttp.ClientError, ValueError) as err:
                 self._forget_challenge()  # one that cannot be answered would stand in front of each further request
                 raise DeviceAnswerError(f"{self.name} answered {path} with broken HTTP ({_reason(err)})") from err
+            finally:
+                self.is_posting = False
             self._check_status(status, path, body)
             self._busy.reset()
             if not is_open:

@@ -87,6 +87,15 @@ class OpenDtu:
         for door in (self._live, self._reads, self._admin):
             door.authenticate_with("basic")
 
+    @property
+    def is_posting(self) -> bool:
+        """Whether a command is on its way: one that waits for its turn is not yet."""
+        return self._admin.is_posting
+
+    def insist(self) -> None:
+        """Forget the pause that the DTU asked for: the last commands cannot wait."""
+        self._admin.insist()
+
     async def check_password(self) -> None:
         """Show the password without effect; reading alone would not tell that it is wrong."""
         self._check_success(await self._admin.get(_LOGIN), _LOGIN)

@@ -122,6 +122,7 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
         temperature_c=_leaf(whole, "Temperature", -60, 200),
         yield_total_wh=None if yield_kwh is None else round(yield_kwh * 1000, 1),
         input_count=len(inputs) or family_of(serial).inputs,
+        is_polled=parse.flag(entry, "poll_enabled") is not False,
     )
 
 

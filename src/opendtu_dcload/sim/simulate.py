@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from opendtu_dcload.control.controller import Controller, Seen
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside
-from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, PhaseReading
@@ -21,6 +21,8 @@ from opendtu_dcload.sim.world import World
 SKIPPED_S = 300
 """The start is not counted."""
 SIM_MINIMUM_W = 20.0
+REBOOT_S = 10.0
+"""How long a DTU is away when it is rebooted."""
 
 
 def default_models(count: int = 3) -> list[InverterModel]:
@@ -111,9 +113,13 @@ class Run:
             if self._answers(dtu):
                 self._poll(dtu, now_s)
         seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtus, beside=self.beside(now_s))
-        for command in self.controller.step(seen).commands:
+        decision = self.controller.step(seen)
+        for command in decision.commands:
             self.controller.posted(command, now_s)
             self._send(command)
+        for reboot in decision.reboots:
+            self.controller.rebooted(reboot, now_s)
+            next(dtu for dtu in self.world.dtus if dtu.name == reboot.dtu).reboot(REBOOT_S)
         return seen
 
     def _answers(self, dtu: SimDtu) -> bool:
@@ -128,7 +134,11 @@ class Run:
                 continue
             before = self._inverters.get(serial)
             reachable = dtu.is_reachable(serial)
-            if before is None or before.at_s != statistics.at_s or before.reachable != reachable:
+            if (
+                before is None
+                or before.at_s != statistics.at_s
+                or (before.reachable, before.is_polled) != (reachable, dtu.is_polling)
+            ):
                 self._inverters[serial] = InverterStatus(
                     serial=serial,
                     name=serial,
@@ -139,6 +149,7 @@ class Run:
                     ac_power_w=statistics.ac_power_w,
                     dc_voltage_v=statistics.dc_voltage_v,
                     temperature_c=statistics.temperature_c,
+                    is_polled=dtu.is_polling,
                 )
 
     def _send(self, command: Command) -> None:
@@ -147,8 +158,10 @@ class Run:
             self.controller.failed(command)
         elif isinstance(command, SetLimit):
             dtu.post_limit(command.serial, 0, command.limit_w)
-        else:
+        elif isinstance(command, SetPower):
             dtu.post_power(command.serial, on=command.on)
+        else:
+            dtu.post_restart(command.serial)
 
 
 def simulate(

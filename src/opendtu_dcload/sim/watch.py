@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from opendtu_dcload.control.controller import Controller, Decision, Seen
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 
@@ -94,7 +94,7 @@ class WatchedController(Controller):
         if sent.after_w > max(cap_w, sent.before_w) + SLACK_W:
             self.watch.note("cap", f"{where}: possible {sent.before_w:.0f} -> {sent.after_w:.0f} W, cap {cap_w:.0f} W")
         if not isinstance(sent.command, SetLimit):
-            if sent.command.on and sent.meter_age_s > HOLD_S:
+            if isinstance(sent.command, SetPower) and sent.command.on and sent.meter_age_s > HOLD_S:
                 self.watch.note("on without meter", f"{where}: meter {sent.meter_age_s:.0f} s old")
             return
         limit_w = sent.command.limit_w

@@ -31,7 +31,7 @@ class InverterHealth:
         """Add the items."""
         for path in ("LastCommand", "LastResult"):
             service.add(f"/Health/{path}", text())
-        for path in ("Commands", "CommandsFailed", "Reconnects"):
+        for path in ("Commands", "CommandsFailed", "Reconnects", "Restarts"):
             service.add(f"/Health/{path}", integer(0))
         service.add("/Health/Age", _age_item())
 
@@ -45,6 +45,7 @@ class InverterHealth:
             "/Health/Commands": record.sent,
             "/Health/CommandsFailed": record.failed,
             "/Health/Reconnects": state.links.get(self._serial, Link()).reconnects,
+            "/Health/Restarts": record.restarts,
             "/Health/Age": _age_s(now_s, status.at_s if status is not None else None),
         }
 
@@ -63,6 +64,8 @@ class PlantHealth:
         for path in ("/Plan/SetPoint", "/Plan/Cap"):
             service.add(path, Item(kind=float, unit="W", digits=0))
         for path in ("Commands", "CommandsFailed", "MeterFailures", "MeterReconnects", "DtuFailures", "DtuReconnects"):
+            service.add(f"/Health/{path}", integer(0))
+        for path in ("InverterRestarts", "DtuReboots"):
             service.add(f"/Health/{path}", integer(0))
         for path in ("/Health/MeterAge", "/Health/DtuAge"):
             service.add(path, _age_item())
@@ -89,6 +92,8 @@ class PlantHealth:
             "/Health/LastResult": _result(record, state.limits.get(serial)),
             "/Health/Commands": sum(record.sent for record in state.commands.values()),
             "/Health/CommandsFailed": sum(record.failed for record in state.commands.values()),
+            "/Health/InverterRestarts": sum(r.restarts for s, r in state.commands.items() if s not in self._dtus),
+            "/Health/DtuReboots": sum(r.restarts for s, r in state.commands.items() if s in self._dtus),
             "/Health/MeterFailures": meter.failures,
             "/Health/MeterReconnects": meter.reconnects,
             "/Health/DtuFailures": dtu.failures,
