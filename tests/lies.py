@@ -284,8 +284,16 @@ def _freeze(stage: Stage, power_w: float) -> None:
     stage.meter.frozen_w, stage.meter.is_frozen = power_w, True
 
 
+def _freeze_power(stage: Stage, power_w: float) -> None:
+    stage.meter.frozen_w, stage.meter.is_power_frozen = power_w, True
+
+
 def _thaw(stage: Stage) -> None:
-    stage.meter.is_frozen = False
+    stage.meter.is_frozen = stage.meter.is_power_frozen = False
+
+
+def _set_meter(name: str, value: object) -> Callable[[Stage], None]:
+    return lambda stage: setattr(stage.meter, name, value)
 
 
 def _forget_model(stage: Stage) -> None:
@@ -342,6 +350,12 @@ LIES = (
         for family in MOST_WH
         for power_w in (0.0, 20.0, 150.0, 400.0, -88.0)
     ),
+    *(
+        Lie(f"power alone frozen at {power_w:+.0f} W, {family}-800", family, partial(_freeze_power, power_w=power_w),
+            _thaw, BLAMES_METER)
+        for family in MOST_WH
+        for power_w in (150.0, 400.0)
+    ),
     *(_held(f"output held, {family}-800", family, never=BLAMES_METER) for family in MOST_WH),
     *(
         _held(f"output held, steady load, {family}-800", family, never=BLAMES_METER, fallen_load_w=LOAD_W)
@@ -360,6 +374,10 @@ LIES = (
         DISOBEYS, count=2),
     Lie("max_power 0, HMS-800", "HMS", _forget_model, lambda stage: stage.dtu.unknown_models.clear(), UNKNOWN_MODEL,
         is_from_start=True, regulates=True),
+    Lie("no lie: new values each 10 s, HMS-800", "HMS", _set_meter("refresh_s", 10.0), never=BLAMES_METER,
+        is_from_start=True, regulates=True),
+    Lie("no lie: whole watts and nothing else, HMS-800", "HMS", _set_meter("tells_only_watts", True),
+        never=BLAMES_METER, is_from_start=True, regulates=True),
 )  # fmt: skip
 
 
