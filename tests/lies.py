@@ -1,6 +1,6 @@
 """Plays plausible lies to the whole program, side by side in real time, and says what each of them cost.
 
-`make lies` plays all in a quarter of an hour; `python -m tests.lies frozen held` those whose name holds one of the
+`make lies` plays all in twenty minutes; `python -m tests.lies frozen held` those whose name holds one of the
 words. It is no part of `make test`: there `tests/control/test_lies.py` plays the same rows to the controller on virtual
 time. Each row is a house with its devices behind real HTTP, and the program as a user starts it. Everything is measured
 on the simulated house itself, not on what the program believes. Prints one line for each promise and exits 1 if one is
@@ -396,7 +396,8 @@ class RecordingDtu(SimDtu):
 
 WARM_UP_S = 300.0
 LATENCY_S = 0.05
-STAGGER_S = 2.0
+STAGGER_S = 4.0
+"""Programs start one after the other: all at once they would keep each other from the devices."""
 PASSWORD = "simulated-dtu"
 
 
