@@ -52,7 +52,7 @@ plots: $(READY)
 outages: $(READY)
 	$(PYTHON) tests/outages.py
 
-# Plays plausible lies of meter, OpenDTU and inverters to the whole program; a quarter of an hour of real time.
+# Plays plausible lies of meter, OpenDTU and inverters to the whole program; twenty minutes of real time.
 lies: $(READY)
 	$(PYTHON) -m tests.lies
 

@@ -1,6 +1,6 @@
 """Plays plausible lies to the whole program, side by side in real time, and says what each of them cost.
 
-`make lies` plays all in a quarter of an hour; `python -m tests.lies frozen held` those whose name holds one of the
+`make lies` plays all in twenty minutes; `python -m tests.lies frozen held` those whose name holds one of the
 words. It is no part of `make test`: there `tests/control/test_lies.py` plays the same rows to the controller on virtual
 time. Each row is a house with its devices behind real HTTP, and the program as a user starts it. Everything is measured
 on the simulated house itself, not on what the program believes. Prints one line for each promise and exits 1 if one is
@@ -284,8 +284,16 @@ def _freeze(stage: Stage, power_w: float) -> None:
     stage.meter.frozen_w, stage.meter.is_frozen = power_w, True
 
 
+def _freeze_power(stage: Stage, power_w: float) -> None:
+    stage.meter.frozen_w, stage.meter.is_power_frozen = power_w, True
+
+
 def _thaw(stage: Stage) -> None:
-    stage.meter.is_frozen = False
+    stage.meter.is_frozen = stage.meter.is_power_frozen = False
+
+
+def _set_meter(name: str, value: object) -> Callable[[Stage], None]:
+    return lambda stage: setattr(stage.meter, name, value)
 
 
 def _forget_model(stage: Stage) -> None:
@@ -342,6 +350,12 @@ LIES = (
         for family in MOST_WH
         for power_w in (0.0, 20.0, 150.0, 400.0, -88.0)
     ),
+    *(
+        Lie(f"power alone frozen at {power_w:+.0f} W, {family}-800", family, partial(_freeze_power, power_w=power_w),
+            _thaw, BLAMES_METER)
+        for family in MOST_WH
+        for power_w in (150.0, 400.0)
+    ),
     *(_held(f"output held, {family}-800", family, never=BLAMES_METER) for family in MOST_WH),
     *(
         _held(f"output held, steady load, {family}-800", family, never=BLAMES_METER, fallen_load_w=LOAD_W)
@@ -360,6 +374,10 @@ LIES = (
         DISOBEYS, count=2),
     Lie("max_power 0, HMS-800", "HMS", _forget_model, lambda stage: stage.dtu.unknown_models.clear(), UNKNOWN_MODEL,
         is_from_start=True, regulates=True),
+    Lie("no lie: new values each 10 s, HMS-800", "HMS", _set_meter("refresh_s", 10.0), never=BLAMES_METER,
+        is_from_start=True, regulates=True),
+    Lie("no lie: whole watts and nothing else, HMS-800", "HMS", _set_meter("tells_only_watts", True),
+        never=BLAMES_METER, is_from_start=True, regulates=True),
 )  # fmt: skip
 
 
@@ -378,7 +396,8 @@ class RecordingDtu(SimDtu):
 
 WARM_UP_S = 300.0
 LATENCY_S = 0.05
-STAGGER_S = 2.0
+STAGGER_S = 4.0
+"""Programs start one after the other: all at once they would keep each other from the devices."""
 PASSWORD = "simulated-dtu"
 
 

@@ -26,6 +26,7 @@ WARM_S = 300.0
 NOT_YET = (
     "lost inverter",
     "meter frozen",
+    "power alone frozen",
     "output held",
     "older limit",
     "read-back",
