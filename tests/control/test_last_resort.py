@@ -195,8 +195,7 @@ def test_room_is_made_and_confirmed_before_the_restart_goes_out():
     plant.until(100.0)
     first = min(plant.controller.tracks.values(), key=lambda track: track.limit_w or 0.0)
     plant.controller._last_resort._preparing = (first.unit.serial, plant.now_s)
-    plant.controller._last_resort._obedience[first.unit.serial].since_s = -RESTART_AFTER_S
-    plant.controller._last_resort._obedience[first.unit.serial].see = lambda *_: None  # type: ignore[method-assign]
+    plant.controller._last_resort._restarts[first.unit.serial].is_due = lambda _: True  # type: ignore[method-assign]
     others = [i for s, i in plant.house.inverters.items() if s != first.unit.serial]
     assert sum(i.limit_w for i in others) > 400
     while not restarts_of(plant):

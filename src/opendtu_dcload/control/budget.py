@@ -15,6 +15,8 @@ SCARCITY = 1.5
 """... growing with this exponent."""
 LAST = 0.9
 """From this share on nothing is raised any more, nor (unless the burst is tiny) without room for its fall."""
+MOVE = 3.0
+"""What can wait takes a fall and a rise, and must not take the last command."""
 REPEATS_SHARE = 0.5
 """Share of the budget that repeated limits take at most: however many there are, changes are not starved."""
 KEPT, KEPT_SHARE = 1.0, 0.05
@@ -95,7 +97,7 @@ class Budget:
 
     def is_plenty(self, now_s: float) -> bool:
         """Tell whether commands may be spent on what can wait."""
-        return self._fill(now_s) < SCARCE
+        return self._fill(now_s) < SCARCE and self._all.size - self._all.level(now_s) >= MOVE
 
     def _counted(self, now_s: float) -> float:
         return min(1.0, max(self._repeats.size - self._repeats.level(now_s), 0.0))

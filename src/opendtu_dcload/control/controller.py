@@ -433,7 +433,7 @@ class Controller:
         limits_w |= fit(
             within, {s: self.tracks[s].unit.minimum_w if is_on[s] else 0.0 for s in within}, allowance.cap_w - fixed_w
         )
-        must_fit = fixed_w + sum(self.tracks[s].wanted_w or 0.0 for s in within) > allowance.cap_w
+        must_fit = sum(t.highest_w - t.limits.cut_off_w for t in self.tracks.values()) > allowance.cap_w
         return {
             serial: Wish(
                 limits_w[serial] if is_on[serial] else track.unit.minimum_w,
@@ -449,7 +449,8 @@ class Controller:
     def _limit_w(self, track: Track, output_w: float | None, now_s: float, allowance: Allowance) -> float:
         unit = track.unit
         is_blind = track.status is not None and not track.is_fresh and now_s - track.fresh_at_s > BLIND_S
-        if track.wanted_w is None or track.is_told_off or is_blind or track.limits.is_foreign_pending:
+        is_doubtful = track.is_contradicted or track.limits.is_foreign_pending
+        if track.wanted_w is None or track.is_told_off or is_blind or is_doubtful:
             return unit.minimum_w
         if not track.is_producing:
             return track.waking_w if track.is_asleep(now_s) and allowance.may_regulate else unit.minimum_w

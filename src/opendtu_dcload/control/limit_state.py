@@ -94,9 +94,14 @@ class LimitState:
         """The highest limit that may rule in W: acknowledged, pending or waiting; rated when unknown or not ours."""
         if self.limit_w is None or self.is_foreign_pending:
             return self.unit.rated_w
-        cut_off_w = 0.0 if self.is_ours else PCT_STEP / 100 * self.unit.rated_w
-        known_w = min(self.limit_w + cut_off_w, max(self.unit.rated_w, self.limit_w))
-        return max(known_w, self.posted_w or 0.0, self._superseded_w)
+        return max(self.limit_w + self.cut_off_w, self.posted_w or 0.0, self._superseded_w)
+
+    @property
+    def cut_off_w(self) -> float:
+        """What the DTU may have cut off from the limit it shows, W; nothing where it is ours or not known at all."""
+        if self.is_ours or self.limit_w is None or self.is_foreign_pending:
+            return 0.0
+        return min(PCT_STEP / 100 * self.unit.rated_w, max(self.unit.rated_w - self.limit_w, 0.0))
 
     def is_unconfirmed(self, now_s: float) -> bool:
         """Tell whether what was sent has gone without an acknowledgement for too long."""
@@ -189,7 +194,7 @@ class LimitState:
             self.unconfirmed_since_s = math.inf
         if self._is_echo_old and shown_w is not None:
             return LimitNews.NOTHING
-        if shown_w is None and self._has_no_echo and not status.rated_w:
+        if shown_w is None and self._has_no_echo:
             return LimitNews.NOTHING
         is_other = self.limit_w is not None and shown_w is not None and not self._is(shown_w, self.limit_w)
         if is_other and (status.limit_pct or 0.0) <= LOWEST_SHOWN_PCT:
@@ -233,6 +238,7 @@ class LimitState:
         if shown_w is None or self.limit_w is None or not self._is(shown_w, self.limit_w):
             self.is_ours = False
             self.limit_w = shown_w
+        self._has_no_echo = False
         if shown_w is None:
             self._is_echo_old = False
         elif self.posted_at_s == -math.inf:

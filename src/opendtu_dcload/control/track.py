@@ -29,6 +29,8 @@ ANCHOR_W = 5.0
 TOO_HIGH_SAMPLES = 2
 """So many settled measurements above the limit mean that the limit is not in force."""
 TOO_HIGH_SHARE, TOO_HIGH_W = 1.1, 30.0
+AGAIN_S = 60.0
+"""A limit that is not in force is not sent again sooner."""
 NEWER_S = 0.9
 """Less between two measurements is the jitter of `data_age`, which older firmware gives in whole seconds."""
 MISSING_AFTER_S = 20.0
@@ -211,7 +213,7 @@ class Track:
 
     def post(self, now_s: float, limit_w: float, radio_free_s: float) -> None:
         """Remember a limit that is given to the DTU now, whose radio is busy until `radio_free_s`."""
-        self._is_withheld = self.is_lost or self._is_withheld or self.limits.ignored > 0
+        self._is_withheld = self.is_lost or self._is_withheld or self.is_contradicted or self.limits.ignored > 0
         self.limits.post(now_s, limit_w)
         received_s = max(now_s, radio_free_s) + RADIO_S
         self._delays.posted(now_s, received_s)
@@ -366,7 +368,14 @@ class Track:
         """Whether its limit is known to be what rules its output."""
         return self.limits.is_ours and not self._is_withheld and self.held_w is None
 
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether what is measured says that the last acknowledged limit does not rule."""
+        return math.isfinite(self._too_high_since_s)
+
     def _acknowledged(self, received_s: float) -> None:
+        if self.is_contradicted:
+            return
         if self._is_withheld:
             self._is_withheld = False
             self._delays.late(received_s)
@@ -409,11 +418,15 @@ class Track:
         """Notice that a limit is not in force, though it was acknowledged."""
         is_too_high = self.limit_w is not None and output_w > TOO_HIGH_SHARE * self.limit_w + TOO_HIGH_W
         self._too_high = self._too_high + 1 if is_too_high else 0
-        if is_too_high:
-            self._too_high_since_s = min(self._too_high_since_s, at_s)
-        elif self.limit_w is not None:
+        if self.is_contradicted and self.limit_w is not None and not is_too_high:
             self._too_high_since_s = math.inf
-        if self._too_high >= TOO_HIGH_SAMPLES and now_s - self._forgot_at_s >= self.unit.refresh_s:
+            self._is_withheld = False
+            self._jump()
+        if self._too_high < TOO_HIGH_SAMPLES:
+            return
+        self._too_high_since_s = min(self._too_high_since_s, at_s)
+        self._retract()
+        if now_s - max(self._forgot_at_s, self.limits.posted_at_s) >= AGAIN_S:
             self._too_high = 0
             self._forgot_at_s = now_s
             self.forget()
