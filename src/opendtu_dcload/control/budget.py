@@ -82,7 +82,8 @@ class Budget:
     def rise_ws(self, now_s: float) -> float:
         """Return the price of raising a limit, in W x s; infinite when the budget is used up."""
         fill = self._fill(now_s)
-        has_room = fill < LAST and self._all.level(now_s) < max(self._full_of_changes - 1, self._full_of_changes / 2)
+        for_its_fall = min(1.0, self._full_of_changes / 4)
+        has_room = fill < LAST and self._all.level(now_s) < self._full_of_changes - for_its_fall
         return self._price_ws * math.exp(SCARCITY * max(0.0, fill - SCARCE)) if has_room else math.inf
 
     def fall_ws(self, now_s: float) -> float:
@@ -94,8 +95,8 @@ class Budget:
         return self._price_ws * min(1.0, math.exp(2 * self._fill(now_s)) / 3)
 
     def is_plenty(self, now_s: float) -> bool:
-        """Tell whether commands may be spent on what can wait."""
-        return self._fill(now_s) < SCARCE
+        """Tell whether commands may be spent on what can wait: two at least, for power that moves falls and rises."""
+        return self._fill(now_s) < SCARCE and self._all.level(now_s) + 2 < self._full_of_changes
 
     def _counted(self, now_s: float) -> float:
         return min(1.0, max(self._repeats.size - self._repeats.level(now_s), 0.0))

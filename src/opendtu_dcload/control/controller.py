@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from opendtu_dcload.control.budget import Budget
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
@@ -21,7 +21,7 @@ from opendtu_dcload.control.last_resort import LastResort
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.means import means_of
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.plant_guard import Beside, PlantGuard, Verdict
+from opendtu_dcload.control.plant_guard import PlantGuard, Verdict
 from opendtu_dcload.control.policy import (
     CAP_SLACK_W,
     REPLACE_PENDING_W,
@@ -44,10 +44,7 @@ from opendtu_dcload.control.standby import Standby
 from opendtu_dcload.control.track import WINDOW_S, Track
 from opendtu_dcload.control.words import note
 from opendtu_dcload.model import (
-    DtuStatus,
     InverterPlan,
-    InverterStatus,
-    LimitStatus,
     MeterReading,
     Plan,
     Reason,
@@ -65,30 +62,6 @@ NEARLY_W = 10.0
 """The last Watts below the ceiling are not worth a command, also while the house draws more."""
 METER_DELAY_S = 0.5
 """A meter shows the mean of about the last second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Everything a decision is made from."""
-
-    now_s: float
-    meter: MeterReading | None
-    inverters: Mapping[str, InverterStatus]
-    limits: Mapping[str, LimitStatus]
-    dtus: Mapping[str, DtuStatus]
-    """By name; those that have answered at all."""
-    busy: frozenset[str] = frozenset()
-    """DTUs that have not answered an earlier command yet: they can be given no further one now."""
-    beside: Beside = field(default_factory=Beside)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The plan, and the commands that may go out now."""
-
-    plan: Plan
-    commands: tuple[Command, ...] = ()
-    reboots: tuple[Reboot, ...] = ()
 
 
 class Controller:
