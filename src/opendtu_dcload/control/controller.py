@@ -97,7 +97,7 @@ class Controller:
         """Decide once; the commands must be reported with `posted` before they are sent."""
         self._observe(seen)
         allowance = self._guard(seen)
-        restarts, reboots = self._last_resorts(seen, allowance)
+        restarts, reboots = self._last_resorts(seen)
         span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
         is_calm = allowance.reason is None and not self.response.is_probing
@@ -182,11 +182,12 @@ class Controller:
         self._fairness.see(seen.now_s, self.tracks.values())
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
-    def _last_resorts(self, seen: Seen, allowance: Allowance) -> tuple[list[Restart], list[Reboot]]:
+    def _last_resorts(self, seen: Seen) -> tuple[list[Restart], list[Reboot]]:
         if not self.settings.has_last_resorts:
             return [], []
-        clocks = {name: status.is_clock_set for name, status in seen.dtus.items()}
-        found = self._last_resort.step(seen.now_s, self.tracks, clocks, allowance.cap_w)
+        # What the guards allow, also while the meter is doubted because an inverter does not obey.
+        cap_w = self._verdict.cap_w if self._meter_age_s(seen) < self.settings.ladder.hold_s else 0.0
+        found = self._last_resort.step(seen.now_s, self.tracks, seen.dtus, cap_w)
         for serial, track in self.tracks.items():
             track.is_restarting = serial in self._last_resort.rated
         return found
