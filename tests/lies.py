@@ -173,7 +173,9 @@ class Lie:
     fallen_load_w: float = FALLEN_LOAD_W
     """From `FALL_AFTER_S` on."""
     lasts_s: float = LASTS_S
-    watched_s: float = BACK_S + STEADY_S + 2.0
+    back_s: float = BACK_S
+    """It must regulate so long after the end."""
+    watched_s: float = BACK_S + STEADY_S + 22.0
     """How long it is looked at after the end."""
     comes_back: bool = True
     """False: what the lie needed keeps the plant down for longer."""
@@ -269,7 +271,8 @@ class Lie:
     def _back(self, ledger: Ledger, ended_s: float) -> Promise:
         found_s = ledger.back_after_s(ended_s)
         seen = "not at all" if found_s is None else f"{found_s:.0f} s"
-        return Promise(f"regulates {BACK_S:.0f} s after the end", seen, found_s is not None and found_s <= BACK_S)
+        is_back = found_s is not None and found_s <= self.back_s
+        return Promise(f"regulates {self.back_s:.0f} s after the end", seen, is_back)
 
 
 def _set_inverter(name: str, value: object) -> Callable[[Stage], None]:
@@ -371,7 +374,7 @@ LIES = (
     Lie("never acknowledged, 2 x HMS-800", "HMS", _set_inverter("is_deaf", True), _set_inverter("is_deaf", False),
         NOT_CONFIRMED, count=2),
     Lie("acknowledged and not obeyed, 2 x HMS-800", "HMS", _set_inverter("obeys", False), _set_inverter("obeys", True),
-        DISOBEYS, count=2),
+        DISOBEYS, count=2, back_s=BACK_S + 20.0),  # it hears its limit anew once a minute
     Lie("max_power 0, HMS-800", "HMS", _forget_model, lambda stage: stage.dtu.unknown_models.clear(), UNKNOWN_MODEL,
         is_from_start=True, regulates=True),
     Lie("no lie: new values each 10 s, HMS-800", "HMS", _set_meter("refresh_s", 10.0), never=BLAMES_METER,

@@ -18,7 +18,9 @@ from pydantic import SecretStr
 from opendtu_dcload.config import OpenDtuConfig, parse_config
 from opendtu_dcload.control import leave
 from opendtu_dcload.control import loop as control_loop
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.loop import ControlLoop
+from opendtu_dcload.control.policy import Reboot, Restart
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.model import (
     CommandState,
@@ -259,6 +261,32 @@ async def test_leaving_does_not_wait_for_a_dtu_that_hangs_before_it_tells_the_ot
     assert two.left.posted == []
     (told,) = [record.getMessage() for record in caplog.records if "stopping" in record.getMessage()]
     assert f"uncertain for {LEFT[0]} (" in told
+
+
+async def test_last_resorts_reach_the_dtu_and_say_so(
+    two: Two, rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    decide = rig.loop._controller.step
+
+    def with_last_resorts(seen: Seen) -> Decision:
+        plan, (restarts, reboots) = decide(seen).plan, due.pop() if due else ((), ())
+        return Decision(plan, restarts, reboots)
+
+    due = [((Restart(LEFT[0], 1),), (Reboot("right", 2),))]
+    monkeypatch.setattr(rig.loop._controller, "step", with_last_resorts)
+    rig.see()
+    async with rig.running():
+        await until(lambda: bool(two.left.posted and two.right.posted))
+        rig.see()
+        await rig.decided()
+    assert two.left.posted == [("power/config", {"serial": LEFT[0], "restart": True})]
+    assert two.right.posted == [("maintenance/reboot", {"reboot": True})]
+    assert [rig.state.commands[s].restarts for s in (LEFT[0], "right")] == [1, 1]
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sorted(told) == [
+        "DTU right reaches no inverter: reboot number 2 since the start",
+        f"inverter {LEFT[0]} does not obey: restart number 1 since the start",
+    ]
 
 
 # ---- what is counted

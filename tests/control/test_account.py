@@ -9,7 +9,7 @@ import pytest
 from opendtu_dcload.control.account import CommandLog, Ledger
 from opendtu_dcload.control.limit_state import LimitState
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import Command, SetLimit, SetPower
+from opendtu_dcload.control.policy import Command, Restart, SetLimit, SetPower
 from opendtu_dcload.model import CommandState, LimitStatus, MeterReading, Outcome, Today
 
 SERIAL = "1124a0000001"
@@ -111,3 +111,14 @@ def test_a_new_day_begins_at_zero() -> None:
     ledger = Ledger()
     flow(ledger, (0.0, 0.0), (3.6, -1000.0))
     assert flow(ledger, (7.2, -500.0), day=TUESDAY).exported_wh == pytest.approx(0.5)
+
+
+def test_last_resorts_are_counted_at_the_inverter_and_at_the_dtu():
+    log = CommandLog()
+    log.posted(Restart(SERIAL, 1), 5.0)
+    log.ended(SERIAL, Outcome.TAKEN)
+    log.restarted("opendtu", "reboot", 7.0)
+    log.ended("opendtu", Outcome.UNANSWERED)
+    inverter, dtu = log.records[SERIAL], log.records["opendtu"]
+    assert (inverter.restarts, inverter.restarted_at_s, inverter.last, inverter.failed) == (1, 5.0, "restart", 0)
+    assert (dtu.restarts, dtu.restarted_at_s, dtu.last, dtu.failed) == (1, 7.0, "reboot", 1)

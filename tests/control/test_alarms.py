@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from opendtu_dcload.control.alarms import CLEAR_S, LONGEST_CLEAR_S, RULES, TRIAL_S, Alarms, Watched
+from opendtu_dcload.control.alarms import CLEAR_S, LAST_RESORT_S, LONGEST_CLEAR_S, RULES, TRIAL_S, Alarms, Watched
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.response import RETRY_FIRST_S
 from opendtu_dcload.control.settings import Settings
@@ -15,6 +15,7 @@ from opendtu_dcload.model import (
     METER,
     Alarm,
     Cause,
+    CommandRecord,
     DtuStatus,
     InverterPlan,
     InverterStatus,
@@ -282,3 +283,19 @@ def test_normal_operation_is_no_alarm() -> None:
 def test_only_warnings_are_shown_at_the_inverter_itself() -> None:
     warnings = {cause for cause, rule in RULES.items() if rule.severity is Severity.WARNING}
     assert warnings == {Cause.INVERTER_WARM, Cause.VOLTAGE_LOW, Cause.VOLTAGE_HIGH, Cause.MODEL_UNKNOWN}
+
+
+def test_last_resorts_are_alarms_for_an_hour():
+    scene = Scene()
+    scene.second()
+    restarted = CommandRecord(sent=1, restarts=1, restarted_at_s=scene.now_s)
+    scene.state.set_commands({LEFT: restarted, "cellar": restarted})
+    scene.second()
+    assert [(alarm.cause, alarm.subject, alarm.severity, alarm.text) for alarm in scene.up] == [
+        (Cause.DTU_REBOOTED, "cellar", Severity.ALARM, "DTU rebooted because it reached no inverter: cellar"),
+        (Cause.INVERTER_RESTARTED, LEFT, Severity.ALARM, "Inverter restarted because it did not obey: Left"),
+    ]
+    scene.now_s += LAST_RESORT_S
+    for _ in range(int(CLEAR_S) + 5):
+        scene.second()
+    assert scene.up == ()

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.controller import Controller, Decision, Seen
+from opendtu_dcload.control.controller import Controller
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.dtu import NOTES, DtuSettings
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import SetLimit

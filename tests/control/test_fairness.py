@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from opendtu_dcload.control.controller import Controller, Seen
+from opendtu_dcload.control.controller import Controller
+from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.fairness import Fairness
 from opendtu_dcload.control.guard import Ladder
 from opendtu_dcload.control.policy import SetLimit

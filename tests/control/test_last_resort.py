@@ -190,12 +190,31 @@ def test_an_inverter_that_is_deaf_until_it_is_restarted_is_restarted_once_and_ob
     assert plant.house.grid_w == pytest.approx(0, abs=40)
 
 
+def test_an_only_inverter_is_restarted_though_the_meter_is_doubted_because_of_it():
+    plant = make_plant(
+        [300.0] * 120 + [80.0] * 2000, models_of(1), settings=Settings(max_feed_in_w=400.0), is_warm=True
+    )
+    plant.until(110.0)
+    deafen(plant, next(iter(plant.house.inverters)))
+    plant.until(1100.0)
+    assert len(restarts_of(plant)) == 1
+    assert plant.controller.watch.found == {}
+    assert plant.house.grid_w == pytest.approx(0, abs=40)
+
+
+def test_while_the_meter_is_silent_nobody_is_restarted():
+    plant = deaf_plant(Settings(max_feed_in_w=800.0))
+    plant.run.has_meter = False
+    plant.until(1200.0)
+    assert restarts_of(plant) == []
+
+
 def test_room_is_made_and_confirmed_before_the_restart_goes_out():
     plant = make_plant([1500.0] * 2000, models_of(3), settings=Settings(max_feed_in_w=800.0), is_warm=True)
     plant.until(100.0)
     first = min(plant.controller.tracks.values(), key=lambda track: track.limit_w or 0.0)
     plant.controller._last_resort._preparing = (first.unit.serial, plant.now_s)
-    plant.controller._last_resort._restarts[first.unit.serial].is_due = lambda _: True  # type: ignore[method-assign]
+    plant.controller._last_resort._restarts[first.unit.serial].is_due = lambda now_s: True  # type: ignore[method-assign]
     others = [i for s, i in plant.house.inverters.items() if s != first.unit.serial]
     assert sum(i.limit_w for i in others) > 400
     while not restarts_of(plant):

@@ -167,6 +167,8 @@ async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client
         "/Health/MeterAge": ("i", 0, "0s"),
         "/Health/DtuFailures": ("i", 6, "6"),
         "/Health/DtuReconnects": ("i", 2, "2"),
+        "/Health/InverterRestarts": ("i", 0, "0"),
+        "/Health/DtuReboots": ("i", 0, "0"),
         "/Health/DtuAge": ("i", 20, "20s"),
         "/Health/ExportedToday": ("d", 0.012, "0.012kWh"),
         "/Health/AvoidableImportToday": ("d", 0.346, "0.346kWh"),

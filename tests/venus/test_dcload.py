@@ -135,6 +135,7 @@ async def test_everything_is_shown_with_its_type_and_text(house, client):
         "/Health/Commands": ("i", 17, "17"),
         "/Health/CommandsFailed": ("i", 2, "2"),
         "/Health/Reconnects": ("i", 3, "3"),
+        "/Health/Restarts": ("i", 0, "0"),
         "/Health/Age": ("i", 0, "0s"),
     }
 

@@ -15,8 +15,6 @@ SCARCITY = 1.5
 """... growing with this exponent."""
 LAST = 0.9
 """From this share on nothing is raised any more, nor (unless the burst is tiny) without room for its fall."""
-MOVE = 3.0
-"""What can wait takes a fall and a rise, and must not take the last command."""
 REPEATS_SHARE = 0.5
 """Share of the budget that repeated limits take at most: however many there are, changes are not starved."""
 KEPT, KEPT_SHARE = 1.0, 0.05
@@ -84,7 +82,8 @@ class Budget:
     def rise_ws(self, now_s: float) -> float:
         """Return the price of raising a limit, in W x s; infinite when the budget is used up."""
         fill = self._fill(now_s)
-        has_room = fill < LAST and self._all.level(now_s) < max(self._full_of_changes - 1, self._full_of_changes / 2)
+        for_its_fall = min(1.0, self._full_of_changes / 4)
+        has_room = fill < LAST and self._all.level(now_s) < self._full_of_changes - for_its_fall
         return self._price_ws * math.exp(SCARCITY * max(0.0, fill - SCARCE)) if has_room else math.inf
 
     def fall_ws(self, now_s: float) -> float:
@@ -96,8 +95,8 @@ class Budget:
         return self._price_ws * min(1.0, math.exp(2 * self._fill(now_s)) / 3)
 
     def is_plenty(self, now_s: float) -> bool:
-        """Tell whether commands may be spent on what can wait."""
-        return self._fill(now_s) < SCARCE and self._all.size - self._all.level(now_s) >= MOVE
+        """Tell whether commands may be spent on what can wait: two at least, for power that moves falls and rises."""
+        return self._fill(now_s) < SCARCE and self._all.level(now_s) + 2 < self._full_of_changes
 
     def _counted(self, now_s: float) -> float:
         return min(1.0, max(self._repeats.size - self._repeats.level(now_s), 0.0))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from opendtu_dcload.control.budget import Budget
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.derating import Derating
 from opendtu_dcload.control.dispatch import Share, dispatch, fit
 from opendtu_dcload.control.dtu import DtuSettings
@@ -23,7 +23,7 @@ from opendtu_dcload.control.means import means_of
 from opendtu_dcload.control.meter_movement import ASKED_W, STEP_W, MeterMovement, Output
 from opendtu_dcload.control.meter_movement import Verdict as Asked
 from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.plant_guard import Beside, PlantGuard, Verdict
+from opendtu_dcload.control.plant_guard import PlantGuard, Verdict
 from opendtu_dcload.control.policy import (
     CAP_SLACK_W,
     REPLACE_PENDING_W,
@@ -46,10 +46,7 @@ from opendtu_dcload.control.standby import Standby
 from opendtu_dcload.control.track import WINDOW_S, Track
 from opendtu_dcload.control.words import note
 from opendtu_dcload.model import (
-    DtuStatus,
     InverterPlan,
-    InverterStatus,
-    LimitStatus,
     MeterReading,
     Plan,
     Reason,
@@ -73,30 +70,6 @@ METER_DELAY_S = 0.5
 """A meter shows the mean of about the last second."""
 SETTLED_W = 40.0
 """So much may the inverters' outputs differ from what they are told when the meter is to be asked by a step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """Everything a decision is made from."""
-
-    now_s: float
-    meter: MeterReading | None
-    inverters: Mapping[str, InverterStatus]
-    limits: Mapping[str, LimitStatus]
-    dtus: Mapping[str, DtuStatus]
-    """By name; those that have answered at all."""
-    busy: frozenset[str] = frozenset()
-    """DTUs that have not answered an earlier command yet: they can be given no further one now."""
-    beside: Beside = field(default_factory=Beside)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The plan, and the commands that may go out now."""
-
-    plan: Plan
-    commands: tuple[Command, ...] = ()
-    reboots: tuple[Reboot, ...] = ()
 
 
 class Controller:
@@ -136,7 +109,7 @@ class Controller:
         self._observe(seen)
         self._hear(seen)
         allowance = self._guard(seen)
-        restarts, reboots = self._last_resorts(seen, allowance)
+        restarts, reboots = self._last_resorts(seen)
         span = span_of(self.tracks.values(), allowance)
         outputs_w = self._regulate(seen, allowance, span)
         is_calm = allowance.reason is None and not (self.response.is_probing or self._movement.is_asking)
@@ -222,11 +195,12 @@ class Controller:
         self._fairness.see(seen.now_s, self.tracks.values())
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
-    def _last_resorts(self, seen: Seen, allowance: Allowance) -> tuple[list[Restart], list[Reboot]]:
+    def _last_resorts(self, seen: Seen) -> tuple[list[Restart], list[Reboot]]:
         if not self.settings.has_last_resorts:
             return [], []
-        clocks = {name: status.is_clock_set for name, status in seen.dtus.items()}
-        found = self._last_resort.step(seen.now_s, self.tracks, clocks, allowance.cap_w)
+        # What the guards allow, also while the meter is doubted because an inverter does not obey.
+        cap_w = self._verdict.cap_w if self._meter_age_s(seen) < self.settings.ladder.hold_s else 0.0
+        found = self._last_resort.step(seen.now_s, self.tracks, seen.dtus, cap_w)
         for serial, track in self.tracks.items():
             track.is_restarting = serial in self._last_resort.rated
         return found

@@ -69,7 +69,8 @@ class Gate:
 
     def failed(self, command: Command) -> None:
         """Note that nobody knows whether a command arrived: it may be given again at once."""
-        self._told.pop(command.serial, None)
+        if isinstance(command, SetLimit):
+            self._told.pop(command.serial, None)
 
     def _paid(
         self, now_s: float, commands: Iterable[tuple[Command, Sequence[Purse]]], tracks: Mapping[str, Track]

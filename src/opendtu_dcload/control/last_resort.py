@@ -14,6 +14,7 @@ from functools import partial
 
 from opendtu_dcload.control.policy import CAP_SLACK_W, Reboot, Restart
 from opendtu_dcload.control.track import Track
+from opendtu_dcload.model import DtuStatus
 
 RESTART_AFTER_S = 600.0
 """Ten repeated limits, a minute apart, have not helped by then."""
@@ -98,9 +99,9 @@ class LastResort:
         """Restarted and not back yet."""
 
     def step(
-        self, now_s: float, tracks: Mapping[str, Track], are_clocks_set: Mapping[str, bool], cap_w: float
+        self, now_s: float, tracks: Mapping[str, Track], told: Mapping[str, DtuStatus], cap_w: float
     ) -> tuple[list[Restart], list[Reboot]]:
-        """Return what is due, from what is believed of the inverters, their DTUs' clocks and the cap in W."""
+        """Return what is due, from what is believed of the inverters, what their DTUs tell, and the cap in W."""
         inverters, dtus = [], defaultdict[str, list[Track]](list)
         for serial, track in tracks.items():
             has_limit = track.limit_w is not None and not track.is_pending
@@ -118,7 +119,7 @@ class LastResort:
         states = [
             Dtu(
                 name,
-                answers=are_clocks_set.get(name, False) and not any(track.trouble for track in listed),
+                answers=name in told and told[name].is_clock_set and not any(track.trouble for track in listed),
                 is_lost=all(t.status is not None and t.status.is_polled and not t.is_fresh for t in listed),
             )
             for name, listed in dtus.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from opendtu_dcload.control.policy import Command, SetLimit
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceAuthError, DeviceError, DeviceRefusedError
 from opendtu_dcload.model import LimitStatus
+
+log = logging.getLogger(__name__)
 
 LEAVE_S = 4.5
 """For all of it; what is left of 5 s is for the rest of the program."""
@@ -81,8 +84,8 @@ async def leave_dtu(
     )
 
 
-def sentence(how: str, partings: Sequence[Parting]) -> str:
-    """Return what is known of all DTUs' inverters, told `how` they are left."""
+def log_partings(how: str, partings: Sequence[Parting]) -> None:
+    """Say what is known of all DTUs' inverters, told `how` they are left."""
 
     def joined(problems: Mapping[str, str]) -> str:
         return ", ".join(f"{serial} ({problem})" for serial, problem in problems.items())
@@ -93,7 +96,9 @@ def sentence(how: str, partings: Sequence[Parting]) -> str:
         ("not taken for", ", ".join(joined(p.declined) for p in partings if p.declined)),
         ("uncertain for", ", ".join(joined(p.uncertain) for p in partings if p.uncertain)),
     ]
-    return f"stopping, inverters told {how}: " + "; ".join(f"{words} {serials}" for words, serials in parts if serials)
+    said = "; ".join(f"{words} {serials}" for words, serials in parts if serials)
+    is_known = not any(parting.declined or parting.uncertain for parting in partings)
+    log.log(logging.INFO if is_known else logging.WARNING, "stopping, inverters told %s: %s", how, said)
 
 
 async def _tell(commands: Sequence[Command], send: Send, end_s: float) -> dict[str, DeviceError | TimeoutError | None]:

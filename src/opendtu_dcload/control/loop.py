@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.account import CommandLog, Ledger
 from opendtu_dcload.control.alarms import Alarms, Watched
 from opendtu_dcload.control.battery_guard import BatteryLimits
-from opendtu_dcload.control.controller import Controller, Decision, Seen
+from opendtu_dcload.control.controller import Controller
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.guard import Ladder
-from opendtu_dcload.control.leave import leave_dtu, sentence
+from opendtu_dcload.control.leave import Parting, leave_dtu, log_partings
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, GuardSettings
 from opendtu_dcload.control.policy import Command, Reboot, SetLimit, SetPower
@@ -233,20 +234,18 @@ class ControlLoop:
         if not commands:
             return
         tracks = self._controller.tracks
-        partings = await asyncio.gather(
-            *(
-                leave_dtu(
-                    self._dtus[name],
-                    part,
-                    self._post,
-                    lambda status, command: tracks[command.serial].limits.acknowledges(status, command.limit_w),
-                    {s: post for s, post in self._posts.items() if tracks[s].unit.dtu == name},
-                )
-                for name, part in commands.items()
+
+        def leaving(name: str, part: Sequence[Command]) -> Awaitable[Parting]:
+            posts = {s: post for s, post in self._posts.items() if tracks[s].unit.dtu == name}
+            return leave_dtu(
+                self._dtus[name],
+                part,
+                self._post,
+                lambda s, c: tracks[c.serial].limits.acknowledges(s, c.limit_w),
+                posts,
             )
-        )
-        is_known = not any(parting.declined or parting.uncertain for parting in partings)
-        log.log(logging.INFO if is_known else logging.WARNING, "%s", sentence(how, partings))
+
+        log_partings(how, await asyncio.gather(*(leaving(name, part) for name, part in commands.items())))
 
     def _decide(self) -> Decision:
         now_s = self._clock()
@@ -359,7 +358,8 @@ class ControlLoop:
         now_s = self._clock()
         self._controller.rebooted(reboot, now_s)
         self._commands.restarted(reboot.dtu, "reboot", now_s)
-        log.warning("%s reaches no inverter: rebooted, number %d since the start", reboot.dtu, reboot.number)
+        label = next(dtu.label for dtu in self._config.dtus if dtu.name == reboot.dtu)
+        log.warning("%s reaches no inverter: reboot number %d since the start", label, reboot.number)
         outcome = Outcome.UNANSWERED
         try:
             await self._dtus[reboot.dtu].reboot()
@@ -388,11 +388,7 @@ class ControlLoop:
         elif isinstance(command, SetPower):
             await dtu.set_power(command.serial, command.on)
         else:
-            log.warning(
-                "inverter %s answers and does not obey: restarted, number %d since the start",
-                command.serial,
-                command.number,
-            )
+            log.warning("inverter %s does not obey: restart number %d since the start", command.serial, command.number)
             await dtu.restart(command.serial)
 
     def _log_reason(self, plan: Plan) -> None:

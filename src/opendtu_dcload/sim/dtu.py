@@ -149,7 +149,7 @@ class SimDtu:
     @property
     def is_up(self) -> bool:
         """False while a reboot lasts: there is nobody to answer."""
-        return self.house.now_s < self._down_at_s
+        return self.house.now_s < self._down_at_s - 1e-9  # as close as the house comes to a time
 
     @property
     def is_clock_set(self) -> bool:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
-from opendtu_dcload.control.controller import Controller, Decision, Seen
+from opendtu_dcload.control.controller import Controller
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command
 from opendtu_dcload.control.settings import Settings

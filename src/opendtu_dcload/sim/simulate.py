@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from opendtu_dcload.control.controller import Controller, Seen
+from opendtu_dcload.control.controller import Controller
+from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside
 from opendtu_dcload.control.policy import Command, SetLimit, SetPower

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from opendtu_dcload.control.controller import Controller, Decision, Seen
+from opendtu_dcload.control.controller import Controller
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.settings import Settings
