@@ -214,7 +214,8 @@ def test_room_is_made_and_confirmed_before_the_restart_goes_out():
     plant.until(100.0)
     first = min(plant.controller.tracks.values(), key=lambda track: track.limit_w or 0.0)
     plant.controller._last_resort._preparing = (first.unit.serial, plant.now_s)
-    plant.controller._last_resort._restarts[first.unit.serial].is_due = lambda now_s: True  # type: ignore[method-assign]
+    attempts = plant.controller._last_resort._restarts[first.unit.serial]
+    attempts._bad_since_s, attempts.see = -RESTART_AFTER_S, lambda *_, **__: None  # type: ignore[method-assign]
     others = [i for s, i in plant.house.inverters.items() if s != first.unit.serial]
     assert sum(i.limit_w for i in others) > 400
     while not restarts_of(plant):
