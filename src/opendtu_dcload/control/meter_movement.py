@@ -197,7 +197,7 @@ class MeterMovement:
             output.committed_w,
             output.measured_w,
             self._at_s + made_within_s,
-            is_of_all=self._changed_at_s <= max(self._base_at_s, self._at_s - STILL_S),
+            is_of_all=self._at_s - self._changed_at_s > self._patience_s,
         )
 
     def withdraw(self) -> None:

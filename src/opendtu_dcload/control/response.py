@@ -119,8 +119,8 @@ class ResponseGuard:
 
     def __init__(self) -> None:
         self.suspicion: Reason | None = None
-        self._has_moved = False
-        """The power has changed at all since it was suspected."""
+        self._has_moved = True
+        """The power is not, or not any more, the one that stood still through own steps."""
         self._is_trial = False
         """The plant only tries again: one miss is enough."""
         self.is_confirmed = False
@@ -208,6 +208,7 @@ class ResponseGuard:
         """Note that the power has stayed the same to the bit through steps that the inverters' own data show."""
         self._suspect(Reason.METER_BLIND, at_s)
         self.is_confirmed = True
+        self._has_moved = False
 
     def corrected(self) -> None:
         """Note that the model of the output was corrected: what it shows since is no step of ours."""
@@ -237,7 +238,6 @@ class ResponseGuard:
     def _suspect(self, reason: Reason, at_s: float) -> None:
         self.suspicion = self.doubt = reason
         self._since_s = at_s
-        self._has_moved = False
 
     def _try_again(self) -> None:
         """Let the plant regulate again; where the fall to the minimum was a miss too, one more is enough."""
