@@ -53,7 +53,7 @@ RULES: Mapping[Cause | Reason, Rule] = {
     Reason.METER_BLIND: Rule(SUSPICION_S, clear_s=TRIAL_S),
     Reason.METER_FROZEN: Rule(0),
     Cause.METER_LOST: Rule(0),
-    Cause.BATTERY_FROZEN: Rule(0, Severity.WARNING),
+    Cause.BATTERY_FROZEN: Rule(0),
     Reason.DTU_PASSWORD: Rule(10),
     Reason.DTU_SILENT: Rule(45, text="DTU lost"),
     Reason.FOREIGN_LIMITS: Rule(0),
