@@ -61,7 +61,8 @@ class IdealPlant:
             limits = {
                 s: LimitStatus(s, now_s, 100 * w / RATED_W, RATED_W, CommandState.OK) for s, w in self.limits_w.items()
             }
-            meter = MeterReading(now_s, self._load_w - sum(self.outputs_w.values()))
+            frequency_hz = 50.0 + 0.01 * (int(now_s) % 7)  # a meter that moves
+            meter = MeterReading(now_s, self._load_w - sum(self.outputs_w.values()), frequency_hz=frequency_hz)
             seen = Seen(now_s, meter, inverters, limits, {"opendtu": DtuStatus(now_s, serials=serials)})
             for command in self.controller.step(seen).commands:
                 assert isinstance(command, SetLimit)

@@ -60,7 +60,7 @@ RULES: Mapping[Cause | Reason, Rule] = {
     ),
     Reason.UNCONFIRMED: Rule(60),
     Cause.MODEL_UNKNOWN: Rule(120, Severity.WARNING, "OpenDTU does not know this model: update it"),
-    Cause.BATTERY_FROZEN: Rule(0, Severity.WARNING),
+    Cause.BATTERY_FROZEN: Rule(0),
     Reason.DTU_PASSWORD: Rule(10),
     Reason.DTU_SILENT: Rule(45, text="DTU lost"),
     Reason.FOREIGN_LIMITS: Rule(0),

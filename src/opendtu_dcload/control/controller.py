@@ -20,7 +20,7 @@ from opendtu_dcload.control.guard import Rung
 from opendtu_dcload.control.last_resort import LastResort
 from opendtu_dcload.control.learn import DelayLearner
 from opendtu_dcload.control.means import means_of
-from opendtu_dcload.control.meter_movement import ASKED_W, STEP_W, MeterMovement, Output
+from opendtu_dcload.control.meter_movement import MeterMovement
 from opendtu_dcload.control.meter_movement import Verdict as Asked
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import PlantGuard, Verdict
@@ -38,6 +38,7 @@ from opendtu_dcload.control.policy import (
     refresh,
     room_left_w,
 )
+from opendtu_dcload.control.question import output_of, question_w
 from opendtu_dcload.control.regulator import Regulator
 from opendtu_dcload.control.response import JUDGED_STEP_W, PROBE_W, ResponseGuard
 from opendtu_dcload.control.settings import Settings
@@ -68,8 +69,6 @@ NEARLY_W = 10.0
 """The last Watts below the ceiling are not worth a command, also while the house draws more."""
 METER_DELAY_S = 0.5
 """A meter shows the mean of about the last second."""
-SETTLED_W = 40.0
-"""So much may the inverters' outputs differ from what they are told when the meter is to be asked by a step."""
 
 
 class Controller:
@@ -80,7 +79,7 @@ class Controller:
         self.tracks = {unit.serial: Track(unit) for unit in units}
         self.response = ResponseGuard()
         self._movement = MeterMovement()
-        self._output = Output((0.0, 0.0), 0.0, 0.0, now_s, is_settled=False)
+        self._output = output_of(self.tracks.values(), now_s)
         self._learner = DelayLearner()
         self._regulator = Regulator(settings.priority)
         self._deratings = {unit.serial: Derating(settings.max_temperature_c) for unit in units}
@@ -282,15 +281,7 @@ class Controller:
             self._movement.withdraw()
         if self._movement.is_change(meter):
             self._learn_delays(meter)
-        bounds_w = [t.visible_w(meter.at_s - METER_DELAY_S) for t in self.tracks.values()]
-        fresh = [(t, t.status) for t in self.tracks.values() if t.is_fresh and t.status]
-        self._output = Output(
-            (sum(low_w for low_w, _ in bounds_w), sum(high_w for _, high_w in bounds_w)),
-            sum(t.final_w for t in self.tracks.values()),
-            sum(t.status.ac_power_w or 0.0 for t in self.tracks.values() if t.status),
-            min((status.at_s for _, status in fresh), default=-math.inf),
-            sum(abs(t.final_w - (status.ac_power_w or 0.0)) for t, status in fresh) < SETTLED_W,
-        )
+        self._output = output_of(self.tracks.values(), meter.at_s - METER_DELAY_S)
         if self._movement.see(meter, self._output) is Asked.BLIND:
             self.response.blind(meter.at_s)
         corrected_w = sum(t.corrected_w for t in self.tracks.values())
@@ -349,10 +340,7 @@ class Controller:
         """Ask a meter whose values stand still by a step, where there is room for one: rather down than up."""
         if not (self._movement.may_ask and self._output.is_settled):
             return
-        down_w = sum(s.output_w - s.minimum_w for s in shares if s.may_fall)
-        up_w = min(sum(s.maximum_w - s.output_w for s in shares if s.may_rise), span.ceiling_w - span.committed_w)
-        if max(down_w, up_w) >= ASKED_W:
-            step_w = -min(down_w, STEP_W) if down_w >= ASKED_W else min(up_w, STEP_W)
+        if step_w := question_w(shares, span):
             ages_s = [dtu.freshness_s(seen.dtus.get(name)) for name, dtu in self._dtus.items()]
             made_within_s = max(t.credit_s for t in self.tracks.values()) + max(ages_s)
             self._movement.ask(span.committed_w + step_w, self._output, made_within_s)

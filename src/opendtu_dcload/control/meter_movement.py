@@ -16,9 +16,7 @@ from enum import Enum
 from opendtu_dcload.model import MeterReading
 
 STILL_S = 60.0
-"""Answers identical for so long are suspicious, whatever the plant does ..."""
-POWER_STILL_S = 600.0
-"""... and powers, while the rest moves: they prove less, for a house may be that quiet in whole watts."""
+"""Answers identical for so long are suspicious, whatever the plant does. Powers alone are not: see `DUE_W`."""
 NOTICED_W = 100.0
 """A step of ours from this on, and the same powers before and after it, are suspicious."""
 ASKED_W = 150.0
@@ -28,7 +26,7 @@ STEP_W = 200.0
 MADE_SHARE = 0.6
 """A step has been made when the inverters' data show this share of it."""
 DUE_W = 20.0
-"""When our output has changed by this much, nothing is raised on powers that have not."""
+"""When our output has changed by this much, nothing is raised on powers that have not, and soon they are suspicious."""
 FASTEST_S, SLOWEST_S = 1.0, 15.0
 """Refresh of the meters that are supported: Shellys 1 s, others through the GX some seconds."""
 SLOW_S = 2.0
@@ -102,6 +100,8 @@ class MeterMovement:
         """Lowest and highest output that powers which stand still may contain ..."""
         self._base_at_s = -math.inf
         """... at this time."""
+        self._measured_w = (math.inf, -math.inf)
+        """Lowest and highest output measured since."""
         self._is_due = False
         self._made_at_s: float | None = None
         """Since when the inverters' data show a step that the meter does not."""
@@ -140,8 +140,9 @@ class MeterMovement:
         """Whether the meter's values have stood still for too long, and it was not asked lately."""
         if self.is_asking or self.is_frozen or self._at_s < self._ask_from_s:
             return False
-        is_still = self._at_s - self._changed_at_s >= STILL_S or self._at_s - self._moved_at_s >= POWER_STILL_S
-        return is_still or (self._made_at_s is not None and self._at_s - self._made_at_s >= self._patience_s)
+        still_since_s = self._moved_at_s if self._is_due else self._changed_at_s
+        is_missing = self._made_at_s is not None and self._at_s - self._made_at_s >= self._patience_s
+        return is_missing or self._at_s - still_since_s >= STILL_S
 
     def believed_at_s(self, heard_at_s: float) -> float:
         """Return from when on the meter's age counts: the last answer, or the last change of one that is frozen.
@@ -196,7 +197,7 @@ class MeterMovement:
             output.committed_w,
             output.measured_w,
             self._at_s + made_within_s,
-            is_of_all=self._changed_at_s <= max(self._base_at_s, self._at_s - STILL_S),
+            is_of_all=self._at_s - self._changed_at_s > self._patience_s,
         )
 
     def withdraw(self) -> None:
@@ -208,19 +209,26 @@ class MeterMovement:
         self._begin(output)
 
     def _begin(self, output: Output) -> None:
-        self._base_w, self._base_at_s = output.visible_w, self._at_s
+        low_w, high_w = (
+            output.visible_w
+        )  # what is on its way may have come sooner than modelled: it is no step any more
+        self._base_w = min(low_w, output.committed_w), max(high_w, output.committed_w)
+        self._base_at_s = self._at_s
+        self._measured_w = (math.inf, -math.inf)
         self._made_at_s = None
         self._is_due = False
 
     def _compare(self, output: Output) -> None:
         """See whether our output has changed while the powers have not."""
         if self._changed_at_s <= self._base_at_s:
-            self._is_due = abs(_step_w(self._base_w, output.visible_w)) >= DUE_W
+            self._is_due |= abs(_step_w(self._base_w, output.visible_w)) >= DUE_W
         if output.measured_at_s <= self._base_at_s:
             return
+        lowest_w, highest_w = self._measured_w
+        self._measured_w = lowest_w, highest_w = min(lowest_w, output.measured_w), max(highest_w, output.measured_w)
+        self._is_due |= highest_w - lowest_w >= DUE_W
         made_w = _step_w(self._base_w, (output.measured_w, output.measured_w))
         step_w = _step_w(self._base_w, (output.committed_w, output.committed_w))
-        self._is_due |= abs(made_w) >= DUE_W
         if self._made_at_s is None and abs(step_w) >= NOTICED_W and made_w / step_w >= MADE_SHARE:
             self._made_at_s = self._at_s
 

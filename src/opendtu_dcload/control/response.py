@@ -119,8 +119,10 @@ class ResponseGuard:
 
     def __init__(self) -> None:
         self.suspicion: Reason | None = None
-        self._has_moved = False
-        """The power has changed at all since it was suspected."""
+        self._has_moved = True
+        """The power is not, or not any more, the one that stood still through own steps."""
+        self._is_trial = False
+        """The plant only tries again: one miss is enough."""
         self.is_confirmed = False
         """The fall to the minimum that a suspicion brought was not answered either."""
         self._misses = 0
@@ -206,6 +208,7 @@ class ResponseGuard:
         """Note that the power has stayed the same to the bit through steps that the inverters' own data show."""
         self._suspect(Reason.METER_BLIND, at_s)
         self.is_confirmed = True
+        self._has_moved = False
 
     def corrected(self) -> None:
         """Note that the model of the output was corrected: what it shows since is no step of ours."""
@@ -227,24 +230,26 @@ class ResponseGuard:
         self._misses += 2 if is_reversed else 1
         if self.suspicion:
             self.is_confirmed = True
+        elif self._is_trial and self.doubt is not None:
+            self._suspect(self.doubt, at_s)
         elif self._misses >= MISSES:
             self._suspect(Reason.METER_REVERSED if is_reversed else Reason.METER_BLIND, at_s)
 
     def _suspect(self, reason: Reason, at_s: float) -> None:
         self.suspicion = self.doubt = reason
         self._since_s = at_s
-        self._has_moved = False
 
     def _try_again(self) -> None:
         """Let the plant regulate again; where the fall to the minimum was a miss too, one more is enough."""
-        was_confirmed = self.is_confirmed
-        self._retry_s = min(2 * self._retry_s, RETRY_LAST_S) if was_confirmed else RETRY_FIRST_S
+        self._retry_s = min(2 * self._retry_s, RETRY_LAST_S) if self.is_confirmed else RETRY_FIRST_S
+        is_trial = self.is_confirmed
         self._clear()
-        self._misses = MISSES - 1 if was_confirmed else 0
+        self._is_trial = is_trial
 
     def _clear(self) -> None:
         self.suspicion = None
         self.is_confirmed = False
+        self._is_trial = False
         self._misses = 0
         self._anchor = None
 
