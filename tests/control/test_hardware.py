@@ -47,10 +47,10 @@ def test_an_answer_that_was_on_its_way_when_the_limit_was_posted_says_nothing_ab
     assert not track.is_pending
 
 
-def test_an_output_that_stays_above_its_limit_is_answered_by_one_limit_per_refresh():
+def test_an_output_that_stays_above_its_limit_is_answered_by_one_limit_a_minute():
     plant = make_plant([30.0] * 1800, models_of(1, gain=3.5), settings=Settings(max_feed_in_w=400))
     plant.until(1200.0)
-    assert len(plant.limits(since_s=60.0)) <= 2 * 1140 / 210 + 2
+    assert len(plant.limits(since_s=60.0)) <= 1140 / 60 + 2
 
 
 def test_one_lost_inverter_does_not_keep_the_others_from_their_refresh():

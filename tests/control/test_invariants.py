@@ -179,11 +179,20 @@ def test_the_counters_see_what_must_not_happen():
 # ---- start
 
 
-def test_at_start_nothing_is_sent_where_the_acknowledged_limits_are_within_the_cap():
-    plant = make_plant([310.0] * 60, is_warm=True)
-    plant.set_limits([100.0, 100.0, 100.0])
-    plant.until(3.0)
+def test_at_start_nothing_is_sent_where_the_acknowledged_limits_are_at_the_minimum():
+    # A program that fails again and again at its start must not keep the radio busy.
+    plant = make_plant([60.0] * 60, is_warm=True)
+    plant.until(30.0)
     assert plant.controller.sent == []
+
+
+def test_at_start_a_higher_limit_is_sent_once_though_it_is_the_one_shown():
+    # What is shown may never have ruled; once it is ours and acknowledged, it is known.
+    plant = make_plant([297.0] * 60, is_warm=True)
+    plant.set_limits([100.0, 100.0, 100.0])
+    plant.until(30.0)
+    assert sorted(s.command.serial for s in plant.limits()) == sorted(plant.house.inverters)
+    assert plant.house.grid_w == pytest.approx(0, abs=20)
 
 
 def test_at_start_known_limits_above_the_cap_are_lowered():

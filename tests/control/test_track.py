@@ -367,7 +367,7 @@ def test_a_held_output_teaches_no_ratio_and_leaves_only_little_room():
     assert track.held_w == 60
     assert track.final_w == pytest.approx(60)
     assert track.held_ceiling_w == pytest.approx(220)
-    assert track.visible_w(300.0) == pytest.approx((60, 380), abs=20), "it may be let go at any moment"
+    assert track.limit_for_w(200.0) >= 380, "its limit is no measure of it"
 
 
 def test_an_inverter_that_is_let_go_follows_its_limit_again():

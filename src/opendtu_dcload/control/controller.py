@@ -369,6 +369,7 @@ class Controller:
     def _may_rise(self, track: Track, now_s: float) -> bool:
         return (
             not track.is_pending
+            and track.is_understood
             and now_s >= track.limits.held_until_s
             and now_s - track.limits.raised_at_s >= track.unit.raise_spacing_s
             and math.isfinite(self._budgets[track.unit.dtu].rise_ws(now_s))

@@ -7,6 +7,8 @@ the output followed two limits of ours that were far apart.
 
 from __future__ import annotations
 
+from collections import deque
+
 LOWEST, HIGHEST = 0.3, 1.1
 """Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
 FILTER = 0.3
@@ -18,6 +20,7 @@ APART_W = 50.0
 """Two limits so far apart tell whether the output follows them."""
 AGREES = 0.2
 """The output's change per change of the limit agrees with its ratio to the limit within this."""
+REMEMBERED = 8
 HELD_SAMPLES = 3
 """So many measurements in a row below every limit that may rule, and something else holds the output."""
 ROOM_SHARE, ROOM_W = 2.0, 100.0
@@ -32,9 +35,8 @@ class Ratio:
         self.value = 1.0
         self.held_w: float | None = None
         """Output in W at which something else holds the inverter; None = its limit rules."""
-        self._reference: tuple[float, float] | None = None
-        """The settled limit and output before, in W."""
-        self._last: tuple[float, float] | None = None
+        self._settled: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
+        """The last limits and what came of each once it had settled, in W."""
         self._candidates: list[tuple[float, float]] = []
         """Limits and ratios of steps that the output followed, though not at the known ratio."""
         self._below = 0
@@ -59,9 +61,9 @@ class Ratio:
     def add(self, limit_w: float, output_w: float) -> bool:
         """Take a settled measurement under a limit of ours, in W; return whether anything learned has changed."""
         before = self.value, self.held_w
-        if self._last is not None and abs(self._last[0] - limit_w) >= APART_W:
-            self._reference = self._last
-        self._last = limit_w, output_w
+        if self._settled and self._settled[-1][0] == limit_w:
+            self._settled.pop()
+        self._settled.append((limit_w, output_w))
         if abs(output_w - self._expected_w(limit_w)) <= self._near_w(limit_w):
             self._follows()
             if self._is_accurate(limit_w):
@@ -73,7 +75,7 @@ class Ratio:
     def forget_hold(self) -> None:
         """The inverter was off or away: what held it may be gone."""
         self._follows()
-        self._reference = self._last = None
+        self._settled.clear()
 
     def _is_accurate(self, limit_w: float) -> bool:
         return limit_w > ACCURATE_SHARE * self.rated_w
@@ -94,10 +96,11 @@ class Ratio:
 
     def _learns(self, limit_w: float, output_w: float) -> bool:
         """Tell whether the output followed the last step of the limit, and the one before, at another ratio."""
-        if self._reference is None:
+        apart = [(w, came_w) for w, came_w in self._settled if abs(w - limit_w) >= APART_W]
+        if not apart:
             return False
         ratio = output_w / limit_w
-        slope = (output_w - self._reference[1]) / (limit_w - self._reference[0])
+        slope = (output_w - apart[-1][1]) / (limit_w - apart[-1][0])
         if slope < LOWEST or abs(slope - ratio) > AGREES:
             self._candidates.clear()
             return False

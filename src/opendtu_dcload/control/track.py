@@ -183,13 +183,17 @@ class Track:
     def visible_w(self, at_s: float) -> tuple[float, float]:
         """Return the lowest and the highest output in W that the meter may have seen at `at_s`."""
         quick_w, slow_w = self._quick.move_to(at_s), self._slow.move_to(at_s)
-        let_go_w = (self.limit_w or 0.0) * self.gain if self.held_w is not None else 0.0
-        return min(quick_w, slow_w), max(quick_w, slow_w, let_go_w)
+        return min(quick_w, slow_w), max(quick_w, slow_w)
 
     def is_settled(self, at_s: float) -> bool:
         """Tell whether every command had its longest dead time by `at_s`, or is no longer believed."""
         is_under_way = self.limits.posted_w is not None and not self._is_withheld
         return not is_under_way and at_s >= self._delays.received_s + self.credit_s
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether it is known what came of its last limit: of one that is held only its settled output tells."""
+        return self.held_w is None or (self.status is not None and self.is_settled(self.status.at_s))
 
     def limit_for_w(self, output_w: float) -> float:
         """Return the limit in W that leads to an output in W, as far as is known."""
