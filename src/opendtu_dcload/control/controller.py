@@ -359,7 +359,7 @@ class Controller:
             track.unit.serial,
             track.final_w,
             track.unit.minimum_w * track.gain,
-            track.ceiling_w * track.gain,
+            track.most_w,
             may_rise=self._may_rise(track, now_s),
             may_fall=now_s >= limits.held_until_s and (not track.is_pending or allowance.is_urgent or may_replace),
             accurate_w=accurate_w(track),

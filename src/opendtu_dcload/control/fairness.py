@@ -72,7 +72,7 @@ class Fairness:
         part_w = min(
             (most.final_w / sizes_w[0] - least.final_w / sizes_w[1]) * min(sizes_w),
             most.final_w - most.unit.minimum_w * most.gain,
-            least.ceiling_w * least.gain - least.final_w,
+            least.most_w - least.final_w,
         )
         if part_w < CHANGE_W or least.final_w + part_w < accurate_w(least):
             return {}

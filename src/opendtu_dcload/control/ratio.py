@@ -14,8 +14,8 @@ LOWEST, HIGHEST = 0.3, 1.1
 FILTER = 0.3
 ACCURATE_SHARE = 0.2
 """Of rated power: below, limits come out up to 17 % too low (OpenDTU-OnBattery#1756), so no ratio follows."""
-NEAR_SHARE, NEAR_LOW_SHARE, NEAR_W = 0.15, 0.25, 30.0
-"""So far the output may be from what is expected, above and in the inaccurate range, and the limit still rules."""
+NEAR_SHARE, NEAR_W = 0.25, 30.0
+"""So far the output may be from what is expected, and the limit still rules: early HM give 80 % (OpenDTU#35)."""
 APART_W = 50.0
 """Two limits so far apart tell whether the output follows them."""
 AGREES = 0.2
@@ -37,8 +37,6 @@ class Ratio:
         """Output in W at which something else holds the inverter; None = its limit rules."""
         self._settled: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)
         """The last limits and what came of each once it had settled, in W."""
-        self._candidates: list[tuple[float, float]] = []
-        """Limits and ratios of steps that the output followed, though not at the known ratio."""
         self._below = 0
 
     @property
@@ -84,8 +82,7 @@ class Ratio:
         return self.value * limit_w
 
     def _near_w(self, limit_w: float) -> float:
-        share = NEAR_SHARE if self._is_accurate(limit_w) else NEAR_LOW_SHARE
-        return max(share * self._expected_w(limit_w), NEAR_W)
+        return max(NEAR_SHARE * self._expected_w(limit_w), NEAR_W)
 
     def _follows(self) -> None:
         self._below = 0
@@ -95,20 +92,13 @@ class Ratio:
         self.value += FILTER * (min(max(measured, LOWEST), HIGHEST) - self.value)
 
     def _learns(self, limit_w: float, output_w: float) -> bool:
-        """Tell whether the output followed the last step of the limit, and the one before, at another ratio."""
-        apart = [(w, came_w) for w, came_w in self._settled if abs(w - limit_w) >= APART_W]
+        """Tell whether the output followed the last step between accurate limits, if at another ratio; learn that."""
+        apart = [(w, came_w) for w, came_w in self._settled if abs(w - limit_w) >= APART_W and self._is_accurate(w)]
         if not apart:
             return False
         ratio = output_w / limit_w
         slope = (output_w - apart[-1][1]) / (limit_w - apart[-1][0])
         if slope < LOWEST or abs(slope - ratio) > AGREES:
-            self._candidates.clear()
             return False
-        others = [c for c in self._candidates if abs(c[0] - limit_w) >= APART_W]
-        self._candidates = [c for c in others if abs(c[1] - ratio) < AGREES]
-        self._candidates.append((limit_w, ratio))
-        if len(self._candidates) < 2:
-            return False
-        self._candidates.clear()
         self.value = min(max(ratio, LOWEST), HIGHEST)
         return True

@@ -41,7 +41,7 @@ def span_of(tracks: Iterable[Track], allowance: Allowance) -> Span:
     others = [t for t in known if not t.is_usable]
     fixed_w = sum(t.final_w for t in others)
     floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
-    top_w = sum(t.ceiling_w * t.gain for t in usable)
+    top_w = sum(t.most_w for t in usable)
     spare_w = allowance.cap_w - sum(t.highest_w for t in others) - sum(_taken_w(t) for t in usable)
     if spare_w > 0:  # a W of limit brings no more than this in W of output
         spare_w *= max((t.gain for t in usable), default=1.0)

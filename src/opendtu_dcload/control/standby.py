@@ -98,4 +98,4 @@ class Standby:
 
 
 def _most_w(tracks: Sequence[Track]) -> float:
-    return sum(t.ceiling_w * t.gain for t in tracks)
+    return sum(t.most_w for t in tracks)

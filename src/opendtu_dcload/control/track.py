@@ -191,6 +191,13 @@ class Track:
         return not is_under_way and at_s >= self._delays.received_s + self.credit_s
 
     @property
+    def most_w(self) -> float:
+        """Output in W at the highest limit that it may be given, as far as is known."""
+        if self.held_w is None:
+            return self.ceiling_w * self.gain
+        return self.held_w + max(self.ceiling_w - (self.limit_w or 0.0), 0.0)
+
+    @property
     def is_understood(self) -> bool:
         """Whether it is known what came of its last limit: of one that is held only its settled output tells."""
         return self.held_w is None or (self.status is not None and self.is_settled(self.status.at_s))
