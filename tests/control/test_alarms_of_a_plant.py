@@ -64,9 +64,9 @@ def test_two_measured_hours_with_a_lossy_radio_raise_none(prefix: str) -> None:
 def test_a_meter_that_does_not_see_the_inverters_is_one_alarm_although_the_plant_tries_again_and_again() -> None:
     scene = Scene(make_plant(calm_house(3600), settings=SETTINGS, is_warm=True))
     scene.until(300)
-    scene.plant.run.sees_inverters = False
+    scene.plant.run.meter.sees_inverters = False
     assert scene.until(1400) == {"Meter does not see the inverters"}
-    scene.plant.run.sees_inverters = True
+    scene.plant.run.meter.sees_inverters = True
     assert scene.until(1400 + 2 * TRIAL_S) == set()
     assert scene.raised == {"Meter does not see the inverters": 1}
 

@@ -86,7 +86,7 @@ class Adversity:
         if self.rng.random() < 0.6:
             run.has_meter = True
             run.silent.clear()
-            run.meter_sign = 1.0
+            run.meter.sign = 1
         serial = self.rng.choice(list(house.inverters))
         dtu = run.world.dtu_of(serial)
         inverter = house.inverters[serial]
@@ -100,7 +100,7 @@ class Adversity:
             case 3 | 4:
                 inverter.set_dc(house.now_s, on=not inverter.has_dc)
             case 5:
-                run.meter_sign = -run.meter_sign
+                run.meter.sign = -run.meter.sign
             case _:
                 counted = dtu.counters.raised_or_repeated_while_pending
                 dtu.post_limit(serial, 0, self.rng.uniform(1, inverter.model.rated_w))

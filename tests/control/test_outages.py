@@ -143,7 +143,7 @@ def found_out_after(plant: Plant, reason: Reason, until_s: float) -> list[float]
 def test_a_meter_that_does_not_see_the_inverters_is_found_out(count):
     # Mounted in the wrong place: it shows the house alone. With one inverter the first rise reaches its maximum.
     plant = make_plant([100.0 * count] * 700, models_of(count), is_warm=True)
-    plant.run.sees_inverters = False
+    plant.run.meter.sees_inverters = False
     assert len(found_out_after(plant, Reason.METER_BLIND, 660.0)) <= 6
     plant.until(plant.now_s + 15)
     assert limit_sum_w(plant) <= 20 * count + NEARLY_W
@@ -154,7 +154,7 @@ def test_a_meter_whose_sign_turned_is_found_out(load_w):
     # It turns with the load, so that the plant is in the middle of a change.
     plant = make_plant([700.0] * 60 + [load_w] * 700, is_warm=True)
     plant.until(60.0)
-    plant.run.meter_sign = -1.0
+    plant.run.meter.sign = -1
     if plant_rests_low(plant):
         return
     assert len(found_out_after(plant, Reason.METER_REVERSED, 660.0)) <= 3
@@ -170,7 +170,7 @@ def plant_rests_low(plant: Plant) -> bool:
 
 def test_a_wrong_sign_from_the_start_leaves_the_plant_low():
     plant = make_plant([300.0] * 300, is_warm=True)
-    plant.run.meter_sign = -1.0
+    plant.run.meter.sign = -1
     plant.until(300.0)
     assert limit_sum_w(plant) <= 60 + NEARLY_W
 
@@ -179,8 +179,8 @@ def test_a_wrong_sign_from_the_start_leaves_the_plant_low():
 def test_a_wrong_sign_never_ends_in_lasting_export(sees):
     plant = make_plant(([300.0] * 50 + [900.0] * 50) * 10, is_warm=True)
     plant.until(60.0)
-    plant.run.meter_sign = -1.0
-    plant.run.sees_inverters = sees
+    plant.run.meter.sign = -1
+    plant.run.meter.sees_inverters = sees
     plant.until(1000.0)
     assert sum(w < -100 for at_s, w in plant.grid_w if at_s > 60) < 60
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import groupby
 
 import pytest
 
 from opendtu_dcload.sim.simulate import Result, simulate
 from opendtu_dcload.sim.trace import DEFAULT_TRACE, load_trace
+from tests.control.plant import make_plant
 
 HOUR_S = 3600
 
@@ -42,3 +45,16 @@ def test_a_whole_day_wastes_at_most_twice_the_ideal_and_spares_the_radio():
 def test_the_same_seed_gives_the_same_day():
     load_w = load_trace(DEFAULT_TRACE)[10 * HOUR_S : 10 * HOUR_S + 900]
     assert simulate(load_w, seed=7) == simulate(load_w, seed=7)
+
+
+def test_the_controller_of_a_healthy_house_at_constant_load_is_never_shown_a_meter_that_stands_still():
+    plant = make_plant([400.0] * 600, is_warm=True)
+    told = []
+    while plant.now_s < 600:
+        meter = plant.run.step().meter
+        assert meter is not None
+        told.append(replace(meter, at_s=0.0, power_w=0.0))
+    assert max(len(list(group)) for _, group in groupby(told)) <= 3
+    plant.run.meter.is_frozen = True
+    frozen = {replace(m, at_s=0.0) for _ in range(60) if (m := plant.run.step().meter)}
+    assert len(frozen) == 1

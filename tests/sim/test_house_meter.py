@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import groupby, pairwise
+
 import pytest
 
 from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.shelly_meter import MeterView, Relay
+from opendtu_dcload.sim.house import House
+from opendtu_dcload.sim.shelly_meter import Channel, MeterView, Relay
 from tests.sim.conftest import make_dtu
 
 
@@ -12,6 +16,30 @@ def feeding(load_w: float = 500.0) -> tuple[SimDtu, MeterView]:
     view = MeterView(dtu.house)
     dtu.advance(60.0)
     return dtu, view
+
+
+def power_frozen(house: House) -> MeterView:
+    view = MeterView(house)
+    view.is_power_frozen = True
+    return view
+
+
+Answer = tuple[list[Channel], float | None]
+
+
+def answers(dtu: SimDtu, make: Callable[[House], MeterView], seconds: int) -> list[Answer]:
+    """What the meter tells each second."""
+    view = make(dtu.house)
+    seen: list[Answer] = []
+    for second in range(seconds):
+        dtu.advance(second + 1.0)
+        seen.append((view.phases, view.frequency_hz))
+    return seen
+
+
+def longest_run(seen: list[Answer]) -> int:
+    """How many answers in a row were the same to the bit."""
+    return max(len(list(group)) for _, group in groupby(seen))
 
 
 def test_meter_shows_load_less_output() -> None:
@@ -54,22 +82,82 @@ def test_blind_meter_shows_the_load_only() -> None:
     assert view.output_w == pytest.approx(788)
 
 
-def test_frozen_meter_stays_as_it_is_while_the_house_changes() -> None:
+def test_a_healthy_meter_in_a_constant_house_moves_with_nearly_every_sample() -> None:
+    # Voltage in steps of 0.1 V that differ from second to second: public logs of Pro 3EM, reference in shelly_meter.py.
+    seen = answers(make_dtu([0.0], count=0), MeterView, seconds=600)
+    assert longest_run(seen) <= 3
+    assert len({phase.voltage_v for phases, _ in seen for phase in phases}) > 20
+    assert {hz for _, hz in seen} <= {49.9, 50.0, 50.1}
+
+
+def test_a_frozen_meter_gives_the_same_answer_to_the_bit_counters_too() -> None:
     dtu = make_dtu([100.0] * 10 + [900.0] * 10)
     view = MeterView(dtu.house)
     dtu.advance(9.0)
-    before_w, view.is_frozen = view.total_w, True
-    dtu.advance(18.0)
-    assert view.total_w == before_w
-    assert dtu.house.meter.power_w != pytest.approx(before_w)
+    view.is_frozen = True
+    before = (view.phases, view.saved_phases, view.total, view.frequency_hz, view.power_w, view.serial)
+    dtu.advance(200.0)
+    assert (view.phases, view.saved_phases, view.total, view.frequency_hz, view.power_w, view.serial) == before
+    view.is_frozen = False
+    dtu.advance(202.0)
+    assert view.total_w == pytest.approx(dtu.house.meter.power_w, abs=0.2)
+
+
+def test_a_meter_whose_power_alone_is_frozen_moves_in_everything_else() -> None:
+    seen = answers(make_dtu([100.0, 900.0] * 300), power_frozen, seconds=600)
+    assert len({phase.power_w for phases, _ in seen for phase in phases[:1]}) == 1
+    assert longest_run(seen) <= 3
+
+
+@pytest.mark.parametrize("frozen_w", [0.0, 20.0, 150.0, 400.0, -88.0])
+def test_a_meter_can_be_frozen_at_any_power(frozen_w: float) -> None:
+    dtu, view = feeding()
+    view.frozen_w, view.is_frozen = frozen_w, True
+    dtu.advance(62.0)
+    assert (view.power_w, view.total_w, view.total.power_w) == (frozen_w, frozen_w, frozen_w)
+
+
+def test_a_meter_that_tells_only_watts_has_whole_numbers_and_nothing_else() -> None:
+    dtu, view = feeding(500.3)
+    view.tells_only_watts = True
+    dtu.advance(62.0)
+    assert view.power_w == view.total_w == round(view.total_w)
+    assert view.frequency_hz is None
+    for channel in (*view.phases, *view.saved_phases, view.total):
+        assert channel.power_w == round(channel.power_w)
+        assert (channel.voltage_v, channel.current_a, channel.imported_wh, channel.exported_wh) == (None,) * 4
+
+
+@pytest.mark.parametrize("refresh_s", [2.0, 10.0, 15.0])
+def test_a_slow_meter_answers_the_same_until_its_refresh(refresh_s: float) -> None:
+    dtu = make_dtu([float(second) for second in range(300)])
+    view = MeterView(dtu.house)
+    view.refresh_s = refresh_s
+    seen = []
+    for second in range(100, 250):
+        dtu.advance(second + 0.9)
+        seen.append((view.phases, view.power_w))
+    changes = [index for index in range(1, len(seen)) if seen[index] != seen[index - 1]]
+    assert {after - before for before, after in pairwise(changes)} == {refresh_s}
+    assert view.power_w == pytest.approx(dtu.house.meter.power_w, abs=refresh_s + 1)
+
+
+def test_saved_counters_move_once_a_minute() -> None:
+    dtu, view = feeding()
+    saved = []
+    for second in range(300):
+        dtu.advance(60.0 + second)
+        saved.append([phase.imported_wh for phase in view.saved_phases])
+    assert sum(now != before for before, now in pairwise(saved)) == 5
 
 
 def test_energy_is_counted_per_phase_however_rarely_anybody_asks() -> None:
     dtu, view = feeding()
     before = view.phases
     dtu.advance(3660.0)
-    imported = [now.imported_wh - then.imported_wh for now, then in zip(view.phases, before, strict=True)]
-    exported = [now.exported_wh - then.exported_wh for now, then in zip(view.phases, before, strict=True)]
+    pairs = list(zip(view.phases, before, strict=True))
+    imported = [(now.imported_wh or 0.0) - (then.imported_wh or 0.0) for now, then in pairs]
+    exported = [(now.exported_wh or 0.0) - (then.exported_wh or 0.0) for now, then in pairs]
     assert imported == pytest.approx([0, 150, 100], abs=0.5)
     assert exported == pytest.approx([538, 0, 0], abs=0.5)
 

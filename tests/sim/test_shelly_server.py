@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import aiohttp
@@ -8,6 +9,7 @@ from pydantic import SecretStr
 
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.errors import DeviceAnswerError
+from opendtu_dcload.model import MeterReading
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.shelly_gen2 import Device, Gen2Server
 from opendtu_dcload.sim.shelly_server import Gen1Server, ShellyServer
@@ -88,7 +90,7 @@ async def test_pro_3em_has_one_em_or_three_em1_as_its_profile_says(
     dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession
 ) -> None:
     async with Gen2Server(dtu, clock) as server:
-        clock.now_s = 60.0
+        clock.now_s = 61.5  # the counters are saved at each full minute
         assert (await get(session, server, "/shelly"))["profile"] == "triphase"
         em = await get(session, server, "/rpc/EM.GetStatus?id=0")
         assert em["total_act_power"] == pytest.approx(GRID_W, abs=0.2)
@@ -236,7 +238,7 @@ async def test_the_real_client_reads_generation_2(
     dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession, device: Device, channel: str | None
 ) -> None:
     async with Gen2Server(dtu, clock, device=device, password=PASSWORD, firmware="2.0.0") as server:
-        clock.now_s = 60.0
+        clock.now_s = 61.5
         settings = Settings(server.host, password=SecretStr(PASSWORD), channel=channel)
         meter = ShellyMeter(settings, session, clock)
         reading = await meter.read()
@@ -245,3 +247,45 @@ async def test_the_real_client_reads_generation_2(
         server.meter.is_valid = False
         with pytest.raises(DeviceAnswerError):
             await meter.read()
+
+
+@pytest.mark.parametrize("make", [Gen1Server, Gen2Server])
+async def test_the_real_client_sees_a_healthy_meter_move_and_a_frozen_one_stand_still(
+    dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession, make: type[Gen1Server | Gen2Server]
+) -> None:
+    async with make(dtu, clock, latency_s=0.0) as server:
+        meter = ShellyMeter(Settings(server.host), session, clock)
+
+        async def told() -> set[MeterReading]:
+            """All that 90 s of answers differ in, but the time."""
+            readings = set()
+            for _ in range(90):
+                clock.now_s += 1.0
+                readings.add(replace(await meter.read(), at_s=0.0))
+            return readings
+
+        clock.now_s = 61.5
+        assert len(await told()) > 80
+        server.meter.is_power_frozen = True
+        clock.now_s += 1.0
+        moving = await told()
+        assert len(moving) > 80
+        assert len({reading.power_w for reading in moving}) == 1
+        server.meter.is_frozen = True
+        clock.now_s += 61.0
+        await meter.read()
+        assert len(await told()) == 1
+
+
+async def test_the_real_client_reads_a_meter_that_tells_only_watts(
+    dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession
+) -> None:
+    async with Gen1Server(dtu, clock) as first, Gen2Server(dtu, clock) as second:
+        for server in (first, second):
+            server.meter.tells_only_watts = True
+        clock.now_s = 61.5
+        for server in (first, second):
+            reading = await ShellyMeter(Settings(server.host), session, clock).read()
+            assert reading.power_w == round(reading.power_w) == pytest.approx(GRID_W, abs=2)
+            assert {(phase.voltage_v, phase.current_a) for phase in reading.phases if phase} == {(None, None)}
+            assert (reading.frequency_hz, reading.energy_import_wh) == (None, None)

@@ -18,7 +18,16 @@ from opendtu_dcload.sim.shelly_server import ShellyServer
 BIG_STEP_W = 300.0
 
 # What `POST /_sim/faults` may set beside HTTP faults, by device.
-_METER_FLAGS: Mapping[str, type] = {"sign": int, "sees_inverters": bool, "is_frozen": bool, "is_valid": bool}
+_METER_FLAGS: Mapping[str, type] = {
+    "sign": int,
+    "sees_inverters": bool,
+    "is_frozen": bool,
+    "is_power_frozen": bool,
+    "frozen_w": float,
+    "tells_only_watts": bool,
+    "refresh_s": float,
+    "is_valid": bool,
+}
 _DTU_FLAGS: Mapping[str, type] = {"loss": float, "commands_enabled": bool, "zero_runtime": bool}
 
 

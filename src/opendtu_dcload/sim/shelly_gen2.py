@@ -11,8 +11,8 @@ from aiohttp import web
 from opendtu_dcload.sim.dtu import SimDtu
 from opendtu_dcload.sim.http_server import json_response
 from opendtu_dcload.sim.shelly_digest import DigestGuard, Refusal
-from opendtu_dcload.sim.shelly_meter import FREQUENCY_HZ, Channel
-from opendtu_dcload.sim.shelly_server import UNIX_START, Json, ShellyServer
+from opendtu_dcload.sim.shelly_meter import Channel
+from opendtu_dcload.sim.shelly_server import UNIX_START, Json, ShellyServer, rounded
 
 Device = Literal["pro3em", "pro3em-mono", "pm-mini", "plus1pm"]
 
@@ -188,9 +188,8 @@ class Gen2Server(ShellyServer):
         if self.device == "pro3em":
             return {"em:0": self._em(), "emdata:0": self._em_data()}
         if self.device == "pro3em-mono":
-            phases = list(enumerate(self.meter.phases))
-            return {f"em1:{index}": self._em1(index, phase) for index, phase in phases} | {
-                f"em1data:{index}": _em1_data(index, phase) for index, phase in phases
+            return {f"em1:{index}": self._em1(index, phase) for index, phase in enumerate(self.meter.phases)} | {
+                f"em1data:{index}": _em1_data(index, phase) for index, phase in enumerate(self.meter.saved_phases)
             }
         if self.device == "pm-mini":
             return {"pm1:0": self._power_meter()}
@@ -222,11 +221,11 @@ class Gen2Server(ShellyServer):
                 f"{letter}_act_power": self._shown(phase.power_w),
                 f"{letter}_aprt_power": phase.apparent_va,
                 f"{letter}_pf": phase.power_factor,
-                f"{letter}_freq": FREQUENCY_HZ,
+                f"{letter}_freq": self.meter.frequency_hz,
             }
         return em | {
             "n_current": None,
-            "total_current": round(sum(phase.current_a for phase in self.meter.phases), 3),
+            "total_current": round(sum(phase.current_a or 0.0 for phase in self.meter.phases), 3),
             "total_act_power": self._shown(self.meter.total_w),
             "total_aprt_power": round(sum(phase.apparent_va for phase in self.meter.phases), 1),
             "user_calibrated_phase": [],
@@ -235,11 +234,14 @@ class Gen2Server(ShellyServer):
 
     def _em_data(self) -> Json:
         counters: Json = {"id": 0}
-        for letter, phase in zip("abc", self.meter.phases, strict=True):
-            counters[f"{letter}_total_act_energy"] = round(phase.imported_wh, 2)
-            counters[f"{letter}_total_act_ret_energy"] = round(phase.exported_wh, 2)
-        total = self.meter.total
-        return counters | {"total_act": round(total.imported_wh, 2), "total_act_ret": round(total.exported_wh, 2)}
+        phases = self.meter.saved_phases
+        for letter, phase in zip("abc", phases, strict=True):
+            counters[f"{letter}_total_act_energy"] = rounded(phase.imported_wh, 2)
+            counters[f"{letter}_total_act_ret_energy"] = rounded(phase.exported_wh, 2)
+        return counters | {
+            "total_act": round(sum(phase.imported_wh or 0.0 for phase in phases), 2),
+            "total_act_ret": round(sum(phase.exported_wh or 0.0 for phase in phases), 2),
+        }
 
     def _em1(self, index: int, phase: Channel) -> Json:
         return {
@@ -249,7 +251,7 @@ class Gen2Server(ShellyServer):
             "act_power": self._shown(phase.power_w),
             "aprt_power": phase.apparent_va,
             "pf": phase.power_factor,
-            "freq": FREQUENCY_HZ,
+            "freq": self.meter.frequency_hz,
             "calibration": "factory",
             **self._errors(),
         }
@@ -261,7 +263,7 @@ class Gen2Server(ShellyServer):
             "voltage": total.voltage_v,
             "current": total.current_a,
             "apower": self._shown(total.power_w),
-            "freq": FREQUENCY_HZ,
+            "freq": self.meter.frequency_hz,
             "aenergy": _counter(total.imported_wh),
             "ret_aenergy": _counter(total.exported_wh),
             **self._errors(),
@@ -276,13 +278,13 @@ class Gen2Server(ShellyServer):
 def _em1_data(index: int, phase: Channel) -> Json:
     return {
         "id": index,
-        "total_act_energy": round(phase.imported_wh, 2),
-        "total_act_ret_energy": round(phase.exported_wh, 2),
+        "total_act_energy": rounded(phase.imported_wh, 2),
+        "total_act_ret_energy": rounded(phase.exported_wh, 2),
     }
 
 
-def _counter(total_wh: float) -> Json:
-    return {"total": round(total_wh, 3), "by_minute": [0.0, 0.0, 0.0], "minute_ts": UNIX_START}
+def _counter(total_wh: float | None) -> Json:
+    return {"total": rounded(total_wh, 3), "by_minute": [0.0, 0.0, 0.0], "minute_ts": UNIX_START}
 
 
 def _refused(refusal: Refusal) -> web.Response:

@@ -22,6 +22,11 @@ WATT_MINUTES_PER_WH = 60
 Json = dict[str, Any]
 
 
+def rounded(value: float | None, digits: int) -> float | None:
+    """Return a rounded value; None = the meter does not tell it."""
+    return None if value is None else round(value, digits)
+
+
 class ShellyServer(DeviceServer):
     """A simulated Shelly on loopback. `meter` holds what it measures and what is wrong with that."""
 
@@ -214,8 +219,8 @@ class Gen1Server(ShellyServer):
             **more,
             "voltage": channel.voltage_v,
             "is_valid": self.meter.is_valid,
-            "total": round(channel.imported_wh, 1),
-            "total_returned": round(channel.exported_wh, 1),
+            "total": rounded(channel.imported_wh, 1),
+            "total_returned": rounded(channel.exported_wh, 1),
         }
 
     def _meters(self) -> list[Json]:
@@ -228,7 +233,7 @@ class Gen1Server(ShellyServer):
             "is_valid": self.meter.is_valid,
             "timestamp": int(UNIX_START + self.now_s),
             "counters": [power_w, power_w, power_w],
-            "total": int(self.meter.total.imported_wh * WATT_MINUTES_PER_WH),
+            "total": int((self.meter.total.imported_wh or 0.0) * WATT_MINUTES_PER_WH),
         }
         return [meter]
 

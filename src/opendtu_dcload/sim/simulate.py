@@ -11,10 +11,11 @@ from opendtu_dcload.control.plant_guard import Beside
 from opendtu_dcload.control.policy import Command, SetLimit
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
-from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading
+from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, PhaseReading
 from opendtu_dcload.sim.dtu import Counters, SimDtu
 from opendtu_dcload.sim.house import Energy, House, InverterModel
 from opendtu_dcload.sim.score import ideal_waste_wh
+from opendtu_dcload.sim.shelly_meter import Channel, MeterView
 from opendtu_dcload.sim.world import World
 
 SKIPPED_S = 300
@@ -67,6 +68,16 @@ class Result:
         return self.waste_wh / self.ideal_wh if self.ideal_wh else float("inf")
 
 
+def reading_of(meter: MeterView, now_s: float) -> MeterReading:
+    """Return what the client of a Pro 3EM makes of an answer, with the power not rounded: counters once a minute."""
+    first, second, third = (_phase(channel) for channel in meter.saved_phases)
+    return MeterReading(now_s, meter.power_w, (first, second, third), frequency_hz=meter.frequency_hz)
+
+
+def _phase(channel: Channel) -> PhaseReading:
+    return PhaseReading(channel.power_w, channel.voltage_v, channel.current_a, channel.imported_wh, channel.exported_wh)
+
+
 class Run:
     """House, DTUs and controller on virtual time, one meter sample per step."""
 
@@ -74,8 +85,8 @@ class Run:
         self.world = world
         self.house = world.house
         self.controller = controller
-        self.meter_sign = 1.0
-        self.sees_inverters = True
+        self.meter = MeterView(self.house)
+        """What the meter shows, and what is wrong with that."""
         self.has_meter = True
         self.silent: set[str] = set()
         """Names of DTUs that do not answer; what they are told does not arrive."""
@@ -95,8 +106,7 @@ class Run:
         """Let the controller decide now, and send what it decided; returns what it saw."""
         now_s = self.house.now_s
         if self.has_meter:
-            shown_w = self.house.meter.power_w + (0.0 if self.sees_inverters else self.house.meter.output_w)
-            self._meter = MeterReading(now_s, self.meter_sign * shown_w)
+            self._meter = reading_of(self.meter, now_s)
         for dtu in self.world.dtus:
             if self._answers(dtu):
                 self._poll(dtu, now_s)
