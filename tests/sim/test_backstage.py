@@ -124,3 +124,23 @@ async def test_inverter_loses_its_battery_and_gets_it_back(
     clock.now_s = 120.0
     assert (await get(session, backstage, "live"))["output_w"][SERIAL] > 300
     assert await post(session, backstage, "inverter", {"serial": "1", "has_dc": True}) == 400
+
+
+async def test_every_lie_can_be_played_over_http(
+    backstage: Backstage, session: aiohttp.ClientSession, clock: Clock
+) -> None:
+    dtu, view, inverter = backstage.dtu, backstage._meter.meter, backstage.dtu.house.inverters[SERIAL]
+    meter = {"is_power_frozen": True, "frozen_w": -88, "tells_only_watts": True, "refresh_s": 10}
+    assert await post(session, backstage, "faults", {"device": "meter", **meter}) == 200
+    assert {name: getattr(view, name) for name in meter} == meter
+    commands = {"withholds_limits": True, "radio_hangs": True, "is_polling": False, "late_posts": 1, "acts_after_s": 3}
+    assert await post(session, backstage, "faults", {"device": "dtu", **commands}) == 200
+    assert {name: getattr(dtu, name) for name in commands} == commands
+    lies: dict[str, float] = {"is_in_reach": False, "is_deaf": True, "answers_limits": False, "obeys": False}
+    lies |= {"held_w": 90.0, "reads_back_pct": 100.0, "limit_w": 60.0}
+    assert await post(session, backstage, "inverter", {"serial": SERIAL, "is_known": False, **lies}) == 200
+    assert {name: getattr(inverter, name) for name in lies} == lies
+    assert dtu.unknown_models == {SERIAL}
+    assert await post(session, backstage, "inverter", {"serial": SERIAL, "is_known": True}) == 200
+    assert dtu.unknown_models == set()
+    assert await post(session, backstage, "inverter", {"serial": SERIAL, "colour": 1}) == 400

@@ -28,7 +28,26 @@ _METER_FLAGS: Mapping[str, type] = {
     "refresh_s": float,
     "is_valid": bool,
 }
-_DTU_FLAGS: Mapping[str, type] = {"loss": float, "commands_enabled": bool, "zero_runtime": bool}
+_DTU_FLAGS: Mapping[str, type] = {
+    "loss": float,
+    "commands_enabled": bool,
+    "is_polling": bool,
+    "withholds_limits": bool,
+    "radio_hangs": bool,
+    "late_posts": int,
+    "acts_after_s": float,
+    "zero_runtime": bool,
+}
+
+# What `POST /_sim/inverter` may set.
+_INVERTER_FLAGS: Mapping[str, type] = {
+    "is_in_reach": bool,
+    "is_deaf": bool,
+    "answers_limits": bool,
+    "obeys": bool,
+    "held_w": float,
+    "reads_back_pct": float,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +192,27 @@ class Backstage(DeviceServer):
         return json_response({})
 
     async def _inverter(self, request: web.Request) -> web.Response:
-        """Take an inverter's battery away or give it back: `{"serial": "...", "has_dc": bool}`."""
+        """Change one inverter: `{"serial": "...", "has_dc": bool, "limit_w": W, "is_known": bool, <flags>}`.
+
+        `limit_w` is a limit that rules from now on though nobody sent it; `is_known` false: the DTU has no rated power.
+        """
         try:
-            wanted = await _read(request)
-            inverter = self.dtu.house.inverters[wanted["serial"]]
-            inverter.set_dc(self.dtu.house.now_s, on=_checked("has_dc", wanted["has_dc"], bool))
+            wanted = dict(await _read(request))
+            serial = wanted.pop("serial")
+            inverter = self.dtu.house.inverters[serial]
+            kinds = {"has_dc": bool, "limit_w": float, "is_known": bool, **_INVERTER_FLAGS}
+            changes = {name: _checked(name, value, kinds[name]) for name, value in wanted.items()}
         except (KeyError, TypeError, ValueError) as err:
-            return web.Response(status=400, text=f"serial and has_dc are wanted: {err}")
+            return web.Response(status=400, text=f"serial and what to change are wanted: {err}")
+        for name, value in changes.items():
+            if name == "has_dc":
+                inverter.set_dc(self.dtu.house.now_s, on=value)
+            elif name == "limit_w":
+                inverter.impose(value)
+            elif name == "is_known":
+                (self.dtu.unknown_models.discard if value else self.dtu.unknown_models.add)(serial)
+            else:
+                setattr(inverter, name, value)
         return json_response({})
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 import random
-import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from opendtu_dcload.devices.hoymiles import Chip, family_of
 from opendtu_dcload.model import CommandState
 from opendtu_dcload.sim.house import House, SimInverter
-from opendtu_dcload.sim.radio import Command, Radio
+from opendtu_dcload.sim.radio import Command, Radio, tenths
 
 COMMAND_WINDOW_S = 2.0
 STATISTICS_WINDOW_S = 0.5
@@ -30,16 +29,7 @@ READ_BACK_EVERY_S = 120.0
 MAX_LIMIT = 2250
 PERSISTENT_TYPES = (2, 3, 256, 257)
 RELATIVE_TYPES = (1, 3, 257)
-
-
-def as_float32(value: float) -> float:
-    """Return the nearest number that the DTU's 32-bit floats can hold."""
-    return float(struct.unpack("f", struct.pack("f", value))[0])
-
-
-def tenths(value: float) -> float:
-    """Return a limit as it goes on air and into the echo: whole tenths in an unsigned 16-bit number, truncated."""
-    return (int(as_float32(as_float32(value) * 10)) & 0xFFFF) / 10  # a negative limit becomes a huge one
+COMMANDS = ("limit", "power", "restart")
 
 
 @dataclass(slots=True)
@@ -109,6 +99,13 @@ class SimDtu:
         self.clock_set_after_s = clock_set_after_s
         self.commands_enabled = True
         """False: limits answer success and nothing is sent."""
+        self.radio_hangs = False
+        """True: no inverter is reached, HTTP is answered, until it boots."""
+        self.unknown_models: set[str] = set()
+        """Serials whose model it has no rated power for: `max_power` stays 0, absolute limits have no echo."""
+        self.late_posts = 0
+        """So many of the next POSTs act `acts_after_s` late, whatever comes behind them."""
+        self.acts_after_s = 2.0
         self.is_polling = True
         """False: night, with polling at night switched off."""
         self.zero_runtime = False
@@ -128,11 +125,23 @@ class SimDtu:
         self._next_poll_s = self.house.now_s + self.clock_set_after_s
         self._down_at_s = math.inf
         self._up_at_s = math.inf
+        self._late: list[tuple[float, Callable[[], None]]] = []
+        self.radio_hangs = False
 
     def reboot(self, outage_s: float) -> None:
         """Go down as after `maintenance/reboot`, 1 s from now, for `outage_s`; then everything is forgotten."""
         self._down_at_s = self.house.now_s + 1.0
         self._up_at_s = self._down_at_s + outage_s
+
+    @property
+    def withholds_limits(self) -> bool:
+        """True: limits wait and stay `Pending`, polls go on; what waits goes out when this ends."""
+        return any(radio.holds_limits for radio in self._radios)
+
+    @withholds_limits.setter
+    def withholds_limits(self, value: bool) -> None:
+        for radio in self._radios:
+            radio.holds_limits = value
 
     # What HTTP asks ------------------------------------------------------------------------------------------------
 
@@ -166,12 +175,22 @@ class SimDtu:
         self.counters.limits += 1
         self.counters.persistent += limit_type in PERSISTENT_TYPES
         self._count_while_pending(serial, limit_type, value)
-        if not self.commands_enabled:
-            return
+        if self.commands_enabled:
+            self._act(lambda: self._take_limit(Command(serial, "limit", tenths(value), limit_type)))
+
+    def _take_limit(self, command: Command) -> None:
+        serial = command.serial
         self.believed[serial].failed = [c for c in self.believed[serial].failed if c.kind != "limit"]
-        self._radio_of[serial].withdraw(serial, limit_type)
-        self._enqueue(Command(serial, "limit", tenths(value), limit_type))
+        self._radio_of[serial].withdraw(serial, command.limit_type)
+        self._enqueue(command)
         self.believed[serial].limit_state = CommandState.PENDING
+
+    def _act(self, take: Callable[[], None]) -> None:
+        if self.late_posts <= 0:
+            take()
+            return
+        self.late_posts -= 1
+        self._late.append((self.house.now_s + self.acts_after_s, take))
 
     def post_power(self, serial: str, *, on: bool) -> None:
         """Queue a power command."""
@@ -184,10 +203,13 @@ class SimDtu:
     def _post_switch(self, command: Command) -> None:
         self.counters.power += 1
         if self.commands_enabled:
-            believed = self.believed[command.serial]
-            believed.failed = [c for c in believed.failed if c.kind == "limit"]
-            self._enqueue(command)
-            believed.power_state = CommandState.PENDING
+            self._act(lambda: self._take_switch(command))
+
+    def _take_switch(self, command: Command) -> None:
+        believed = self.believed[command.serial]
+        believed.failed = [c for c in believed.failed if c.kind == "limit"]
+        self._enqueue(command)
+        believed.power_state = CommandState.PENDING
 
     def _enqueue(self, command: Command) -> None:
         self._radio_of[command.serial].enqueue(command, self.house.now_s)
@@ -241,10 +263,14 @@ class SimDtu:
         self._advance(now_s)
 
     def _advance(self, now_s: float) -> None:
-        while (at_s := self._next_s()) <= now_s:
+        while (at_s := max(self._next_s(), self.house.now_s)) <= now_s:
             self.house.advance(at_s)
+            late = next((late for late in self._late if late[0] <= at_s), None)
             heard = next((radio for radio in self._radios if radio.deliver_at_s <= at_s), None)
-            if heard is not None:
+            if late is not None:
+                self._late.remove(late)
+                late[1]()
+            elif heard is not None:
                 self._deliver(heard, at_s)
             elif at_s >= self._next_poll_s:
                 self._poll(at_s)
@@ -253,7 +279,7 @@ class SimDtu:
         self.house.advance(now_s)
 
     def _next_s(self) -> float:
-        return min([self._next_poll_s, *(radio.next_s for radio in self._radios)])
+        return min([self._next_poll_s, *(at_s for at_s, _ in self._late), *(radio.next_s for radio in self._radios)])
 
     def _poll(self, now_s: float) -> None:
         self._next_poll_s = now_s + self.poll_interval_s
@@ -285,28 +311,32 @@ class SimDtu:
                 self._fail(done)
             else:
                 radio.queue.appendleft(done)
-        if not radio.queue:
+        if (command := radio.take()) is None:
             return
-        command = radio.queue.popleft()
         command.sent += 1
         self.believed[command.serial].transmissions += 1
         radio.on_air = command
-        radio.free_at_s = now_s + (
-            COMMAND_WINDOW_S if command.kind in ("limit", "power", "restart") else STATISTICS_WINDOW_S
-        )
-        inverter = self.house.inverters[command.serial]
-        is_mute = command.kind == "statistics" and not inverter.answers_statistics(now_s)
-        if inverter.has_dc and not is_mute and self._rng.random() >= self.loss:
+        radio.free_at_s = now_s + (COMMAND_WINDOW_S if command.kind in COMMANDS else STATISTICS_WINDOW_S)
+        if self._is_heard(command, now_s) and self._rng.random() >= self.loss:
             radio.deliver_at_s = now_s + ON_AIR_S
+
+    def _is_heard(self, command: Command, now_s: float) -> bool:
+        inverter = self.house.inverters[command.serial]
+        if self.radio_hangs or not (inverter.has_dc and inverter.is_in_reach):
+            return False
+        if command.kind in ("limit", "power"):
+            return not inverter.is_deaf
+        return command.kind != "statistics" or inverter.answers_statistics(now_s)
 
     def _deliver(self, radio: Radio, now_s: float) -> None:
         radio.deliver_at_s = math.inf
         command = radio.on_air
         if command is None:
             return
-        command.sent = -1
-        self.believed[command.serial].answers += 1
         inverter = self.house.inverters[command.serial]
+        if command.kind != "limit" or inverter.answers_limits:
+            command.sent = -1
+            self.believed[command.serial].answers += 1
         if command.kind == "limit":
             take = inverter.receive_persistent if command.limit_type in PERSISTENT_TYPES else inverter.receive_limit
             take(now_s, self._limit_w(command))
@@ -317,12 +347,13 @@ class SimDtu:
         elif command.kind == "statistics":
             self._read(inverter, now_s)
         else:
-            self.believed[command.serial].limit_pct = inverter.limit_in_force_pct
+            told_pct = inverter.reads_back_pct
+            self.believed[command.serial].limit_pct = inverter.limit_in_force_pct if told_pct is None else told_pct
 
     def _read(self, inverter: SimInverter, now_s: float) -> None:
         believed = self.believed[inverter.model.serial]
         believed.failed_polls = 0
-        believed.rated_w = inverter.model.rated_w
+        believed.rated_w = 0.0 if inverter.model.serial in self.unknown_models else inverter.model.rated_w
         dc_power_w = inverter.output_w / inverter.model.efficiency
         believed.statistics = Statistics(
             at_s=now_s,

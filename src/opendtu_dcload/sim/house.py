@@ -94,6 +94,18 @@ class SimInverter:
         """False: no DC power, so no radio either."""
         self.has_grid = True
         """False: the relay in its cable is open."""
+        self.is_in_reach = True
+        """False: the radio does not reach it; it goes on feeding at its last limit."""
+        self.is_deaf = False
+        """True: polls are answered, limits and power commands are not heard, until it restarts."""
+        self.answers_limits = True
+        """False: limits act, but no acknowledgement of one arrives."""
+        self.obeys = True
+        """False: limits are acknowledged and shown, but the one before goes on ruling, until it restarts."""
+        self.held_w = math.inf
+        """What its source lets through at most: a hub, an MPPT, another battery; infinity = all."""
+        self.reads_back_pct: float | None = None
+        """What SystemConfigPara reads back of its limit, in % of rated; None = the limit in force."""
         self.energy_wh = 0.0
         self.temperature_c = 30.0
         self._rng = rng
@@ -104,6 +116,8 @@ class SimInverter:
 
     def receive_limit(self, now_s: float, limit_w: float) -> None:
         """Take a non-persistent limit in W that arrived by radio; it acts after the dead time."""
+        if not self.obeys:
+            return
         spread = self.model.dead_time_spread
         dead_s = self.model.dead_time_s * (1 + self._rng.uniform(-spread, spread))
         self._effects = [(at_s, w) for at_s, w in self._effects if at_s < now_s + dead_s]
@@ -128,10 +142,16 @@ class SimInverter:
             self._connected_at_s = now_s + self.model.power_on_wait_s
         self.is_on = on
 
-    def restart(self, now_s: float) -> None:
-        """Restart: the temporary limit is lost, the output drops until the grid wait is over."""
+    def impose(self, limit_w: float) -> None:
+        """Let a limit rule from now on that nobody knows of: an older one, another controller's."""
         self._effects.clear()
-        self.limit_w = self.model.rated_w * self.model.persistent_pct / 100
+        self.limit_w = limit_w
+
+    def restart(self, now_s: float) -> None:
+        """Restart: the temporary limit is lost, no output until the grid wait is over; it hears and obeys again."""
+        self.impose(self.model.rated_w * self.model.persistent_pct / 100)
+        self.is_deaf = False
+        self.obeys = True
         self.output_w = 0.0
         self._connected_at_s = now_s + self.model.power_on_wait_s
 
@@ -154,7 +174,7 @@ class SimInverter:
 
     @property
     def limit_in_force_pct(self) -> float:
-        """The limit that rules now, in % of rated (what SystemConfigPara reads back)."""
+        """The limit that rules now, in % of rated."""
         return 100 * self.limit_w / self.model.rated_w
 
     @property
@@ -189,7 +209,7 @@ class SimInverter:
     def _aim_w(self, now_s: float) -> float:
         if not (self.is_on and self.has_dc and self.has_grid) or now_s < self._connected_at_s - 1e-9:
             return 0.0
-        return self.model.steady_w(self.limit_w)
+        return min(self.model.steady_w(self.limit_w), self.held_w)
 
 
 @dataclass(slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from opendtu_dcload.sim.dtu import SimDtu, Statistics, as_float32
+from opendtu_dcload.sim.dtu import SimDtu, Statistics
 from opendtu_dcload.sim.house import InverterModel
+from opendtu_dcload.sim.radio import as_float32
 
 Json = dict[str, Any]
 
@@ -161,13 +162,14 @@ def device_info(dtu: SimDtu, serial: str) -> Json:
         return {}
     model = dtu.house.inverters[serial].model
     rated_w = dtu.believed[serial].rated_w
+    is_unknown = serial in dtu.unknown_models
     info: Json = {
-        "valid_data": rated_w > 0,
+        "valid_data": dtu.believed[serial].statistics is not None if is_unknown else rated_w > 0,
         "fw_bootloader_version": 104,
         "fw_build_version": 10016,
         "hw_part_number": 270602497,
         "hw_version": "01.00",
-        "hw_model_name": _model_name(model),
+        "hw_model_name": "" if is_unknown else _model_name(model),
         "max_power": number(rated_w),
         "fw_build_datetime": "2023-11-01 12:24:00",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -110,7 +111,10 @@ class OpenDtuServer(DeviceServer):
             try:
                 values = await self._read_form(request)
                 self.posted.append((path, values))
-                return json_response(act(values))
+                late_s = self.dtu.acts_after_s if self.dtu.late_posts > 0 else 0.0
+                answer = act(values)
+                await asyncio.sleep(late_s)  # who hangs up meanwhile changes nothing
+                return json_response(answer)
             except _RefusedError as refused:
                 return json_response(refused.answer)
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections import deque
 from dataclasses import dataclass
 
 
-@dataclass(slots=True)
+def as_float32(value: float) -> float:
+    """Return the nearest number that the DTU's 32-bit floats can hold."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def tenths(value: float) -> float:
+    """Return a limit as it goes on air and into the echo: whole tenths in an unsigned 16-bit number, truncated."""
+    return (int(as_float32(as_float32(value) * 10)) & 0xFFFF) / 10  # a negative limit becomes a huge one
+
+
+@dataclass(slots=True, eq=False)
 class Command:
     """One message to an inverter."""
 
@@ -30,11 +41,23 @@ class Radio:
         """When the window of the command on air ends."""
         self.deliver_at_s = math.inf
         """When the command on air arrives; infinity for never."""
+        self.holds_limits = False
+        """True: limits wait for ever, everything else goes out."""
+
+    @property
+    def _next(self) -> Command | None:
+        return next((c for c in self.queue if not (self.holds_limits and c.kind == "limit")), None)
+
+    def take(self) -> Command | None:
+        """Take the next command that may go out from the queue."""
+        if (command := self._next) is not None:
+            self.queue.remove(command)
+        return command
 
     @property
     def next_s(self) -> float:
         """Return when it does something next; infinity for never."""
-        busy_until_s = self.free_at_s if self.on_air or self.queue else math.inf
+        busy_until_s = self.free_at_s if self.on_air or self._next else math.inf
         return min(self.deliver_at_s, busy_until_s)
 
     def enqueue(self, command: Command, now_s: float) -> None:
