@@ -88,6 +88,19 @@ OLD = {
         header(SHED, "Shed") | values(),
     )
 }  # fmt: skip
+FLAT = {
+    LIVE: {
+        "inverters": [
+            {
+                "serial": SHED, "name": "Shed", "data_age": 3, "reachable": True, "producing": True,
+                "0": {"Power": leaf(240.5, "W", 1), "Voltage": leaf(230.1000061, "V", 1),
+                      "Power DC": leaf(253.1000061, "W", 2), "YieldTotal": leaf(17.03100014, "kWh", 2),
+                      "Temperature": leaf(9.600000381, "°C", 1)},
+                "1": dc_input(126.5, 52.5, 2.41), "2": dc_input(126.6, 52.5, 2.41), "events": 1,
+            }
+        ]
+    }
+}  # fmt: skip
 SHED_STATUS = InverterStatus(
     serial=SHED, name="Shed", answered_at_s=1000.0, at_s=1000.0 - 7.9, reachable=True, producing=True,
     ac_power_w=257.2, ac_voltage_v=233.6, dc_power_w=269.4, dc_voltage_v=33.64, dc_current_a=8.01,
@@ -336,11 +349,7 @@ async def test_dc_voltage_is_unknown_without_inputs(rig: Rig) -> None:
 
 
 async def test_flat_values_of_before_february_2023_are_read(rig: Rig) -> None:
-    whole = {"Power": leaf(240.5, "W", 1), "Voltage": leaf(230.1000061, "V", 1), "Power DC": leaf(253.1000061, "W", 2),
-             "YieldTotal": leaf(17.03100014, "kWh", 2), "Temperature": leaf(9.600000381, "°C", 1)}  # fmt: skip
-    entry = {"serial": SHED, "name": "Shed", "data_age": 3, "reachable": True, "producing": True, "0": whole,
-             "1": dc_input(126.5, 52.5, 2.41), "2": dc_input(126.6, 52.5, 2.41), "events": 1}  # fmt: skip
-    rig.answer({LIVE: {"inverters": [entry]}})
+    rig.answer(FLAT)
     assert (await rig.dtu.live([SHED])).inverters[SHED] == InverterStatus(
         serial=SHED, name="Shed", answered_at_s=1000.0, at_s=997.0, reachable=True, producing=True,
         ac_power_w=240.5, ac_voltage_v=230.1, dc_power_w=253.1, dc_voltage_v=52.5, dc_current_a=4.82,
@@ -702,9 +711,9 @@ async def test_stalled_answer_is_a_timeout(rig: Rig) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(data=st.data(), generation=st.sampled_from(["old", "new"]))
+@given(data=st.data(), generation=st.sampled_from(["flat", "old", "new"]))
 def test_damaged_answers_give_sound_values_or_a_device_error(data: st.DataObject, generation: str) -> None:
-    answers: dict[str, Any] = {**(OLD if generation == "old" else NEW), "/api/limit/status": LIMITS}
+    answers: dict[str, Any] = {**{"old": OLD, "new": NEW, "flat": FLAT}[generation], "/api/limit/status": LIMITS}
     path = data.draw(st.sampled_from(sorted(answers)))
     answers[path] = data.draw(damaged(answers[path]))
 
