@@ -39,7 +39,7 @@ class Wish:
 
 
 def gen1_source(device: str, emeters: int, meters: int, wish: Wish) -> Source | None:
-    """Return how to read a Shelly of generation 1 with so many clamps and relay meters; None = it measures nothing.
+    """Return how to read a Shelly of generation 1 with so many clamps and relay meters; None = it is no meter.
 
     Raises:
         ConfigError: the channel is missing or is none of this device's.
@@ -75,7 +75,7 @@ def count_load_meters(status: object) -> int:
 def gen2_source(device: str, generation: int, status: object, wish: Wish) -> Source | None:
     """Return how to read a Shelly of a later generation with the components in `status` (Shelly.GetStatus).
 
-    None = it measures nothing. The components decide, not the model: a Pro 3EM has one EM or three EM1, as its profile
+    None = it is no meter. The components decide, not the model: a Pro 3EM has one EM or three EM1, as its profile
     says, and a Pro EM-50 has a Switch beside its clamps, which is not the one to read.
 
     Raises:
@@ -127,9 +127,9 @@ def _ids(status: object, component: str) -> list[int]:
 
 def _choose_one(device: str, wish: Wish, ids: Sequence[int]) -> str:
     offered = tuple(str(index) for index in ids)
-    return _choose(
-        device, wish, (*offered, "sum") if len(offered) > 1 else offered, offered[0] if len(offered) == 1 else None
-    )
+    if len(offered) == 1:
+        return _choose(device, wish, offered, offered[0])
+    return _choose(device, wish, (*offered, "sum"), None)
 
 
 def _choose(device: str, wish: Wish, offered: tuple[str, ...], default: str | None) -> str:
