@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint test-lowest plots outages try-armhf clean
+.PHONY: demo test lint test-lowest plots outages lies try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -51,6 +51,10 @@ plots: $(READY)
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)
 	$(PYTHON) tests/outages.py
+
+# Plays plausible lies of meter, OpenDTU and inverters to the whole program; twenty minutes of real time.
+lies: $(READY)
+	$(PYTHON) -m tests.lies
 
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)

@@ -142,6 +142,7 @@ class SimDtu:
     def withholds_limits(self, value: bool) -> None:
         for radio in self._radios:
             radio.holds_limits = value
+            radio.free_at_s = max(radio.free_at_s, self.house.now_s)
 
     # What HTTP asks ------------------------------------------------------------------------------------------------
 
@@ -263,7 +264,7 @@ class SimDtu:
         self._advance(now_s)
 
     def _advance(self, now_s: float) -> None:
-        while (at_s := max(self._next_s(), self.house.now_s)) <= now_s:
+        while (at_s := self._next_s()) <= now_s:
             self.house.advance(at_s)
             late = next((late for late in self._late if late[0] <= at_s), None)
             heard = next((radio for radio in self._radios if radio.deliver_at_s <= at_s), None)
