@@ -157,8 +157,8 @@ def test_a_host_that_is_no_address_is_refused_with_the_reason(host: str, why: st
         (
             "meter",
             "channel",
-            3,
-            'meter.channel: 3 is none of the choices; write one of "sum", "0", "1", "2", "a", "b", "c"',
+            4,
+            'meter.channel: 4 is none of the choices; write one of "sum", "0", "1", "2", "3", "a", "b", "c"',
         ),
         ("meter", "user", "a:b", "meter.user: 'a:b' contains a colon; write a user name in quotes, without a colon"),
         ("meter", "user", 5, "meter.user: 5 is a whole number; write a user name in quotes, without a colon"),

@@ -6,18 +6,18 @@ from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_o
 @pytest.mark.parametrize(
     ("prefixes", "name", "inputs"),
     [
-        ("1121", "HM", 1),
-        ("1141", "HM", 2),
-        ("1161", "HM", 4),
+        ("1121 1022 1120 1123 112f", "HM", 1),
+        ("1141 1042 1140 1142 1145 114f", "HM", 2),
+        ("1161 1062 1160 1162 1165 116f", "HM", 4),
         ("1124 1125 1400", "HMS", 1),
         ("1143 1144 1410 114a", "HMS", 2),
         ("1164 1166 1420", "HMS", 4),
         ("1361", "HMT", 4),
         ("1382", "HMT", 6),
-        ("2841", "HERF", 4),
+        ("2841", "HERF", 1),
         ("2821", "HERF", 2),
-        ("2801", "HERF", 1),
-        ("9999 abcd", "unknown", 1),
+        ("2801", "HERF", 4),
+        ("9999 abcd 1023 1131 1181 2851", "unknown", 1),
     ],
 )
 def test_serial_tells_family_and_inputs(prefixes: str, name: str, inputs: int) -> None:

@@ -88,9 +88,22 @@ OLD = {
         header(SHED, "Shed") | values(),
     )
 }  # fmt: skip
+FLAT = {
+    LIVE: {
+        "inverters": [
+            {
+                "serial": SHED, "name": "Shed", "data_age": 3, "reachable": True, "producing": True,
+                "0": {"Power": leaf(240.5, "W", 1), "Voltage": leaf(230.1000061, "V", 1),
+                      "Power DC": leaf(253.1000061, "W", 2), "YieldTotal": leaf(17.03100014, "kWh", 2),
+                      "Temperature": leaf(9.600000381, "°C", 1)},
+                "1": dc_input(126.5, 52.5, 2.41), "2": dc_input(126.6, 52.5, 2.41), "events": 1,
+            }
+        ]
+    }
+}  # fmt: skip
 SHED_STATUS = InverterStatus(
     serial=SHED, name="Shed", answered_at_s=1000.0, at_s=1000.0 - 7.9, reachable=True, producing=True,
-    ac_power_w=257.2, ac_voltage_v=233.6, dc_power_w=269.4, dc_voltage_v=33.65, dc_current_a=8.01,
+    ac_power_w=257.2, ac_voltage_v=233.6, dc_power_w=269.4, dc_voltage_v=33.64, dc_current_a=8.01,
     temperature_c=31.5, yield_total_wh=797421.0, input_count=2,
 )  # fmt: skip
 LIMITS = {
@@ -170,7 +183,8 @@ async def test_old_firmware_has_all_in_one_document(rig: Rig) -> None:
 
 async def test_values_are_as_old_as_the_dtu_says_not_as_its_answer(rig: Rig) -> None:
     rig.answer(NEW)
-    rig.answer({**NEW, f"{LIVE}?inv={SHED}": live_document(header(SHED, "Shed", data_age=90, data_age_ms=90250))})
+    entry = header(SHED, "Shed", data_age=90, data_age_ms=90250) | values()
+    rig.answer({**NEW, f"{LIVE}?inv={SHED}": live_document(entry)})
     shed = (await rig.dtu.live([SHED])).inverters[SHED]
     assert (shed.answered_at_s, shed.at_s) == (1000.0, 909.75)
 
@@ -293,7 +307,7 @@ async def test_flags_must_be_booleans(rig: Rig) -> None:
 
 async def test_dc_power_is_summed_when_nobody_gives_the_total(rig: Rig) -> None:
     shed = await _shed(rig, "INV", "0", "Power DC", None)
-    assert (shed.dc_power_w, shed.dc_voltage_v) == (269.4, 33.65)
+    assert (shed.dc_power_w, shed.dc_voltage_v) == (269.4, 33.64)
     measured = values()
     measured["INV"]["0"]["Power DC"] = None
     measured["DC"]["1"]["Power"] = None
@@ -302,18 +316,58 @@ async def test_dc_power_is_summed_when_nobody_gives_the_total(rig: Rig) -> None:
     assert (shed.dc_power_w, shed.dc_current_a) == (None, None)  # never a sum of some inputs
 
 
-async def test_dc_voltage_is_that_of_the_inputs_that_carry_current(rig: Rig) -> None:
-    shed = await _shed(rig, "DC", "1", "Current", leaf(0, "A", 2))
-    assert (shed.dc_voltage_v, shed.dc_current_a) == (33.4, round(269.4 / 33.4, 2))
-
-
-async def test_dc_voltage_is_the_highest_of_all_inputs_when_none_carries_current(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "voltage_v"),
+    [
+        ([(12.6, 31.3, 0.4), (0, 0.5, 0.01)], 31.3),
+        ([(0, 1.1, 0.01), (0, 1.1, 0.02), (1.5, 32.4, 0.04), (0.9, 32.4, 0.03)], 32.4),
+        ([(100, 51.2, 1.95), (0.5, 18.1, 0.03)], 51.2),
+        ([(100, 51.0, 1.96), (9.9, 20, 0.5)], 51.0),
+        ([(100, 51.0, 1.96), (10, 40, 0.25)], 50.0),
+        ([(3, 51.0, 0.06), (0.3, 40, 0.01)], 50.0),
+        ([(140, 33.4, 4.2), (130, 33.9, 3.8)], 33.64),
+        ([(0, 52.0, 0), (0, 0.3, 0)], 52.0),
+        ([(0, 0.5, 0.01), (0, 51.9, 0)], 51.9),
+        ([(-1, 30, 0.03), (0, 20, 0)], 30.0),
+    ],
+    ids=str,
+)
+async def test_dc_voltage_is_that_of_the_inputs_in_use(
+    rig: Rig, inputs: list[tuple[float, float, float]], voltage_v: float
+) -> None:
     measured = values()
-    measured["DC"] = {"0": dc_input(0, 52.0, 0), "1": dc_input(0, 0.3, 0)}
-    measured["INV"]["0"]["Power DC"] = leaf(0, "W", 1)
+    measured["DC"] = {str(index): dc_input(*numbers) for index, numbers in enumerate(inputs)}
     rig.answer({LIVE: live_document(header(SHED, "Shed") | measured)})
     shed = (await rig.dtu.live([SHED])).inverters[SHED]
-    assert (shed.dc_power_w, shed.dc_voltage_v, shed.dc_current_a) == (0.0, 52.0, 0.0)
+    assert (shed.dc_voltage_v, shed.dc_current_a) == (voltage_v, round(269.4 / voltage_v, 2))
+
+
+async def test_dc_voltage_is_unknown_without_inputs(rig: Rig) -> None:
+    measured = values() | {"DC": {}}
+    rig.answer({LIVE: live_document(header(SHED, "Shed") | measured)})
+    assert (await rig.dtu.live([SHED])).inverters[SHED].dc_voltage_v is None
+
+
+async def test_flat_values_of_before_february_2023_are_read(rig: Rig) -> None:
+    rig.answer(FLAT)
+    assert (await rig.dtu.live([SHED])).inverters[SHED] == InverterStatus(
+        serial=SHED, name="Shed", answered_at_s=1000.0, at_s=997.0, reachable=True, producing=True,
+        ac_power_w=240.5, ac_voltage_v=230.1, dc_power_w=253.1, dc_voltage_v=52.5, dc_current_a=4.82,
+        temperature_c=9.6, yield_total_wh=17030.0, input_count=2,
+    )  # fmt: skip
+    assert rig.device.paths == [LIVE]
+
+
+async def test_an_inverter_without_values_is_never_taken_for_one_that_has_none_now(rig: Rig) -> None:
+    rig.answer({**NEW, f"{LIVE}?inv={SHED}": live_document(header(SHED, "Shed"))})
+    with pytest.raises(DeviceAnswerError, match="OpenDTU is too old or too new"):
+        await rig.dtu.live([SHED])
+
+
+async def test_live_data_of_before_november_2022_are_called_too_old(rig: Rig) -> None:
+    rig.answer({LIVE: [header(SHED, "Shed")]})
+    with pytest.raises(DeviceAnswerError, match="OpenDTU is too old, update it"):
+        await rig.dtu.live([SHED])
 
 
 async def test_dc_current_is_unknown_without_voltage(rig: Rig) -> None:
@@ -657,9 +711,9 @@ async def test_stalled_answer_is_a_timeout(rig: Rig) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(data=st.data(), generation=st.sampled_from(["old", "new"]))
+@given(data=st.data(), generation=st.sampled_from(["flat", "old", "new"]))
 def test_damaged_answers_give_sound_values_or_a_device_error(data: st.DataObject, generation: str) -> None:
-    answers: dict[str, Any] = {**(OLD if generation == "old" else NEW), "/api/limit/status": LIMITS}
+    answers: dict[str, Any] = {**{"old": OLD, "new": NEW, "flat": FLAT}[generation], "/api/limit/status": LIMITS}
     path = data.draw(st.sampled_from(sorted(answers)))
     answers[path] = data.draw(damaged(answers[path]))
 

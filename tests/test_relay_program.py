@@ -156,7 +156,7 @@ async def test_plug_in_solar_is_taken_off_the_cap(plant: Plant, tmp_path: Path) 
         path.write_text(f'{text}[solar]\nhost = "{solar.host}"\n[dbus]\nenabled = false\n')
         code, out, _ = await run("check", "--config", path)
         assert code == 0
-        assert "plug-in solar SNPM-001PCEU16 gives 350 W now" in out
+        assert "plug-in solar S3PM-001PCEU16 gives 350 W now" in out
         async with running("--config", path, "--live") as program:
             assert program.stdout
             line, limits_w = "", 0.0

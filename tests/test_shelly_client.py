@@ -3,6 +3,7 @@ import contextlib
 import copy
 import dataclasses
 import math
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -64,19 +65,21 @@ THREE_EM = {
 }  # fmt: skip
 THREE_EM["/emeter/1"] = THREE_EM["/status"]["emeters"][1]  # type: ignore[index] # a literal's values are not all lists
 
-EM = {
+EM: dict[str, Any] = {
     "/shelly": {"type": "SHEM", "mac": MAC, "auth": False, "fw": "v1.14.0", "num_emeters": 2, "name": "Grid"},
     "/emeter/0": {"power": -119.73, "reactive": 171.9, "pf": -0.57, "voltage": 230.82, "is_valid": True,
                   "total": 702113.6, "total_returned": 95422.1},
     "/emeter/1": {"power": 341.2, "reactive": -20.4, "pf": 1.0, "voltage": 230.82, "is_valid": True,
                   "total": 0.0, "total_returned": 1240.5},
 }  # fmt: skip
+EM["/status"] = {"emeters": [EM["/emeter/0"], EM["/emeter/1"]]}
 
 PLUG_S = {
     "/shelly": {"type": "SHPLG-S", "mac": MAC, "auth": False, "fw": "v1.11.0", "num_outputs": 1, "num_meters": 1},
     "/meter/0": {"power": 312.66, "overpower": 0.0, "is_valid": True, "timestamp": 1751373632,
                  "counters": [311.9, 313.2, 310.7], "total": 1843200},
 }  # fmt: skip
+PLUG_S["/status"] = {"relays": [{"ison": True}], "meters": [PLUG_S["/meter/0"]], "temperature": 38.2}
 
 
 def gen2(model: str, app: str, components: dict[str, object], **more: object) -> dict[str, Any]:
@@ -147,6 +150,10 @@ PLUS_PLUG = gen2("SNPL-00112EU", "PlusPlugS", {"switch:0": SWITCH_STATUS}) | {
 PLUS_2PM = gen2("SNSW-102P16EU", "Plus2PM", {"switch:0": SWITCH_STATUS, "switch:1": SWITCH_STATUS}) | {
     "/rpc/Switch.GetStatus?id=1": SWITCH_STATUS | {"apower": 7.0}
 }
+PRO_2PM_STATUS = {"id": 0, "output": True, "apower": -3.5, "voltage": 228.6, "freq": 50, "current": 0.036, "pf": 0.43,
+                  "aenergy": {"total": 47128.8}, "ret_aenergy": {"total": 47128.8}}  # fmt: skip
+PRO_2PM = gen2("SPSW-202PE16EU", "Pro2PM", {"switch:0": PRO_2PM_STATUS, "switch:1": PRO_2PM_STATUS | {"apower": 20.0}})
+PRO_2PM["/rpc/Switch.GetStatus?id=0"] = PRO_2PM_STATUS
 
 
 class Rig:
@@ -158,10 +165,13 @@ class Rig:
         self.clock = FakeClock()
         self.settings = Settings(device.host)
 
-    def meter(self, answers: dict[str, Any], **more: Any) -> ShellyMeter:
+    def meter(self, answers: dict[str, Any], *, section: str = "meter", **more: Any) -> ShellyMeter:
         self.device.answers = copy.deepcopy(answers)
         self.settings = dataclasses.replace(self.settings, **more)
-        return ShellyMeter(self.settings, self.session, self.clock)
+        return ShellyMeter(self.settings, self.session, self.clock, section=section)
+
+    def solar(self, answers: dict[str, Any], **more: Any) -> ShellyMeter:
+        return self.meter(answers, section="solar", **more)
 
     def change(self, path: str, **fields: object) -> None:
         answer = self.device.answers[path]
@@ -194,7 +204,7 @@ def test_the_configuration_fits() -> None:
     ids=["3EM", "Plug S", "Pro 3EM", "PM Mini"],
 )
 async def test_identifies_itself(rig: Rig, answers: dict[str, Any], info: MeterInfo) -> None:
-    assert await rig.meter(answers).identify() == info
+    assert await rig.solar(answers).identify() == info
 
 
 @pytest.mark.parametrize(
@@ -223,7 +233,7 @@ async def test_name_is_freed_of_what_d_bus_cannot_carry(rig: Rig) -> None:
     ids=["Plus 1", "1"],
 )
 async def test_a_shelly_that_measures_nothing_is_no_meter(rig: Rig, answers: dict[str, Any]) -> None:
-    with pytest.raises(DeviceAnswerError, match="measures no power"):
+    with pytest.raises(DeviceAnswerError, match="is no power meter: correct meter"):
         await rig.meter(answers).read()
 
 
@@ -270,7 +280,7 @@ async def test_em_reads_its_named_channel_and_has_no_current(rig: Rig) -> None:
 
 
 async def test_plug_of_generation_1_counts_watt_minutes(rig: Rig) -> None:
-    reading = await rig.meter(PLUG_S).read()
+    reading = await rig.solar(PLUG_S).read()
     assert reading.phases == (PhaseReading(312.66, None, None, 30720.0, None), None, None)
     assert (reading.energy_import_wh, reading.energy_export_wh) == (30720.0, None)
 
@@ -316,13 +326,119 @@ async def test_pm_mini_reads_both_counters_and_current_as_a_magnitude(rig: Rig) 
 
 
 async def test_plug_of_a_later_generation_may_lack_the_export_counter(rig: Rig) -> None:
-    reading = await rig.meter(PLUS_PLUG).read()
+    reading = await rig.solar(PLUS_PLUG).read()
     assert reading.phases == (PhaseReading(312.6, 231.9, 1.377, 30711.25, None), None, None)
     assert reading.frequency_hz is None
 
 
 async def test_second_switch_can_be_named(rig: Rig) -> None:
-    assert (await rig.meter(PLUS_2PM, channel="1").read()).power_w == 7.0
+    assert (await rig.solar(PLUS_2PM, channel="1").read()).power_w == 7.0
+
+
+async def test_what_was_returned_is_taken_off_what_a_switch_counts(rig: Rig) -> None:
+    reading = await rig.meter(PRO_2PM, channel="0").read()
+    assert reading.phases[0] == PhaseReading(-3.5, 228.6, 0.036, 0.0, 47128.8)
+
+
+@pytest.mark.parametrize(("generation", "import_wh"), [(2, 330.473), (3, 201.523), (4, 201.523)])
+async def test_what_was_returned_is_taken_off_what_a_pm1_of_generation_3_counts(
+    rig: Rig, generation: int, import_wh: float
+) -> None:
+    meter = rig.meter(PM_MINI)
+    rig.change("/shelly", gen=generation)
+    rig.change("/rpc/PM1.GetStatus?id=0", aenergy={"total": 330.473}, ret_aenergy={"total": 128.95})
+    assert ((await meter.read()).energy_import_wh, (await meter.read()).energy_export_wh) == (import_wh, 128.95)
+
+
+async def test_less_counted_than_returned_is_never_below_zero(rig: Rig) -> None:
+    meter = rig.meter(PRO_2PM, channel="0")
+    rig.change("/rpc/Switch.GetStatus?id=0", aenergy={"total": 5.0}, ret_aenergy={"total": 7.0})
+    assert (await meter.read()).energy_import_wh == 0.0
+
+
+async def test_two_cables_of_an_em_can_be_summed(rig: Rig) -> None:
+    reading = await rig.meter(EM, channel="sum", phase=2).read()
+    assert reading.power_w == pytest.approx(221.47)
+    assert reading.phases == (None, PhaseReading(reading.power_w, 230.82, None, 702113.6, 96662.6), None)
+
+
+async def test_two_cables_of_a_pro_em_50_can_be_summed_in_one_answer(rig: Rig) -> None:
+    meter = rig.meter(PRO_EM_50, channel="sum")
+    await meter.identify()
+    rig.device.requests.clear()
+    reading = await meter.read()
+    assert rig.device.paths == ["/rpc/Shelly.GetStatus"]
+    assert reading.power_w == pytest.approx(-358.2)
+    assert reading.phases == (PhaseReading(reading.power_w, 231.6, None, 201.0, 21.0), None, None)
+    assert reading.frequency_hz == 50.0
+
+
+@pytest.mark.parametrize(
+    ("answers", "path", "part"),
+    [
+        (EM, "/status", {"emeters": EM["/status"]["emeters"][:1]}),
+        (PRO_EM_50, "/rpc/Shelly.GetStatus", {"em1:0": em1_status(0, 1)}),
+        (PRO_2PM, "/rpc/Shelly.GetStatus", {"switch:0": PRO_2PM_STATUS}),
+    ],
+    ids=["EM", "Pro EM-50", "Pro 2PM"],
+)
+async def test_sum_of_two_channels_is_never_a_part_of_it(
+    rig: Rig, answers: dict[str, Any], path: str, part: dict[str, Any]
+) -> None:
+    meter = rig.meter(answers, channel="sum")
+    await meter.read()
+    rig.device.answers[path] = part
+    with pytest.raises(DeviceAnswerError, match=r"usable power|channel"):
+        await meter.read()
+
+
+async def test_both_loads_of_a_switch_can_be_summed(rig: Rig) -> None:
+    assert (await rig.meter(PRO_2PM, channel="sum").read()).power_w == 16.5
+
+
+@pytest.mark.parametrize("phase", ["b", "c"])
+async def test_frequency_comes_from_whichever_phase_has_it(rig: Rig, phase: str) -> None:
+    for channel in (None, "a"):
+        meter = rig.meter(PRO_3EM, channel=channel)
+        rig.change("/rpc/EM.GetStatus?id=0", **{f"{letter}_freq": 49.9 if letter == phase else 0 for letter in "abc"})
+        assert (await meter.read()).frequency_hz == 49.9
+
+
+async def test_frequency_of_a_monophase_sum_comes_from_the_phase_with_voltage(rig: Rig) -> None:
+    meter = rig.meter(MONOPHASE, channel="sum")
+    rig.change("/rpc/Shelly.GetStatus", **{f"em1:{i}": em1_status(i, 0) | {"voltage": 0, "freq": 0} for i in (0, 2)})
+    assert (await meter.read()).frequency_hz == 50.0
+
+
+# --- what cannot measure the grid ---
+
+
+@pytest.mark.parametrize(
+    ("answers", "channel"), [(PLUG_S, None), (PLUS_PLUG, None), (PLUS_2PM, "1"), (PLUS_2PM, "sum")]
+)
+async def test_load_meter_without_a_counter_of_returned_energy_is_no_grid_meter(
+    rig: Rig, answers: dict[str, Any], channel: str | None
+) -> None:
+    with pytest.raises(DeviceAnswerError, match=r"shows export as import, .* set meter\.host to an energy meter"):
+        await rig.meter(answers, channel=channel).read()
+    assert (await rig.solar(answers, channel=channel).read()).power_w > 0
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"relays": [{"ison": True}], "meters": [{"power": 150.0, "is_valid": True}]},
+        {"lights": [{"ison": True}], "meters": [{"power": 8.5, "is_valid": True, "total": 24}]},
+        {"lights": [{}] * 4, "meters": [{"power": 8.5, "is_valid": "true", "total": 0}] * 4},
+    ],
+    ids=["typed-in power", "lamp or dimmer", "RGBW"],
+)
+async def test_what_is_no_meter_is_refused_everywhere(rig: Rig, status: dict[str, Any]) -> None:
+    about = {"type": "SHSW-1", "mac": MAC, "auth": False, "num_meters": 1}
+    for section in ("meter", "solar"):
+        meter = rig.meter({"/shelly": about, "/status": status, "/meter/0": status["meters"][0]}, section=section)
+        with pytest.raises(DeviceAnswerError, match=rf"is no power meter: correct {section}\.host"):
+            await meter.read()
 
 
 async def test_later_readings_cost_one_request(rig: Rig) -> None:
@@ -339,12 +455,11 @@ async def test_later_readings_cost_one_request(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("answers", "channel", "offer"),
     [
-        (EM, None, '"0" or "1"'),
-        (EM, "2", '"0" or "1"'),
-        (EM, "a", '"0" or "1"'),
-        (EM, "sum", '"0" or "1"'),
+        (EM, None, '"0" or "1" or "sum"'),
+        (EM, "2", '"0" or "1" or "sum"'),
+        (EM, "a", '"0" or "1" or "sum"'),
         (PRO_EM_50, None, '"0" or "1"'),
-        (PRO_EM_50, "sum", '"0" or "1"'),
+        (PRO_EM_50, "3", '"0" or "1" or "sum"'),
         (MONOPHASE, None, '"0" or "1" or "2" or "sum"'),
         (MONOPHASE, "b", '"0" or "1" or "2" or "sum"'),
         (PLUS_2PM, None, '"0" or "1"'),
@@ -356,11 +471,35 @@ async def test_later_readings_cost_one_request(rig: Rig) -> None:
 )
 async def test_channel_is_never_guessed(rig: Rig, answers: dict[str, Any], channel: str | None, offer: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        await rig.meter(answers, channel=channel).read()
+        await rig.solar(answers, channel=channel).read()
     (problem,) = caught.value.problems
-    assert problem.startswith("meter.channel: ")
+    assert problem.startswith("solar.channel: ")
     assert offer in problem
     assert str(answers["/shelly"].get("model") or answers["/shelly"]["type"]) in problem
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        gen2("SPSW-104PE16EU", "Pro4PM", {f"switch:{index}": SWITCH_STATUS for index in range(4)}),
+        gen2("S4PL-00416EU", "PStripG4", {f"switch:{index}": PRO_2PM_STATUS for index in range(4)}),
+        MONOPHASE,
+        PRO_3EM,
+        EM,
+    ],
+    ids=["Pro 4PM", "power strip", "monophase", "triphase", "EM"],
+)
+async def test_every_channel_that_a_device_offers_may_stand_in_the_configuration(
+    rig: Rig, answers: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        await rig.meter(answers, channel="none").read()
+    (problem,) = caught.value.problems
+    offered = re.findall(r'"(\w+)"', problem.split("write channel = ")[1])
+    assert len(offered) >= 3
+    for channel in offered:
+        assert MeterConfig.model_validate({"host": "192.0.2.1", "channel": channel}).channel == channel
+        assert await rig.solar(answers, channel=channel).identify()
 
 
 @pytest.mark.parametrize("answers", [THREE_EM, PRO_3EM], ids=["3EM", "Pro 3EM"])
@@ -380,7 +519,7 @@ async def test_invert_turns_power_and_swaps_the_counters(rig: Rig) -> None:
 
 
 async def test_inverted_zero_has_no_sign(rig: Rig) -> None:
-    meter = rig.meter(PLUG_S, invert=True)
+    meter = rig.solar(PLUG_S, invert=True)
     rig.change("/meter/0", power=0)
     assert math.copysign(1, (await meter.read()).power_w) == 1
 
@@ -465,14 +604,14 @@ async def test_phases_that_add_up_to_more_than_a_house_are_refused(rig: Rig) -> 
     "fields", [{"apower": None}, {"apower": 1e9}, {"errors": ["power_meter_failure"]}], ids=["null", "huge", "failure"]
 )
 async def test_single_channel_without_power_is_refused(rig: Rig, path: str, fields: dict[str, object]) -> None:
-    meter = rig.meter(PM_MINI if "PM1" in path else PLUS_PLUG)
+    meter = rig.solar(PM_MINI if "PM1" in path else PLUS_PLUG)
     rig.change(path, **fields)
     with pytest.raises(DeviceAnswerError):
         await meter.read()
 
 
 async def test_infinity_in_disguise_is_refused(rig: Rig) -> None:
-    meter = rig.meter(PLUG_S)
+    meter = rig.solar(PLUG_S)
     rig.device.answers["/meter/0"] = text('{"power":1e999,"is_valid":true}')
     with pytest.raises(DeviceAnswerError):
         await meter.read()
@@ -497,7 +636,7 @@ async def test_monophase_sum_is_never_a_part_of_it(rig: Rig) -> None:
 
 
 async def test_stalled_answer_is_a_timeout(rig: Rig) -> None:
-    meter = rig.meter(PLUG_S, timeout_s=0.05)
+    meter = rig.solar(PLUG_S, timeout_s=0.05)
     rig.device.answers["/meter/0"] = rig.device.stall
     with pytest.raises(DeviceTimeoutError):
         await meter.read()
@@ -554,7 +693,7 @@ async def test_counters_of_the_old_profile_are_forgotten(rig: Rig) -> None:
 
 
 async def test_other_failures_do_not_identify_it_again(rig: Rig) -> None:
-    meter = rig.meter(PLUG_S)
+    meter = rig.solar(PLUG_S)
     await meter.read()
     rig.device.requests.clear()
     for answer in (text("no", 500), document({"power": None})):
@@ -593,7 +732,7 @@ async def test_missing_energies_are_none(rig: Rig) -> None:
 
 
 async def test_counter_that_dips_is_not_believed(rig: Rig) -> None:
-    meter = rig.meter(PLUG_S)
+    meter = rig.solar(PLUG_S)
     seen = []
     for total in (60_000, 0, 30_000, 60_060, 0, 60_120):
         rig.change("/meter/0", total=total)
@@ -603,7 +742,7 @@ async def test_counter_that_dips_is_not_believed(rig: Rig) -> None:
 
 
 async def test_counter_that_stays_low_was_reset(rig: Rig) -> None:
-    meter = rig.meter(PLUG_S)
+    meter = rig.solar(PLUG_S)
     await meter.read()
     rig.change("/meter/0", total=60)
     for age_s, expected_wh in ((0, 30720.0), (299, 30720.0), (300, 1.0)):
@@ -614,7 +753,7 @@ async def test_counter_that_stays_low_was_reset(rig: Rig) -> None:
 
 
 async def test_counters_survive_a_restart_with_missing_components(rig: Rig) -> None:
-    meter = rig.meter(PLUS_PLUG)
+    meter = rig.solar(PLUS_PLUG)
     await meter.read()
     working = rig.device.answers.pop("/rpc/Switch.GetStatus?id=0")
     with pytest.raises(DeviceAnswerError):
@@ -629,10 +768,10 @@ async def test_counters_survive_a_restart_with_missing_components(rig: Rig) -> N
 
 async def test_basic_login_of_generation_1(rig: Rig) -> None:
     rig.device.login = BasicLogin("bWU6c2VjcmV0")  # me:secret
-    meter = rig.meter(PLUG_S, user="me", password=SecretStr("secret"))
+    meter = rig.solar(PLUG_S, user="me", password=SecretStr("secret"))
     rig.change("/shelly", auth=True)
     assert (await meter.read()).power_w == 312.66
-    assert [bool(request.authorization) for request in rig.device.requests] == [False, True]
+    assert [bool(request.authorization) for request in rig.device.requests] == [False, True, True]
 
 
 async def test_digest_login_is_always_admins_and_ten_readings_cost_one_challenge(rig: Rig) -> None:
@@ -661,10 +800,10 @@ async def test_wrong_digest_password_is_tried_once_a_pause(rig: Rig) -> None:
     ("answers", "key"), [(PLUG_S, "auth"), (PM_MINI, "auth_en")], ids=["generation 1", "generation 2"]
 )
 async def test_locked_device_without_a_password_names_what_to_set(rig: Rig, answers: dict[str, Any], key: str) -> None:
-    meter = rig.meter(answers)
+    meter = rig.solar(answers)
     rig.change("/shelly", **{key: True})
     for _ in range(2):
-        with pytest.raises(DeviceAuthError, match=r"set meter\.password"):
+        with pytest.raises(DeviceAuthError, match=r"set solar\.password"):
             await meter.read()
     assert rig.device.paths == ["/shelly"]
 
@@ -681,12 +820,15 @@ KINDS: dict[str, tuple[dict[str, Any], str | None]] = {
     "monophase": (MONOPHASE, "sum"),
     "PM Mini": (PM_MINI, None),
     "Plus Plug": (PLUS_PLUG, None),
+    "Plus 2PM": (PLUS_2PM, "sum"),
+    "Pro 2PM": (PRO_2PM, "sum"),
+    "EM sum": (EM, "sum"),
 }
 
 
 @settings(max_examples=400, deadline=None)
-@given(data=st.data(), kind=st.sampled_from(sorted(KINDS)))
-def test_damaged_answers_give_a_sound_reading_or_a_device_error(data: st.DataObject, kind: str) -> None:
+@given(data=st.data(), kind=st.sampled_from(sorted(KINDS)), section=st.sampled_from(["meter", "solar"]))
+def test_damaged_answers_give_a_sound_reading_or_a_device_error(data: st.DataObject, kind: str, section: str) -> None:
     answers, channel = KINDS[kind]
     answers = dict(answers)
     path = data.draw(st.sampled_from(sorted(answers)))
@@ -700,7 +842,7 @@ def test_damaged_answers_give_a_sound_reading_or_a_device_error(data: st.DataObj
 
     async def read() -> None:
         async with aiohttp.ClientSession() as session:
-            meter = ShellyMeter(Settings("127.0.0.1:9", channel=channel), session, FakeClock())
+            meter = ShellyMeter(Settings("127.0.0.1:9", channel=channel), session, FakeClock(), section=section)
             meter._door.get = get  # type: ignore[method-assign] # the transport has its own test
             with contextlib.suppress(DeviceError, ConfigError):
                 reading = await meter.read()

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from opendtu_dcload import config_source, config_words
 from opendtu_dcload.config_battery import BatteryConfig, RelayConfig, SolarConfig
 from opendtu_dcload.config_checks import Part, contradictions
-from opendtu_dcload.config_section import Host, Label, LoginSection, Section, check_text, text_of_number
+from opendtu_dcload.config_section import Channel, Host, Label, LoginSection, Section, check_text
 from opendtu_dcload.errors import ConfigError
 
 DEFAULT_DTU = "opendtu"
@@ -42,7 +42,7 @@ class MeterConfig(LoginSection):
     """`gx`: the grid meter that the GX knows, read from its D-Bus."""
     host: Host = Field("", description='the Shelly\'s address in quotes, such as "192.168.1.50"')
     """Host name or IP address, with `:port` when it is not 80; never empty with a Shelly."""
-    channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(text_of_number)] = None
+    channel: Channel = None
     """Where the grid is measured; None = what the device measures as a whole. Meters with two channels need it."""
     phase: Annotated[int, Field(ge=1, le=3)] = 1
     """The phase, 1 = L1, that a single channel is shown as."""

@@ -1,10 +1,10 @@
 """`[battery]`, `[solar]` and `[relay]`: what the guards need to know."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from opendtu_dcload.config_section import Host, LoginSection, Section, text_of_number
+from opendtu_dcload.config_section import Channel, Host, LoginSection, Section
 
 
 class BatteryConfig(Section):
@@ -37,7 +37,7 @@ class SolarConfig(LoginSection):
 
     host: Host = Field(description='the address in quotes of the Shelly at the plug-in solar, such as "192.168.1.52"')
     """Host name or IP address, with `:port` when it is not 80."""
-    channel: Annotated[Literal["sum", "0", "1", "2", "a", "b", "c"] | None, BeforeValidator(text_of_number)] = None
+    channel: Channel = None
     """Where the production is measured; None = what the device measures as a whole."""
     pessimistic_w: Annotated[float, Field(ge=0, le=10000)] = 500.0
     """What it is assumed to give while it cannot be asked."""

@@ -2,9 +2,9 @@
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 
 def check_text(text: str) -> str:
@@ -54,13 +54,15 @@ def _is_host_name(name: str) -> bool:
     return len(name) <= 253 and re.fullmatch(rf"{label}(\.{label})*\.?", name) is not None
 
 
-def text_of_number(channel: object) -> object:
+def _text_of_number(channel: object) -> object:
     """Return a whole number as text, so that a channel may be written without quotes; all else as it is."""
     return str(channel) if type(channel) is int else channel
 
 
 Host = Annotated[str, AfterValidator(_check_host)]
 Label = Annotated[str, AfterValidator(check_text)]
+Channel = Annotated[Literal["sum", "0", "1", "2", "3", "a", "b", "c"] | None, BeforeValidator(_text_of_number)]
+"""What of a Shelly is read; None = what it measures as a whole."""
 
 
 class Section(BaseModel):

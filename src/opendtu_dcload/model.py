@@ -68,7 +68,8 @@ class InverterStatus:
     ac_voltage_v: float | None = None
     dc_power_w: float | None = None
     dc_voltage_v: float | None = None
-    """Mean over the inputs that carry current; the highest when none does, since an open input shows anything."""
+    """Mean over the inputs with at least 10 % of the strongest one's power, weighted by power; the highest when none
+    gives power, since an open input shows anything."""
     dc_current_a: float | None = None
     """`dc_power_w / dc_voltage_v`."""
     temperature_c: float | None = None

@@ -81,9 +81,14 @@ def serial_is_wrong(plant: Plant) -> None:
     plant.serials = (SERIALS[0], "1124a0000009")
 
 
+def meter_hides_export(plant: Plant) -> None:
+    plant.meter.device = "plus1pm"
+
+
 @pytest.mark.parametrize(
     ("spoil", "changes", "expected"),
     [
+        (meter_hides_export, {}, ["shows export as import, so it cannot measure the grid: set meter.host to"]),
         (password_is_the_factorys, {}, ["factory password", "opendtu.password"]),
         (commands_are_forbidden, {}, ["sends it no commands", "at night", "sends it no commands", "at night"]),
         (clock_is_not_set, {}, ["NTP"]),
@@ -104,6 +109,14 @@ async def test_each_trouble_is_a_problem_with_what_to_do(spoil: Any, changes: di
     for problem, words in zip(told, expected, strict=True):
         assert words in problem
     assert all(finding.advice or ": " in finding.text for finding in of(findings, Level.PROBLEM))
+
+
+async def test_what_cannot_measure_the_grid_is_welcome_at_plug_in_solar():
+    async with plant() as devices:
+        meter_hides_export(devices)
+        findings = await found(devices, control=f'[solar]\nhost = "{devices.meter.host}"\n')
+    assert len(problems(findings)) == 1
+    assert any("plug-in solar" in finding.text for finding in of(findings, Level.OK))
 
 
 @pytest.mark.parametrize(

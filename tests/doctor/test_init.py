@@ -331,7 +331,7 @@ def test_what_has_a_successor_is_taken_over(tmp_path: Path):
     assert config.control.target_w == 25
     assert config.control.max_feed_in_w == 900
     assert config.control.max_temperature_c == 55
-    assert config.log.level == "error"
+    assert config.log.level == "warning", "alarms are warnings"
     assert (config.dtus[0].host, config.dtus[0].timeout_s) == ("192.168.1.51", 2.5)
     assert config.dtus[0].password is not None
     assert config.dtus[0].password.get_secret_value() == "50%percent;of#all"
@@ -406,6 +406,42 @@ def test_a_number_that_is_none_becomes_a_comment(tmp_path: Path):
     text = converted(tmp_path, "[DEFAULT]\nZeroPoint = nan\nMaxFeedIn = 1e99\n").read_text()
     assert tomli.loads(text)["control"] == {}
     assert "# [DEFAULT] ZeroPoint = nan" in text
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("50%%percent", "50%percent"),
+        ("%%%%", "%%"),
+        ("100%", "100%"),
+        ("a%b%%c", "a%b%%c"),
+        ("%(none)s", "%(none)s"),
+        ("%(Host)s!", "192.168.1.51!"),
+    ],
+)
+def test_a_password_is_read_as_the_original_reads_it(tmp_path: Path, written: str, read: str):
+    old = f"[DEFAULT]\nHost = 192.168.1.51\nPassword = {written}\n"
+    assert tomli.loads(converted(tmp_path, old).read_text())["opendtu"]["password"] == read
+
+
+@pytest.mark.parametrize("level", ["ERROR", "CRITICAL", "WARNING"])
+def test_no_level_of_the_original_hides_alarms(tmp_path: Path, level: str):
+    assert tomli.loads(converted(tmp_path, f"[DEFAULT]\nLogging = {level}\n").read_text())["log"]["level"] == "warning"
+
+
+def test_the_sensor_of_a_battery_heater_is_not_lost_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    services = "".join(f"[INVERTER{number}]\nDeviceInstance = {number + 134}\n" for number in (3, 4, 5))
+    text = converted(tmp_path, services).read_text()
+    assert tomli.loads(text)["dbus"]["battery_temperature"] is True
+    assert "choose it anew in the temperature rule of the GX's relay" in capsys.readouterr().out
+    for number, setting in ((3, "dbus.dcsystem"), (4, "dbus.battery_temperature"), (5, "the alarm is always there")):
+        (line,) = [line for line in text.splitlines() if f"[INVERTER{number}]" in line]
+        assert setting in line
+
+
+def test_without_such_a_sensor_nothing_is_said_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert "battery_temperature" not in tomli.loads(converted(tmp_path).read_text()).get("dbus", {})
+    assert "relay" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe", b"no section = 1\n", b'[meter]\nhost "x"\n[[a]]\n'])

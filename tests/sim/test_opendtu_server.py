@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.model import CommandState
 from opendtu_dcload.sim.dtu import SimDtu
+from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.http_server import Faults
 from opendtu_dcload.sim.opendtu_server import OpenDtuServer
 from tests.device_server import Settings
@@ -53,6 +54,19 @@ async def status(session: aiohttp.ClientSession, server: OpenDtuServer, method: 
 
 
 # Read ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_input_that_is_not_connected_shows_a_stray_voltage_which_the_real_client_does_not_believe(
+    session: aiohttp.ClientSession, clock: Clock
+) -> None:
+    model = InverterModel(SERIAL, "HM", 800.0, inputs=2, connected_inputs=1)
+    dtu = SimDtu(House([500.0], [model]), loss=0.0)
+    async with OpenDtuServer(dtu, clock, latency_s=0.0) as server:
+        clock.now_s = 120.0
+        inputs = (await get(session, server, f"livedata/status?inv={SERIAL}"))["inverters"][0]["DC"]
+        assert [inputs["1"][leaf]["v"] for leaf in ("Power", "Voltage", "Current")] == [0, 0.5, 0.01]
+        live = await OpenDtu(Settings(server.host), session, [SERIAL], clock).live([SERIAL])
+        assert live.inverters[SERIAL].dc_voltage_v == pytest.approx(inputs["0"]["Voltage"]["v"])
 
 
 async def test_new_firmware_shows_headers_only_and_one_inverter_on_request(

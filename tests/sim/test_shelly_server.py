@@ -67,12 +67,12 @@ async def test_em_shows_the_grid_and_the_inverters_and_no_sum(
         assert "total_power" not in status
 
 
-async def test_1pm_counts_watt_minutes_and_shows_nothing_negative(
+async def test_1pm_counts_watt_minutes_and_shows_export_as_import(
     dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession
 ) -> None:
     async with Gen1Server(dtu, clock, device="1pm") as server:
         clock.now_s = 60.0
-        assert (await get(session, server, "/meter/0"))["power"] == 0
+        assert (await get(session, server, "/meter/0"))["power"] == pytest.approx(-GRID_W, abs=0.2)
         for inverter in dtu.house.inverters.values():
             inverter.set_dc(60.0, on=False)
         clock.now_s = 3700.0
@@ -116,10 +116,12 @@ async def test_pm_mini_and_switch(dtu: SimDtu, clock: Clock, session: aiohttp.Cl
         clock.now_s = 60.0
         pm1 = await get(session, mini, "/rpc/PM1.GetStatus?id=0")
         assert pm1["apower"] == pytest.approx(GRID_W, abs=0.2)
-        assert pm1["ret_aenergy"]["total"] > 0
+        assert pm1["aenergy"]["total"] > pm1["ret_aenergy"]["total"] > 0
         switch = await get(session, plug, "/rpc/Switch.GetStatus?id=0")
-        assert switch["apower"] == pm1["apower"]
+        assert switch["apower"] == -pm1["apower"]
+        assert switch["aenergy"]["total"] == pm1["aenergy"]["total"]
         assert switch["output"] is False
+        assert not switch.keys() & {"ret_aenergy", "freq", "pf"}
 
 
 async def test_errors_of_remote_calls(dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession) -> None:
@@ -231,9 +233,7 @@ async def test_the_real_client_reads_generation_1(
         assert server.max_in_flight == 1
 
 
-@pytest.mark.parametrize(
-    ("device", "channel"), [("pro3em", None), ("pro3em-mono", "sum"), ("pm-mini", None), ("plus1pm", None)]
-)
+@pytest.mark.parametrize(("device", "channel"), [("pro3em", None), ("pro3em-mono", "sum"), ("pm-mini", None)])
 async def test_the_real_client_reads_generation_2(
     dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession, device: Device, channel: str | None
 ) -> None:
@@ -243,7 +243,9 @@ async def test_the_real_client_reads_generation_2(
         meter = ShellyMeter(settings, session, clock)
         reading = await meter.read()
         assert reading.power_w == pytest.approx(GRID_W, abs=0.2)
-        assert reading.energy_export_wh is None or reading.energy_export_wh > 0
+        assert reading.energy_export_wh is not None
+        assert reading.energy_import_wh is not None
+        assert reading.energy_export_wh > reading.energy_import_wh > 0
         server.meter.is_valid = False
         with pytest.raises(DeviceAnswerError):
             await meter.read()
@@ -289,3 +291,15 @@ async def test_the_real_client_reads_a_meter_that_tells_only_watts(
             assert reading.power_w == round(reading.power_w) == pytest.approx(GRID_W, abs=2)
             assert {(phase.voltage_v, phase.current_a) for phase in reading.phases if phase} == {(None, None)}
             assert (reading.frequency_hz, reading.energy_import_wh) == (None, None)
+
+
+async def test_the_real_client_takes_loads_that_hide_export_for_solar_only(
+    dtu: SimDtu, clock: Clock, session: aiohttp.ClientSession
+) -> None:
+    async with Gen1Server(dtu, clock, device="1pm") as first, Gen2Server(dtu, clock, device="plus1pm") as second:
+        for server in (first, second):
+            clock.now_s = 60.0
+            with pytest.raises(DeviceAnswerError, match="cannot measure the grid"):
+                await ShellyMeter(Settings(server.host), session, clock).read()
+            reading = await ShellyMeter(Settings(server.host), session, clock, section="solar").read()
+            assert reading.power_w == pytest.approx(-GRID_W, abs=0.2)

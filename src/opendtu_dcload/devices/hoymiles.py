@@ -44,10 +44,14 @@ def _slow(name: str, inputs: int) -> Family:
 
 UNKNOWN = _slow("unknown", 1)
 
+# By the first four digits, and for what is not among them by the first three: so does OpenDTU.
 _FAMILIES = {
-    "1121": _slow("HM", 1),
-    "1141": _slow("HM", 2),
-    "1161": _slow("HM", 4),
+    "1022": _slow("HM", 1),
+    "1042": _slow("HM", 2),
+    "1062": _slow("HM", 4),
+    "112": _slow("HM", 1),
+    "114": _slow("HM", 2),
+    "116": _slow("HM", 4),
     "1124": _quick("HMS", 1),
     "1125": _quick("HMS", 1),
     "1400": _quick("HMS", 1),
@@ -60,9 +64,9 @@ _FAMILIES = {
     "1420": _quick("HMS", 4),
     "1361": _quick("HMT", 4),
     "1382": _quick("HMT", 6),
-    "2841": _slow("HERF", 4),
+    "2841": _slow("HERF", 1),
     "2821": _slow("HERF", 2),
-    "2801": _slow("HERF", 1),
+    "2801": _slow("HERF", 4),
 }
 
 MINIMUM_PCT = 2.0
@@ -73,7 +77,8 @@ MINIMUM_PER_INPUT_W = 20.0
 
 def family_of(serial: str) -> Family:
     """Return the model line of an inverter; `UNKNOWN`, with the most patient times, for a serial of none."""
-    return _FAMILIES.get(serial[:4].lower(), UNKNOWN)
+    serial = serial.lower()
+    return _FAMILIES.get(serial[:4]) or _FAMILIES.get(serial[:3], UNKNOWN)
 
 
 def default_minimum_w(serial: str, rated_w: float | None) -> float:

@@ -1,6 +1,6 @@
 """OpenDTU: what the inverters do, and the last door in front of what they are told.
 
-Source of the protocol: OpenDTU's WebApi_*.cpp, v23.4 to v26.3.
+Source of the protocol: OpenDTU's WebApi_*.cpp, v23.4 to v26.3, and recorded answers back to November 2022.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class OpenDtu:
         document = await self._live.get(_LIVE)
         answered_at_s = self._clock()
         with self._understanding(_LIVE):
-            entries = answers.listed(document, "inverters")
+            entries = answers.inverters(document)
         inverters = {}
         spoilt: ValueError | None = None
         for serial in dict.fromkeys(serial.lower() for serial in serials):
@@ -195,7 +195,7 @@ class OpenDtu:
         document = await self._live.get(path)
         answered_at_s = self._clock()
         with self._understanding(path):
-            return answers.listed(document, "inverters").get(serial), answered_at_s
+            return answers.inverters(document).get(serial), answered_at_s
 
     async def _post_limit(self, serial: str, limit_type: int, value: float) -> None:
         if limit_type not in {LIMIT_ABSOLUTE_W, LIMIT_RELATIVE_PCT}:

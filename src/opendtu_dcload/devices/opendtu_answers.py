@@ -20,6 +20,9 @@ _LARGEST_VOLTAGE_V = 1000.0
 _LARGEST_CURRENT_A = 100.0
 _LARGEST_YIELD_KWH = 1e7
 _LONGEST_AGE_S = 2**32  # an unsigned 32-bit counter
+_WEAKEST_IN_USE = 10
+"""An input with less than the tenth part of the strongest one's power is not connected, or hardly: recorded HM-600 and
+HM-1500 show 0.5 to 18 V and up to 0.5 W there."""
 _LARGEST_LIMIT_PCT = 6553.5  # an unsigned 16-bit number of tenths; up to v25.1 more than 100 % could be read
 
 
@@ -74,6 +77,26 @@ def listed(document: object, key: str) -> dict[str, object]:
     return {serial: entry for entry in entries if (serial := serial_of(entry)) is not None}
 
 
+def inverters(document: object) -> dict[str, object]:
+    """Return the inverters of a live document by serial, each with its values in AC, DC and INV where it has any.
+
+    Raises:
+        ValueError: it is no live document.
+    """
+    if isinstance(document, list):
+        raise ValueError("OpenDTU is too old, update it")  # noqa: TRY004 - wrong data from outside, not a wrong call
+    return {serial: _nested(entry) for serial, entry in listed(document, "inverters").items()}
+
+
+def _nested(entry: object) -> object:
+    """Bring values of before 13 Feb 2023 into today's blocks: then "0" was the inverter itself, "1" its first input."""
+    flat = {key: parse.child(entry, key) for key in parse.keys(entry) if key.isdecimal()}
+    if not isinstance(entry, dict) or "AC" in entry or "0" not in flat:
+        return entry
+    whole = {"0": flat.pop("0")}
+    return {**entry, "AC": whole, "INV": whole, "DC": flat}
+
+
 def known(inverters: dict[str, object]) -> tuple[KnownInverter, ...]:
     """Return who they are."""
     return tuple(KnownInverter(serial, parse.text(entry, "name")) for serial, entry in inverters.items())
@@ -98,8 +121,10 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
     """Return one inverter's values.
 
     Raises:
-        ValueError: it does not say how old they are.
+        ValueError: there are none, or it does not say how old they are.
     """
+    if not is_complete(entry):
+        raise ValueError("its values are missing, so OpenDTU is too old or too new; update it, or this program")
     ac = parse.child(parse.child(entry, "AC"), "0")
     whole = parse.child(parse.child(entry, "INV"), "0")
     dc = parse.child(entry, "DC")
@@ -193,18 +218,17 @@ def _power(block: object, field: str) -> float | None:
 
 
 def _dc_voltage(inputs: Sequence[object]) -> float | None:
-    """Return the mean over the inputs that carry current, the highest when none does: an open one shows anything."""
-    voltages = []
-    loaded = []
-    for channel in inputs:
-        voltage_v = _leaf(channel, "Voltage", 0, _LARGEST_VOLTAGE_V)
-        if voltage_v is None:
-            continue
-        voltages.append(voltage_v)
-        if _leaf(channel, "Current", 0, _LARGEST_CURRENT_A):
-            loaded.append(voltage_v)
-    chosen = loaded or ([max(voltages)] if voltages else [])
-    return round(sum(chosen) / len(chosen), 2) if chosen else None
+    """Return the mean over the inputs in use, weighted by their power; the highest voltage when none gives power."""
+    pairs = [
+        (_power(channel, "Power") or 0.0, voltage_v)
+        for channel in inputs
+        if (voltage_v := _leaf(channel, "Voltage", 0, _LARGEST_VOLTAGE_V)) is not None
+    ]
+    strongest_w = max((power_w for power_w, _ in pairs), default=0.0)
+    if strongest_w <= 0:
+        return max((voltage_v for _, voltage_v in pairs), default=None)
+    used = [(power_w, voltage_v) for power_w, voltage_v in pairs if power_w * _WEAKEST_IN_USE >= strongest_w]
+    return round(sum(power_w * voltage_v for power_w, voltage_v in used) / sum(power_w for power_w, _ in used), 2)
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -12,8 +12,8 @@ import aiohttp
 
 from opendtu_dcload.devices import parse
 from opendtu_dcload.devices.http import Clock, Door, HttpStatusError, Login
-from opendtu_dcload.devices.shelly_answers import ComponentMissingError, Energies, Sample
-from opendtu_dcload.devices.shelly_sources import Source, Wish, gen1_source, gen2_source
+from opendtu_dcload.devices.shelly_answers import ComponentMissingError, Energies, Sample, total
+from opendtu_dcload.devices.shelly_sources import Source, Wish, count_load_meters, gen1_source, gen2_source
 from opendtu_dcload.errors import DeviceAnswerError, DeviceError
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
 
@@ -30,7 +30,7 @@ class MeterSettings(Login, Protocol):
 
     @property
     def channel(self) -> str | None:
-        """`sum`, `0` to `2`, `a` to `c`; None = the device has only one way to tell."""
+        """`sum`, `0` to `3`, `a` to `c`; None = the device has only one way to tell."""
 
     @property
     def phase(self) -> int:
@@ -111,7 +111,12 @@ class ShellyMeter:
         self._door.authenticate_with("basic" if info.generation == 1 else "digest")
         source = await self._find_source(about, info)
         if source is None:
-            raise DeviceAnswerError(f"{self._door.name} ({info.model}) measures no power: correct {self._section}.host")
+            raise DeviceAnswerError(f"{self._door.name} ({info.model}) is no power meter: correct {self._section}.host")
+        if self._section == "meter" and not source.shows_export:
+            raise DeviceAnswerError(
+                f"{self._door.name} ({info.model}) counts no returned energy and shows export as import, so it cannot "
+                f"measure the grid: set meter.host to an energy meter; below [solar] it may stay"
+            )
         self._use(source)
         return info
 
@@ -156,13 +161,11 @@ class ShellyMeter:
         device = f"the {self._door.name} ({info.model})"
         wish = Wish(self._config.channel, self._section)
         if info.generation > 1:
-            return gen2_source(device, await self._door.get("/rpc/Shelly.GetStatus"), wish)
-        emeters = parse.whole(about, "num_emeters", 0, 3) or 0
-        meters = parse.whole(about, "num_meters", 0, 4) or 0
-        if not emeters and not meters:  # both keys depend on model and firmware
-            status = await self._door.get("/status")
-            emeters, meters = len(parse.items(status, "emeters")), len(parse.items(status, "meters"))
-        return gen1_source(device, emeters, meters, wish)
+            return gen2_source(device, info.generation, await self._door.get("/rpc/Shelly.GetStatus"), wish)
+        if emeters := parse.whole(about, "num_emeters", 1, 3):
+            return gen1_source(device, emeters, 0, wish)
+        status = await self._door.get("/status")  # what stands in /shelly depends on model and firmware
+        return gen1_source(device, len(parse.items(status, "emeters")), count_load_meters(status), wish)
 
     def _use(self, source: Source) -> None:
         if self._source is None or source.path != self._source.path:
@@ -194,8 +197,8 @@ class ShellyMeter:
             at_s=at_s,
             power_w=self._signed(sample.power_w),
             phases=(first, second, third),
-            energy_import_wh=_sum([phase.energy_import_wh for phase in phases]),
-            energy_export_wh=_sum([phase.energy_export_wh for phase in phases]),
+            energy_import_wh=total([phase.energy_import_wh for phase in phases]),
+            energy_export_wh=total([phase.energy_export_wh for phase in phases]),
             frequency_hz=sample.frequency_hz,
         )
 
@@ -213,9 +216,3 @@ class ShellyMeter:
 
     def _signed(self, power_w: float) -> float:
         return 0.0 - power_w if self._config.invert else power_w  # 0.0 - 0.0 is 0.0, but -(0.0) is -0.0
-
-
-def _sum(values: list[float | None]) -> float | None:
-    """Return the sum, None when one is missing: a sum of some phases would be a lie."""
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opendtu_dcload.devices import parse
 from opendtu_dcload.model import PhaseReading
@@ -57,13 +57,24 @@ def meter(entry: object) -> Sample:
     return _single(PhaseReading(_power(entry, "power"), energy_import_wh=energy_wh))
 
 
-def emeters(status: object) -> Sample:
-    """Read all three clamps of a 3EM of generation 1 from its `/status`."""
-    entries = parse.items(status, "emeters")
-    if len(entries) != 3:
-        raise ValueError(f"there are {len(entries)} phases instead of 3")
-    phases = [_emeter(entry) for entry in entries]
-    return Sample(_sum(phases, _finite(status, "total_power")), tuple(phases))
+def emeters(status: object, count: int) -> Sample:
+    """Read all clamps of an EM (as one conductor) or 3EM (as three phases) of generation 1 from its `/status`."""
+    phases = [_emeter(entry) for entry in _entries(status, "emeters", count)]
+    if count == 3:
+        return Sample(_sum(phases, _finite(status, "total_power")), tuple(phases))
+    return _single(_one_conductor(phases))
+
+
+def meters(status: object, count: int) -> Sample:
+    """Read all relay loads of a Shelly of generation 1 from its `/status`, as one conductor."""
+    return _single(_one_conductor([meter(entry).phases[0] for entry in _entries(status, "meters", count)]))
+
+
+def _entries(status: object, key: str, count: int) -> list[object]:
+    entries = parse.items(status, key)
+    if len(entries) != count:
+        raise ValueError(f"there are {len(entries)} {key} instead of {count}")
+    return entries
 
 
 def em(status: object, letters: str = _LETTERS) -> Sample:
@@ -79,7 +90,7 @@ def em(status: object, letters: str = _LETTERS) -> Sample:
                 _current(status, f"{letter}_current"),
             )
         )
-    frequency_hz = _frequency(status, f"{letters[0]}_freq")
+    frequency_hz = _known(*(_frequency(status, f"{letter}_freq") for letter in letters + _LETTERS))
     if len(letters) == 1:
         return Sample(phases[0].power_w, tuple(phases), frequency_hz)
     return Sample(_sum(phases, _finite(status, "total_act_power")), tuple(phases), frequency_hz)
@@ -105,30 +116,65 @@ def em1_energies(status: object) -> Energies:
     return ((_energy(status, "total_act_energy"), _energy(status, "total_act_ret_energy")),)
 
 
-def em1_sum(status: object) -> Sample:
-    """Read the three EM1 components of a Pro 3EM in profile `monophase` from one Shelly.GetStatus."""
-    if "em1:0" not in parse.keys(status):
-        raise ComponentMissingError("there is no em1:0")
-    phases = []
-    for index in range(3):
-        single = em1(parse.child(status, f"em1:{index}"))
-        ((import_wh, export_wh),) = em1_energies(parse.child(status, f"em1data:{index}"))
-        phase = single.phases[0]
-        phases.append(PhaseReading(phase.power_w, phase.voltage_v, phase.current_a, import_wh, export_wh))
-    return Sample(_sum(phases, None), tuple(phases), single.frequency_hz)
+def components(status: object, kind: str, ids: Sequence[int], read: Read) -> Sample:
+    """Read components of one kind from one Shelly.GetStatus: three EM1 as three phases, others as one conductor.
+
+    EM1 have their counters in components of their own; the others bring them along.
+    """
+    if f"{kind}:{ids[0]}" not in parse.keys(status):
+        raise ComponentMissingError(f"there is no {kind}:{ids[0]}")
+    samples = [read(parse.child(status, f"{kind}:{index}")) for index in ids]
+    phases = [sample.phases[0] for sample in samples]
+    if kind == "em1":
+        energies = [em1_energies(parse.child(status, f"em1data:{index}"))[0] for index in ids]
+        pairs = zip(phases, energies, strict=True)
+        phases = [
+            replace(p, energy_import_wh=import_wh, energy_export_wh=export_wh) for p, (import_wh, export_wh) in pairs
+        ]
+    frequency_hz = _known(*(sample.frequency_hz for sample in samples))
+    if kind == "em1" and len(ids) == 3:
+        return Sample(_sum(phases, None), tuple(phases), frequency_hz)
+    return _single(_one_conductor(phases), frequency_hz)
 
 
-def power_meter(status: object) -> Sample:
-    """Read a PM1 or a Switch component, which count energy themselves."""
+def load_meter(status: object, *, counts_both: bool) -> Sample:
+    """Read a PM1 or a Switch component, which count energy themselves.
+
+    Args:
+        status: the component's status.
+        counts_both: whether `aenergy` counts what was returned too: recorded of a Pro 2PM (both counters 47128.8 Wh at
+            -3.5 W), a Pro 4PM and a PM Mini Gen3 (https://github.com/home-assistant/core/issues/137306).
+    """
     _refuse_faulty(status, "errors")
+    import_wh = _energy(parse.child(status, "aenergy"), "total")
+    export_wh = _energy(parse.child(status, "ret_aenergy"), "total")
+    if counts_both and import_wh is not None and export_wh is not None:
+        import_wh = max(round(import_wh - export_wh, 3), 0.0)
     phase = PhaseReading(
-        _power(status, "apower"),
-        _voltage(status, "voltage"),
-        _current(status, "current"),
-        _energy(parse.child(status, "aenergy"), "total"),
-        _energy(parse.child(status, "ret_aenergy"), "total"),
+        _power(status, "apower"), _voltage(status, "voltage"), _current(status, "current"), import_wh, export_wh
     )
     return _single(phase, _frequency(status, "freq"))
+
+
+def _one_conductor(phases: Sequence[PhaseReading]) -> PhaseReading:
+    """Return several channels as if one clamp sat around all; their currents cannot be added without their angles."""
+    return PhaseReading(
+        _sum(phases, None),
+        _known(*(phase.voltage_v for phase in phases)),
+        None,
+        total([phase.energy_import_wh for phase in phases]),
+        total([phase.energy_export_wh for phase in phases]),
+    )
+
+
+def total(values: Sequence[float | None]) -> float | None:
+    """Return the sum, None when one is missing: a sum of some phases would be a lie."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _known(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _emeter(entry: object) -> PhaseReading:

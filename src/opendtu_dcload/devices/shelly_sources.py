@@ -11,6 +11,9 @@ from opendtu_dcload.devices import parse
 from opendtu_dcload.devices import shelly_answers as answers
 from opendtu_dcload.errors import ConfigError
 
+_EVERYTHING = "/rpc/Shelly.GetStatus"
+_PM1_COUNTS_BOTH = 3
+"""From this generation on recordings show that a PM1 counts what was returned as consumed too."""
 _PHASES = {"a": "a", "b": "b", "c": "c", "0": "a", "1": "b", "2": "c"}
 
 
@@ -23,6 +26,8 @@ class Source:
     energy_path: str | None = None
     """Where the counters are when they are not in the same answer."""
     read_energies: answers.ReadEnergies | None = None
+    shows_export: bool = True
+    """False: power is shown as a magnitude, whichever way it flows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +39,43 @@ class Wish:
 
 
 def gen1_source(device: str, emeters: int, meters: int, wish: Wish) -> Source | None:
-    """Return how to read a Shelly of generation 1 with so many clamps and relay meters; None = it measures nothing.
+    """Return how to read a Shelly of generation 1 with so many clamps and relay meters; None = it is no meter.
 
     Raises:
         ConfigError: the channel is missing or is none of this device's.
     """
     if emeters == 3:
         wanted = _choose(device, wish, ("sum", *_PHASES), "sum")
-        if wanted == "sum":
-            return Source("/status", answers.emeters)
-        return Source(f"/emeter/{'abc'.index(_PHASES[wanted])}", answers.emeter)
-    if emeters:
-        return Source(f"/emeter/{_choose_one(device, wish, range(emeters))}", answers.emeter)
-    if meters:
-        return Source(f"/meter/{_choose_one(device, wish, range(meters))}", answers.meter)
-    return None
+        if wanted != "sum":
+            return Source(f"/emeter/{'abc'.index(_PHASES[wanted])}", answers.emeter)
+    elif emeters:
+        wanted = _choose_one(device, wish, range(emeters))
+        if wanted != "sum":
+            return Source(f"/emeter/{wanted}", answers.emeter)
+    elif meters:
+        wanted = _choose_one(device, wish, range(meters))
+        if wanted != "sum":
+            return Source(f"/meter/{wanted}", answers.meter, shows_export=False)
+        return Source("/status", partial(answers.meters, count=meters), shows_export=False)
+    else:
+        return None
+    return Source("/status", partial(answers.emeters, count=emeters))
 
 
-def gen2_source(device: str, status: object, wish: Wish) -> Source | None:
+def count_load_meters(status: object) -> int:
+    """Return how many relay loads a Shelly of generation 1 measures, from its `/status`.
+
+    A lamp or a dimmer is no meter, nor is a Shelly 1, which shows the power that its user typed in and counts nothing.
+    """
+    entries = parse.items(status, "meters")
+    is_meter = "lights" not in parse.keys(status) and all("total" in parse.keys(entry) for entry in entries)
+    return len(entries) if is_meter else 0
+
+
+def gen2_source(device: str, generation: int, status: object, wish: Wish) -> Source | None:
     """Return how to read a Shelly of a later generation with the components in `status` (Shelly.GetStatus).
 
-    None = it measures nothing. The components decide, not the model: a Pro 3EM has one EM or three EM1, as its profile
+    None = it is no meter. The components decide, not the model: a Pro 3EM has one EM or three EM1, as its profile
     says, and a Pro EM-50 has a Switch beside its clamps, which is not the one to read.
 
     Raises:
@@ -70,9 +91,9 @@ def gen2_source(device: str, status: object, wish: Wish) -> Source | None:
             partial(answers.em_energies, letters=letters),
         )
     if ids := _ids(status, "em1"):
-        wanted = _choose_one(device, wish, ids, extra=("sum",) if ids == [0, 1, 2] else ())
-        if wanted == "sum":  # one document, so that the three are of the same moment
-            return Source("/rpc/Shelly.GetStatus", answers.em1_sum)
+        wanted = _choose_one(device, wish, ids)
+        if wanted == "sum":  # one document, so that all are of the same moment
+            return Source(_EVERYTHING, partial(answers.components, kind="em1", ids=ids, read=answers.em1))
         return Source(
             f"/rpc/EM1.GetStatus?id={wanted}",
             answers.em1,
@@ -80,24 +101,35 @@ def gen2_source(device: str, status: object, wish: Wish) -> Source | None:
             answers.em1_energies,
         )
     if ids := _ids(status, "pm1"):
-        return Source(f"/rpc/PM1.GetStatus?id={_choose_one(device, wish, ids)}", answers.power_meter)
-    if ids := _metering_switches(status):
-        return Source(f"/rpc/Switch.GetStatus?id={_choose_one(device, wish, ids)}", answers.power_meter)
+        return _load_source(device, status, "pm1", "PM1", ids, wish, counts_both=generation >= _PM1_COUNTS_BOTH)
+    if ids := [i for i in _ids(status, "switch") if "apower" in parse.keys(parse.child(status, f"switch:{i}"))]:
+        return _load_source(device, status, "switch", "Switch", ids, wish, counts_both=True)
     return None
 
 
+def _load_source(
+    device: str, status: object, kind: str, namespace: str, ids: Sequence[int], wish: Wish, *, counts_both: bool
+) -> Source:
+    wanted = _choose_one(device, wish, ids)
+    used = ids if wanted == "sum" else [int(wanted)]
+    shows_export = all("ret_aenergy" in parse.keys(parse.child(status, f"{kind}:{index}")) for index in used)
+    read = partial(answers.load_meter, counts_both=counts_both)
+    if wanted == "sum":
+        read = partial(answers.components, kind=kind, ids=ids, read=read)
+        return Source(_EVERYTHING, read, shows_export=shows_export)
+    return Source(f"/rpc/{namespace}.GetStatus?id={wanted}", read, shows_export=shows_export)
+
+
 def _ids(status: object, component: str) -> list[int]:
-    matches = (re.fullmatch(rf"{component}:([0-9])", key) for key in parse.keys(status))
+    matches = (re.fullmatch(rf"{component}:([0-3])", key) for key in parse.keys(status))
     return sorted(int(match[1]) for match in matches if match)
 
 
-def _metering_switches(status: object) -> list[int]:
-    return [i for i in _ids(status, "switch") if "apower" in parse.keys(parse.child(status, f"switch:{i}"))]
-
-
-def _choose_one(device: str, wish: Wish, ids: Sequence[int], extra: tuple[str, ...] = ()) -> str:
+def _choose_one(device: str, wish: Wish, ids: Sequence[int]) -> str:
     offered = tuple(str(index) for index in ids)
-    return _choose(device, wish, offered + extra, offered[0] if len(offered) == 1 else None)
+    if len(offered) == 1:
+        return _choose(device, wish, offered, offered[0])
+    return _choose(device, wish, (*offered, "sum"), None)
 
 
 def _choose(device: str, wish: Wish, offered: tuple[str, ...], default: str | None) -> str:

@@ -114,7 +114,7 @@ def run_import(old: Path, new: Path) -> int:
         ConfigError: `old` cannot be read, or `new` exists.
     """
     findings = Findings()
-    import_config(old, new)
+    import_config(old, new, findings)
     return _tell_left(new, findings)
 
 

@@ -9,11 +9,18 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from opendtu_dcload.doctor.draft import Block, Draft, shipped_text
+from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.errors import ConfigError
 
 _MAX_FILE_BYTES = 1_000_000
 INVERTERS = 3
-"""The original commands INVERTER0 to INVERTER2; higher ones are services of other kinds."""
+"""The original commands INVERTER0 to INVERTER2; higher ones are services of other kinds, since 2026:"""
+_DC_SYSTEM, _TEMPERATURE, _ALARM = "INVERTER3", "INVERTER4", "INVERTER5"
+_SERVICES = {
+    _DC_SYSTEM: "the inverters' DC sum is shown by itself while there is no other DC system, see dbus.dcsystem",
+    _TEMPERATURE: "dbus.battery_temperature is switched on for it, with a number of its own",
+    _ALARM: "the alarm is always there, with a number of its own",
+}
 
 # Where a key went. The bounds are those of the new setting.
 _NUMBERS: Mapping[tuple[str, str], tuple[str, str, float, float]] = {
@@ -33,8 +40,10 @@ _TEXTS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("SHELLY", "customname"): ("dbus", "meter_name"),
     ("SHELLY", "balcony"): ("solar", "host"),
 }
-_LEVELS = {"notset": "debug", "debug": "debug", "info": "info", "warning": "warning", "error": "error"}
-_LEVELS["critical"] = "error"
+# Alarms are warnings here: whoever heard of errors only must hear of them.
+_LEVELS = {"notset": "debug", "debug": "debug", "info": "info"} | dict.fromkeys(
+    ("warning", "error", "critical"), "warning"
+)
 
 _LEARNED = "what was tuned with it is learned while running"
 # What became of a key that has no successor.
@@ -66,14 +75,21 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 Values = Mapping[str, Mapping[str, str]]
 
 
-def import_config(old: Path, new: Path) -> None:
-    """Write `new` from `old`.
+def import_config(old: Path, new: Path, findings: Findings) -> None:
+    """Write `new` from `old`, and tell what the user must see to on the GX.
 
     Raises:
         ConfigError: `old` cannot be read, or `new` exists.
     """
     draft = Draft(shipped_text())
-    convert(_read(old), old.name, draft)
+    values = _read(old)
+    convert(values, old.name, draft)
+    if _TEMPERATURE in values:
+        draft.set("dbus", "battery_temperature", True)
+        findings.note(
+            "the battery's temperature is another sensor now, and always the true one",
+            "choose it anew in the temperature rule of the GX's relay, with thresholds to match, or a heater stays off",
+        )
     draft.write(new, has_secret=True)
 
 
@@ -118,7 +134,7 @@ def _read(path: Path) -> Values:
     Raises:
         ConfigError: it is none.
     """
-    parser = configparser.ConfigParser(interpolation=None, strict=False, default_section="\0", allow_no_value=True)
+    parser = configparser.ConfigParser(strict=False, default_section="\0", allow_no_value=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # the way its documentation keeps upper case
     try:
         with path.open("rb") as file:
@@ -132,9 +148,16 @@ def _read(path: Path) -> Values:
         parser.clear()  # its text has lines of the file, which may hold a password: nothing of it is kept
     if not parser.sections():
         raise ConfigError([f"{path} is no config.ini of dbus-opendtu; name the original's"])
-    return {
-        section: {key: (value or "").strip() for key, value in parser[section].items()} for section in parser.sections()
-    }
+    return {section: {key: _value(parser, section, key) for key in parser[section]} for section in parser.sections()}
+
+
+def _value(parser: configparser.ConfigParser, section: str, key: str) -> str:
+    """Return a value as the original understands it: `%%` is one `%`. What it could not read is taken as it stands."""
+    try:
+        value = parser.get(section, key)
+    except configparser.InterpolationError:
+        value = parser.get(section, key, raw=True)
+    return (value or "").strip()
 
 
 def _set_number(draft: Draft, section: str, key: str, lowest: float, highest: float, value: str) -> None:
@@ -176,4 +199,4 @@ def _comment(section: str, key: str, value: str) -> str:
     is_secret = any(word in f"{key}{value}".lower() for word in ("password", "@"))  # or a login within an address
     shown = "***" if is_secret else "".join(char for char in value if char.isprintable())[:100]
     place = "".join(char for char in f"[{section}] {key}" if char.isprintable())[:100]
-    return f"# {place} = {shown}: {_GONE.get(key.lower(), _UNKNOWN)}"
+    return f"# {place} = {shown}: {_SERVICES.get(section) or _GONE.get(key.lower(), _UNKNOWN)}"

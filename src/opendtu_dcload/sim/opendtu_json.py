@@ -12,6 +12,8 @@ Json = dict[str, Any]
 
 NEW_FIRMWARE = "v26.3.30"
 OLD_FIRMWARE = "v23.12.16"
+OPEN_INPUT_V, OPEN_INPUT_A = 0.5, 0.01
+"""An input that is not connected shows so much, as recorded of an HM-600."""
 
 
 def number(value: float) -> float:
@@ -121,14 +123,19 @@ def _ac(values: Statistics) -> Json:
 
 
 def _dc(values: Statistics, model: InverterModel, channel: int) -> Json:
-    power_w = values.dc_power_w / model.inputs
+    used = model.inputs if model.connected_inputs is None else model.connected_inputs
+    share = 1 / used if channel < used else 0.0
+    power_w, voltage_v = values.dc_power_w * share, values.dc_voltage_v
+    current_a = power_w / voltage_v if voltage_v else 0.0
+    if channel >= used and voltage_v:
+        voltage_v, current_a = OPEN_INPUT_V, OPEN_INPUT_A
     return {
         "name": {"u": f"Battery {channel + 1}"},
         "Power": _leaf(power_w, "W", 1),
-        "Voltage": _leaf(values.dc_voltage_v, "V", 1),
-        "Current": _leaf(power_w / values.dc_voltage_v if values.dc_voltage_v else 0, "A", 2),
-        "YieldDay": _leaf(values.yield_wh / model.inputs, "Wh", 0),
-        "YieldTotal": _leaf(values.yield_wh / model.inputs / 1000, "kWh", 3),
+        "Voltage": _leaf(voltage_v, "V", 1),
+        "Current": _leaf(current_a, "A", 2),
+        "YieldDay": _leaf(values.yield_wh * share, "Wh", 0),
+        "YieldTotal": _leaf(values.yield_wh * share / 1000, "kWh", 3),
     }
 
 

@@ -1,4 +1,4 @@
-"""Simulated Shellies of generation 2: components, read with remote procedure calls over HTTP."""
+"""Simulated Shellies from generation 2 on: components, read with remote procedure calls over HTTP."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from opendtu_dcload.sim.shelly_server import UNIX_START, Json, ShellyServer, rou
 
 Device = Literal["pro3em", "pro3em-mono", "pm-mini", "plus1pm"]
 
-_KINDS: Mapping[str, tuple[str, str, str]] = {
-    "pro3em": ("shellypro3em", "SPEM-003CEBEU", "Pro3EM"),
-    "pro3em-mono": ("shellypro3em", "SPEM-003CEBEU", "Pro3EM"),
-    "pm-mini": ("shellypmmini", "SNPM-001PCEU16", "PlusPMMini"),
-    "plus1pm": ("shellyplus1pm", "SNSW-001P16EU", "Plus1PM"),
+_KINDS: Mapping[str, tuple[str, str, str, int]] = {
+    "pro3em": ("shellypro3em", "SPEM-003CEBEU", "Pro3EM", 2),
+    "pro3em-mono": ("shellypro3em", "SPEM-003CEBEU", "Pro3EM", 2),
+    "pm-mini": ("shellypmminig3", "S3PM-001PCEU16", "MiniPMG3", 3),
+    "plus1pm": ("shellyplus1pm", "SNSW-001P16EU", "Plus1PM", 2),
 }
 _OPEN_METHODS = ("Shelly.GetDeviceInfo",)
 
@@ -33,7 +33,10 @@ class _RpcError(Exception):
 
 
 class Gen2Server(ShellyServer):
-    """A Pro 3EM in one of its two profiles, a PM Mini or a Plus 1PM."""
+    """A Pro 3EM in one of its two profiles, a PM Mini Gen3 or a Plus 1PM.
+
+    The Plus 1PM shows power as a magnitude and has no counter of returned energy; `aenergy` of both counts both ways.
+    """
 
     keeps_connections = True
 
@@ -52,7 +55,7 @@ class Gen2Server(ShellyServer):
         self.device = device
         """May be changed while it runs, as a user changes the profile."""
         self.firmware = firmware
-        prefix, self._model, self._app = _KINDS[device]
+        prefix, self._model, self._app, self._generation = _KINDS[device]
         self.id = f"{prefix}-{mac.lower()}"
         has_slots = int(firmware.partition(".")[0]) >= 2
         self.guard = DigestGuard(self.id, password or "", has_slots=has_slots)
@@ -173,7 +176,7 @@ class Gen2Server(ShellyServer):
             "mac": self.mac,
             "slot": 0,
             "model": self._model,
-            "gen": 2,
+            "gen": self._generation,
             "fw_id": f"20250924-062733/{self.firmware}-gd336f31",
             "ver": self.firmware,
             "app": self._app,
@@ -258,16 +261,19 @@ class Gen2Server(ShellyServer):
 
     def _power_meter(self) -> Json:
         total = self.meter.total
-        return {
+        is_signed = self.device == "pm-mini"
+        power_w = self._shown(total.power_w if is_signed else abs(total.power_w))
+        status = {
             "id": 0,
             "voltage": total.voltage_v,
             "current": total.current_a,
-            "apower": self._shown(total.power_w),
-            "freq": self.meter.frequency_hz,
-            "aenergy": _counter(total.imported_wh),
-            "ret_aenergy": _counter(total.exported_wh),
+            "apower": power_w,
+            "aenergy": _counter(total.turned_over_wh),
             **self._errors(),
         }
+        if is_signed:
+            status |= {"freq": self.meter.frequency_hz, "ret_aenergy": _counter(total.exported_wh)}
+        return status
 
     def _relay_fields(self) -> Json:
         relay = self.relay

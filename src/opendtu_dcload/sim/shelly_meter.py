@@ -36,6 +36,13 @@ class Channel:
     exported_wh: float | None
 
     @property
+    def turned_over_wh(self) -> float | None:
+        """What flowed either way, as the counter of a meter without a sense of direction."""
+        if self.imported_wh is None or self.exported_wh is None:
+            return None
+        return self.imported_wh + self.exported_wh
+
+    @property
     def apparent_va(self) -> float:
         """Apparent power, never negative."""
         return round(float((self.power_w**2 + IDLE_VA**2) ** 0.5), 1)

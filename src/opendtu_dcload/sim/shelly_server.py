@@ -145,7 +145,8 @@ class ShellyServer(DeviceServer):
 class Gen1Server(ShellyServer):
     """A Shelly 3EM, EM or 1PM.
 
-    The EM measures the grid on channel 0 and the inverters' cable on channel 1. The 1PM shows no negative power.
+    The EM measures the grid on channel 0 and the inverters' cable on channel 1. The 1PM shows power as a
+    magnitude and counts both ways.
     """
 
     def __init__(
@@ -226,14 +227,14 @@ class Gen1Server(ShellyServer):
     def _meters(self) -> list[Json]:
         if self.device != "1pm":
             return []
-        power_w = max(self.meter.total_w, 0.0)
+        power_w = abs(self.meter.total_w)
         meter = {
             "power": power_w if self.meter.is_valid else 0.0,
             "overpower": 0.0,
             "is_valid": self.meter.is_valid,
             "timestamp": int(UNIX_START + self.now_s),
             "counters": [power_w, power_w, power_w],
-            "total": int((self.meter.total.imported_wh or 0.0) * WATT_MINUTES_PER_WH),
+            "total": int((self.meter.total.turned_over_wh or 0.0) * WATT_MINUTES_PER_WH),
         }
         return [meter]
 
