@@ -25,6 +25,9 @@ QUIET_S = 600.0
 SWITCH_QUIET_S = 10.0
 """A switch is thrown on purpose, and must not be forgotten when the power fails in the next minutes."""
 WRITES_PER_HOUR = 6
+"""Of one number or text: what rests for ten minutes cannot be written more often."""
+SWITCH_WRITES_PER_HOUR = 30
+"""Of one switch: an automation that throws it every two minutes loses nothing."""
 APPLY_S = 0.25
 """While a slider is dragged the control hears of it no more often than this."""
 TARGET_RANGE_W = (-500, 500)
@@ -104,7 +107,6 @@ class Controls:
         """
         self._settings = settings
         self._state = state
-        self._pacer = Pacer(WRITES_PER_HOUR)
         self._timer: asyncio.TimerHandle | None = None
         self._applied_at_s = float("-inf")
         self._regulation = self._switch("Regulation", "Regulation")
@@ -208,7 +210,8 @@ class Controls:
             return value
 
         shape = Item(kind=str, default="")
-        setting = self._settings.add(key, shape, pacer=Pacer(WRITES_PER_HOUR), quiet_s=SWITCH_QUIET_S, on_change=show)
+        pacer = Pacer(SWITCH_QUIET_S, WRITES_PER_HOUR)
+        setting = self._settings.add(key, shape, pacer=pacer, on_change=show)
         service.add(path, Item(kind=str, value=setting.value, on_write=take))
 
     # What they do
@@ -219,14 +222,15 @@ class Controls:
 
     def _switch(self, key: str, label: str) -> Control:
         shape = Item(kind=int, minimum=0, maximum=1, default=1)
-        return Control(label, TOGGLE, self._kept(key, shape, SWITCH_QUIET_S))
+        return Control(label, TOGGLE, self._kept(key, shape, Pacer(SWITCH_QUIET_S, SWITCH_WRITES_PER_HOUR)))
 
     def _number(self, key: str, unit: str, limits: tuple[int, int], default: int) -> Setting:
         low, high = limits
-        return self._kept(key, Item(kind=int, unit=unit, minimum=low, maximum=high, default=default), QUIET_S)
+        shape = Item(kind=int, unit=unit, minimum=low, maximum=high, default=default)
+        return self._kept(key, shape, Pacer(QUIET_S, WRITES_PER_HOUR))
 
-    def _kept(self, key: str, shape: Item, quiet_s: float) -> Setting:
-        return self._settings.add(f"{FOLDER}/{key}", shape, pacer=self._pacer, quiet_s=quiet_s)
+    def _kept(self, key: str, shape: Item, pacer: Pacer) -> Setting:
+        return self._settings.add(f"{FOLDER}/{key}", shape, pacer=pacer)
 
     def _changed(self, control: Control) -> None:
         control.show()

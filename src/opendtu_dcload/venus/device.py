@@ -115,13 +115,10 @@ class Device:
         """Set when there is another instance or name."""
         self._settings = settings
         self._instance = instance
-        pacer = Pacer(NAMES_PER_HOUR)
 
         def kept(name: str, default: str) -> Setting:
-            shape = Item(kind=str, default=default)
-            return settings.add(
-                f"/Settings/Devices/{uid}/{name}", shape, pacer=pacer, quiet_s=NAME_QUIET_S, on_change=self.changed.set
-            )
+            path, shape = f"/Settings/Devices/{uid}/{name}", Item(kind=str, default=default)
+            return settings.add(path, shape, pacer=Pacer(NAME_QUIET_S, NAMES_PER_HOUR), on_change=self.changed.set)
 
         self._place = kept("ClassAndVrmInstance", f"{kind}:{instance}")
         self._name = kept("CustomName", "")

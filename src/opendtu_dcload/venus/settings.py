@@ -27,6 +27,8 @@ SERVICE = "com.victronenergy.settings"
 INTERFACE = "com.victronenergy.Settings"
 WAIT_S = 2.0
 """How long others wait for what localsettings holds before they go on with their defaults."""
+STOP_WAIT_S = 1.0
+"""How long the end of the program waits for localsettings to take what has not been written yet."""
 RETRY_S = 60.0
 """A localsettings that does not answer is asked again no sooner, unless it appears anew."""
 
@@ -42,12 +44,11 @@ _LOG = logging.getLogger(__name__)
 class Setting:
     """One value; made by `LocalSettings.add`."""
 
-    def __init__(self, path: str, shape: Item, pacer: Pacer, quiet_s: float, on_change: Callable[[], None]) -> None:
+    def __init__(self, path: str, shape: Item, pacer: Pacer, on_change: Callable[[], None]) -> None:
         assert shape.default is not None
         self.path = path
         self.shape = shape
         self.pacer = pacer
-        self.quiet_s = quiet_s
         self.on_change = on_change
         self.value: Value = shape.default
         """What holds now."""
@@ -132,7 +133,6 @@ class LocalSettings:
         shape: Item,
         *,
         pacer: Pacer,
-        quiet_s: float,
         on_change: Callable[[], None] = lambda: None,
     ) -> Setting:
         """Return the setting at `path`; the same one when it was added before.
@@ -140,13 +140,12 @@ class LocalSettings:
         Args:
             path: absolute, such as "/Settings/OpenDtuDcload/MaxFeedIn"; no element begins with an underscore.
             shape: kind, default and range. A stored value that equals an earlier default follows the new one.
-            pacer: bounds how often it is written.
-            quiet_s: a changed value is written when it has rested so long.
+            pacer: says when it is written while the program runs; at its end what waits is written at once.
             on_change: called when localsettings tells another value.
         """
         setting = self._settings.get(path)
         if setting is None:
-            setting = self._settings[path] = Setting(path, shape, pacer, quiet_s, on_change)
+            setting = self._settings[path] = Setting(path, shape, pacer, on_change)
             self._wake.set()
         return setting
 
@@ -165,10 +164,18 @@ class LocalSettings:
                     await setting.was_asked.wait()
 
     async def run(self) -> NoReturn:
-        """Ask and write for ever; a lost bus and a localsettings that comes late or restarts are waited for."""
+        """Ask and write for ever; a lost bus and a localsettings that comes late or restarts are waited for.
+
+        When it is cancelled, what has not been written yet is written at once: a restart must not bring back what was
+        shown before.
+        """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep(), name="keep settings")
-            await stay_connected("settings", self._address, self._start, self._retry_delays_s)
+            connecting = stay_connected("settings", self._address, self._start, self._retry_delays_s)
+            tasks.create_task(connecting, name="settings connection")
+            try:
+                await self._keep()
+            finally:
+                await self._write_rest()
 
     async def _start(self, connection: Connection) -> None:
         connection.answer_calls(_refuse)
@@ -202,7 +209,7 @@ class LocalSettings:
                     await self._wake.wait()
 
     def _pause_s(self) -> float | None:
-        times_s = [t for setting in self._settings.values() if (t := setting.pacer.next_s) is not None]
+        times_s = [next_s for setting in self._settings.values() if (next_s := setting.pacer.next_s) is not None]
         return max(min(times_s) - self._clock(), 0.0) if times_s else None
 
     def _miss(self, connection: Connection, err: BusError) -> None:
@@ -265,18 +272,31 @@ class LocalSettings:
     def _schedule(self, setting: Setting) -> None:
         setting.is_touched &= setting.value != setting.kept
         if setting.value == setting.kept or setting.kept is None:
-            setting.pacer.forget(setting.path)
+            setting.pacer.forget()
         else:
-            setting.pacer.changed(setting.path, self._clock() + setting.quiet_s)
+            setting.pacer.changed(self._clock())
 
     async def _write_due(self, connection: Connection) -> None:
-        for pacer in {setting.pacer for setting in self._settings.values()}:
-            while (path := pacer.due(self._clock())) is not None:
-                await self._write(connection, self._settings[path])
+        for setting in list(self._settings.values()):
+            next_s = setting.pacer.next_s
+            if next_s is not None and next_s <= self._clock():
+                await self._write(connection, setting)
+
+    async def _write_rest(self) -> None:
+        """Write at the end what would be written later."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            return
+        with contextlib.suppress(BusError, TimeoutError):
+            async with asyncio.timeout(STOP_WAIT_S):
+                await self._ask(connection)
+                for setting in self._settings.values():
+                    if setting.kept is not None and setting.value != setting.kept:
+                        await self._write(connection, setting)
 
     async def _write(self, connection: Connection, setting: Setting) -> None:
         value = setting.written = setting.value
-        setting.pacer.written(setting.path, self._clock())
+        setting.pacer.written(self._clock())
         try:
             reply = await connection.call(
                 SERVICE, setting.path, BUS_ITEM, "SetValue", "v", [setting.shape.as_variant(value)]
