@@ -295,11 +295,34 @@ async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_i
         assert await client.get(FIRST, "/DeviceInstance") == ["i", 150]
 
 
-@pytest.mark.parametrize("stored", ["dcload", "dcload:", "dcload:-3", "dcload:x", "dcload:99999999999999"])
-def test_a_stored_instance_that_is_none_leaves_the_file_s(gx, stored):
-    place = gx.inverters[0]._device._place
-    place.value = stored
-    assert gx.inverters[0]._device.instance == 134
+@pytest.mark.parametrize("stored", ["dcload", "dcload:", "dcload:-3", "dcload:x", "dcload:99999999999999", ""])
+async def test_an_instance_that_cannot_be_leaves_the_one_before_and_takes_nobody_elses(
+    gx, client, daemon, localsettings, stored
+):
+    localsettings.start()
+    first, second = (f"/Settings/Devices/opendtu_{serial}/ClassAndVrmInstance" for serial in SERIALS)
+    await client.do("add_settings", settings=[[first, "dcload:134"], [second, "dcload:135"]])
+    for path, place in ((second, "dcload:134"), (first, "dcload:150")):  # the user exchanged them
+        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", place])
+    async with gx.running(client):
+        assert [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND)] == [150, 134]
+        await client.call("com.victronenergy.settings", first, "SetValue", "v", ["s", stored])
+        await until(lambda: gx.inverters[0]._device._place.kept == stored)
+        assert await client.get(FIRST, "/DeviceInstance") == ["i", 150]
+        gx.later(device.NAME_QUIET_S)
+        await until(lambda: localsettings.values[first] == "dcload:150")
+    await client.call("com.victronenergy.settings", first, "SetValue", "v", ["s", stored])
+    again = Gx(daemon.address)
+    async with again.running(client):
+        assert [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND)] == [135, 134]
+
+
+async def test_every_instance_that_the_gx_lets_a_user_type_is_taken(gx, client, localsettings):
+    localsettings.start()
+    async with gx.running(client):
+        path = f"/Settings/Devices/opendtu_{SERIALS[0]}/ClassAndVrmInstance"
+        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "dcload:2147483647"])
+        await until(lambda: gx.inverters[0].service.value("/DeviceInstance") == 2147483647)
 
 
 async def test_a_meter_that_gets_another_role_is_of_that_class_in_localsettings(gx, client, daemon, localsettings):

@@ -173,3 +173,77 @@ async def test_a_grid_meter_makes_way_for_another_one_that_appears(daemon, clien
         await stand_in.join(GRID, GRID_VALUES)
         await gone(client, AS_GRID)
         await owned(client, NAME)
+
+
+async def test_acload_chosen_while_another_meter_is_the_grid_meter_holds_when_that_goes(
+    daemon, client, stand_in, localsettings
+):
+    localsettings.start()
+    time = Meter()
+    settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+    async with running(daemon, "grid", settings=settings) as meter:
+        await owned(client, AS_GRID)
+        await stand_in.join(GRID, GRID_VALUES)
+        await owned(client, NAME)
+        assert await choose(client, NAME, "acload") == 0
+        time.now_s += NAME_QUIET_S
+        settings._wake.set()
+        await kept_as(localsettings, "acload:59")
+        await stand_in.leave(GRID)
+        meter.now_s += FREE_S + 1
+        await stays(client, NAME)
+    settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+    async with running(daemon, "grid", settings=settings):
+        await owned(client, NAME)
+        await stays(client, NAME)
+
+
+async def test_acload_chosen_holds_without_localsettings_too(daemon, client, stand_in):
+    async with running(daemon, "grid") as meter:
+        await owned(client, AS_GRID)
+        await stand_in.join(GRID, GRID_VALUES)
+        await owned(client, NAME)
+        assert await choose(client, NAME, "acload") == 0
+        await stand_in.leave(GRID)
+        meter.now_s += FREE_S + 1
+        await stays(client, NAME)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "chosen", "then_in_file", "is_now"),
+    [
+        ("grid", "acload", "grid", "acload"),
+        ("acload", "grid", "acload", "grid"),
+        ("acload", None, "grid", "grid"),
+        ("grid", None, "acload", "acload"),
+        ("grid", "acload", "acload", "acload"),
+    ],
+)
+async def test_a_choice_on_the_gx_holds_at_the_next_start_and_what_nobody_chose_follows_the_file(
+    daemon, client, localsettings, in_file, chosen, then_in_file, is_now
+):
+    localsettings.start()
+    time = Meter()
+    for role in (in_file, then_in_file):
+        settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+        async with running(daemon, role, settings=settings):
+            if role == in_file and chosen is not None and f"{chosen}:59" not in localsettings.values.values():
+                await owned(client, NAME.replace("acload", in_file))
+                await choose(client, NAME.replace("acload", in_file), chosen)
+                await owned(client, NAME.replace("acload", chosen))
+            elif role == in_file:
+                await owned(client, NAME.replace("acload", chosen or in_file))
+            if role == then_in_file:
+                await owned(client, NAME.replace("acload", is_now))
+    assert f"{is_now}:59" in localsettings.values.values()
+
+
+async def test_a_role_that_localsettings_is_told_is_taken_while_the_program_runs(daemon, client, localsettings):
+    localsettings.start()
+    time = Meter()
+    settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+    async with running(daemon, settings=settings):
+        await owned(client, NAME)
+        path = "/Settings/Devices/shelly_34945470a1b2/ClassAndVrmInstance"
+        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "grid:59"])
+        await owned(client, AS_GRID)

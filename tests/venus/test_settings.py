@@ -28,9 +28,8 @@ class Program:
         self.feed_in = self.add(PATH, Item(kind=int, default=default, minimum=0, maximum=default))
 
     def add(self, path: str, shape: Item) -> Setting:
-        return self.settings.add(
-            path, shape, pacer=Pacer(600.0, 6), on_change=lambda: self.heard.append(self.feed_in.value)
-        )
+        pacer = Pacer(600.0, 6)
+        return self.settings.keep(Setting(path, shape, pacer, lambda: self.heard.append(self.feed_in.value)))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

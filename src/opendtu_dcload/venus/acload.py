@@ -99,7 +99,7 @@ class MeterService:
 
         Args:
             state: where everything shown comes from.
-            role: what the meter is to be to the GX; `grid` changes what ESS does.
+            role: what the meter is to be to the GX until the user chooses there; `grid` changes what ESS does.
             instance: VRM device instance.
             bus: the message bus.
             version: of this program.
@@ -114,7 +114,7 @@ class MeterService:
         """
         self._state = state
         self._name = name
-        self._wanted = role
+        self._in_file: Role = role
         self._watch = watch
         self._settings = settings
         self._controls = controls
@@ -135,31 +135,29 @@ class MeterService:
     async def run(self) -> NoReturn:
         """Wait until the meter has told its MAC address, which is part of the name, then stay on the bus for ever."""
         await wait_until(self._state, lambda: self._state.meter_info is not None)
-        assert self._state.meter_info is not None
-        await self._take_stored_role(self._state.meter_info)
-        if self._wanted == "grid" and self._watch is not None:
+        info = self._state.meter_info
+        assert info is not None
+        if self._settings is not None:
+            uid = _bus_name(info, "acload").rpartition(".")[2]
+            self._device = Device(self._settings, uid, self._in_file, self._instance)
+            await self._device.asked()
+        if self._wanted() == "grid" and self._watch is not None:
             await self._watch.wait_ready()
         while True:
-            await self._stay(self._state.meter_info, self._role())
+            await self._stay(info, self._role())
 
     async def _stay(self, info: MeterInfo, role: Role) -> None:
         """Stay on the bus in one role for as long as it is the right one."""
         service = self.build(info, role)
         await serve_until(self._state, service, self.values, self._device, self._tick_s, lambda: self._role() != role)
 
-    async def _take_stored_role(self, info: MeterInfo) -> None:
-        """Take the role that the user chose on the GX before; `grid` in the file holds at each start."""
-        if self._settings is None:
-            return
-        uid = _bus_name(info, "acload").rpartition(".")[2]
-        self._device = Device(self._settings, uid, self._wanted, self._instance)
-        await self._device.asked()
-        if self._device.kind == "grid":
-            self._wanted = "grid"
+    def _wanted(self) -> str:
+        """Return the role that the user chose, on the GX or else in the file."""
+        return self._in_file if self._device is None else self._device.kind
 
     def _role(self) -> Role:
         """Return the role that can be had now."""
-        if self._wanted != "grid" or self._watch is None:
+        if self._wanted() != "grid" or self._watch is None:
             return "acload"
         now_s, other = self._clock(), self._other_grid()
         if other is not None:
@@ -186,8 +184,10 @@ class MeterService:
         if role == "grid" and (self._watch is None or self._watch.names is None or self._other_grid() is not None):
             log.warning("the meter does not become the grid meter: it is not allowed to, or there is another one")
             return None
-        self._wanted, self._other_grid_at_s = role, float("-inf")
-        if self._device is not None:
+        self._other_grid_at_s = float("-inf")
+        if self._device is None:
+            self._in_file = role
+        else:
             self._device.become(role)
         log.info("the meter becomes %s, as the user wishes", role)
         return role
@@ -205,7 +205,7 @@ class MeterService:
             rename=self._device.rename if self._device is not None else None,
         )
         service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": f"generation {info.generation}"})
-        service.add("/Role", Item(kind=str, value=role, on_write=self._take_role))
+        service.add("/Role", Item(kind=str, value=role, on_write=self._take_role, is_choice=True))
         roles: list[str] = ["acload"] if self._watch is None else [*ROLES]
         service.add("/AllowedRoles", Item(kind=list, value=roles))
         if role == "acload":

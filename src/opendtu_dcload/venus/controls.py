@@ -210,8 +210,7 @@ class Controls:
             return value
 
         shape = Item(kind=str, default="")
-        pacer = Pacer(SWITCH_QUIET_S, WRITES_PER_HOUR)
-        setting = self._settings.add(key, shape, pacer=pacer, on_change=show)
+        setting = self._settings.keep(Setting(key, shape, Pacer(SWITCH_QUIET_S, WRITES_PER_HOUR), show))
         service.add(path, Item(kind=str, value=setting.value, on_write=take))
 
     # What they do
@@ -230,7 +229,7 @@ class Controls:
         return self._kept(key, shape, Pacer(QUIET_S, WRITES_PER_HOUR))
 
     def _kept(self, key: str, shape: Item, pacer: Pacer) -> Setting:
-        return self._settings.add(f"{FOLDER}/{key}", shape, pacer=pacer)
+        return self._settings.keep(Setting(f"{FOLDER}/{key}", shape, pacer))
 
     def _changed(self, control: Control) -> None:
         control.show()

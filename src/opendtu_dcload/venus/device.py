@@ -13,6 +13,7 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.busitem import BusService
 from opendtu_dcload.venus.item import Item, Value
 from opendtu_dcload.venus.pacer import Pacer
+from opendtu_dcload.venus.place import Place
 from opendtu_dcload.venus.settings import LocalSettings, Setting
 
 PRODUCT_ID = 0xFFFF
@@ -108,20 +109,27 @@ class Device:
         Args:
             settings: keeps both.
             uid: unique among all devices of the GX, such as "opendtu_114181807700".
-            kind: class of the service, such as "dcload".
+            kind: class of the service, such as "dcload", until the user chooses another one.
             instance: wanted when localsettings does not know the device yet.
         """
         self.changed = asyncio.Event()
         """Set when there is another instance or name."""
         self._settings = settings
-        self._instance = instance
-
-        def kept(name: str, default: str) -> Setting:
-            path, shape = f"/Settings/Devices/{uid}/{name}", Item(kind=str, default=default)
-            return settings.add(path, shape, pacer=Pacer(NAME_QUIET_S, NAMES_PER_HOUR), on_change=self.changed.set)
-
-        self._place = kept("ClassAndVrmInstance", f"{kind}:{instance}")
-        self._name = kept("CustomName", "")
+        folder = f"/Settings/Devices/{uid}"
+        place = Place(
+            f"{folder}/ClassAndVrmInstance",
+            f"{kind}:{instance}",
+            Pacer(NAME_QUIET_S, NAMES_PER_HOUR),
+            self.changed.set,
+            lambda: settings.values_beside(self._place),
+        )
+        name = Setting(
+            f"{folder}/CustomName",
+            Item(kind=str, default=""),
+            Pacer(NAME_QUIET_S, NAMES_PER_HOUR),
+            self.changed.set,
+        )
+        self._place, self._name = settings.keep(place), settings.keep(name)
 
     async def asked(self) -> None:
         """Wait until localsettings has told instance and name, or is known to be absent; at most 2 s."""
@@ -129,19 +137,17 @@ class Device:
 
     def become(self, kind: str) -> None:
         """Let the device be of another class from now on."""
-        if self.kind != kind:
-            self._settings.write(self._place, f"{kind}:{self.instance}")
+        self._settings.write(self._place, f"{kind}:{self.instance}")
 
     @property
     def instance(self) -> int:
         """The VRM instance as localsettings says."""
-        _, _, number = str(self._place.value).partition(":")
-        return int(number) if number.isascii() and number.isdigit() and len(number) <= 5 else self._instance
+        return self._place.instance
 
     @property
     def kind(self) -> str:
-        """Class of the service as localsettings says."""
-        return str(self._place.value).partition(":")[0]
+        """Class of the service: what the user chose, else as wanted."""
+        return self._place.kind
 
     @property
     def name(self) -> str:

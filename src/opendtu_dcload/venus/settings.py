@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from dbus_next.constants import ErrorType
 from dbus_next.message import Message
@@ -42,9 +42,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class Setting:
-    """One value; made by `LocalSettings.add`."""
+    """One value; `LocalSettings.keep` makes it outlive the program."""
 
-    def __init__(self, path: str, shape: Item, pacer: Pacer, on_change: Callable[[], None]) -> None:
+    def __init__(self, path: str, shape: Item, pacer: Pacer, on_change: Callable[[], None] = lambda: None) -> None:
+        """Hold the default.
+
+        Args:
+            path: absolute, such as "/Settings/OpenDtuDcload/MaxFeedIn"; no element begins with an underscore.
+            shape: kind, default and range. A stored value that equals an earlier default follows the new one.
+            pacer: says when it is written while the program runs; at its end what waits is written at once.
+            on_change: called when localsettings tells another value.
+        """
         assert shape.default is not None
         self.path = path
         self.shape = shape
@@ -72,19 +80,21 @@ class Setting:
         limits = {name.lower(): limit for name, limit in self.shape.limits().items()}
         return {"path": Variant("s", self.path), **limits}
 
-    def _in_range(self, value: Value) -> Value:
-        return self.shape.kind(self.shape.clamped(value)) if isinstance(value, int | float) else value
+    def is_usable(self, value: Value) -> bool:  # noqa: ARG002 - a place looks at it
+        """Say whether `value`, which is of the right kind, could hold; numbers out of range come into it."""
+        return True
 
-    def take(self, raw: object, old_default: Value | None) -> None:
+    def adopted(self, kept: Value, earlier_default: Value | None) -> Value:
+        """Return what holds when localsettings keeps `kept`; the default of the last start is None if unknown."""
+        if kept == earlier_default:
+            return self.default
+        return self.shape.kind(self.shape.clamped(kept)) if isinstance(kept, int | float) else kept
+
+    def take(self, raw: object, earlier_default: Value | None) -> None:
         """Take the value that localsettings gave when it was asked for."""
         self.kept = self.shape.convert(raw)
-        if self.is_touched or self.kept is None:
-            return
-        follows = old_default is not None and self.kept == old_default
-        value = self.default if follows else self._in_range(self.kept)
-        if value != self.value:
-            self.value = value
-            self.on_change()
+        if not self.is_touched and self.kept is not None:
+            self._adopt(self.kept, earlier_default)
 
     def hear(self, raw: object) -> None:
         """Take a change that localsettings tells: the echo of ours, or what somebody wrote there."""
@@ -96,10 +106,18 @@ class Setting:
         if not is_news:
             return
         self.is_touched = False
-        value = self._in_range(told)
+        self._adopt(told, None)
+
+    def _adopt(self, kept: Value, earlier_default: Value | None) -> None:
+        value = self.adopted(kept, earlier_default)
+        if not self.is_usable(kept):
+            _LOG.warning("%s: %s = %r cannot be, %r holds", SERVICE, self.path, kept, value)
         if value != self.value:
             self.value = value
             self.on_change()
+
+
+AnySetting = TypeVar("AnySetting", bound=Setting)
 
 
 class LocalSettings:
@@ -127,27 +145,18 @@ class LocalSettings:
         self._wake = asyncio.Event()
         self._is_absence_told = False
 
-    def add(
-        self,
-        path: str,
-        shape: Item,
-        *,
-        pacer: Pacer,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> Setting:
-        """Return the setting at `path`; the same one when it was added before.
+    def keep(self, setting: AnySetting) -> AnySetting:
+        """Return `setting`, kept from now on; the one of the same path when there is one already."""
+        known = self._settings.setdefault(setting.path, setting)
+        self._wake.set()
+        assert isinstance(known, type(setting))
+        return known
 
-        Args:
-            path: absolute, such as "/Settings/OpenDtuDcload/MaxFeedIn"; no element begins with an underscore.
-            shape: kind, default and range. A stored value that equals an earlier default follows the new one.
-            pacer: says when it is written while the program runs; at its end what waits is written at once.
-            on_change: called when localsettings tells another value.
-        """
-        setting = self._settings.get(path)
-        if setting is None:
-            setting = self._settings[path] = Setting(path, shape, pacer, on_change)
-            self._wake.set()
-        return setting
+    def values_beside(self, setting: Setting) -> list[Value]:
+        """Return the values of the other settings that have the same name, each in its own folder."""
+        name = setting.path.rpartition("/")[2]
+        others = [known for known in self._settings.values() if known.path.rpartition("/")[2] == name]
+        return [other.value for other in others if other is not setting]
 
     def write(self, setting: Setting, value: Value) -> None:
         """Let `value` hold from now on, and keep it as soon as the setting's pace allows."""
@@ -233,14 +242,15 @@ class LocalSettings:
         [owner] = await connection.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", [SERVICE])
         self._owner = str(owner)
         # a value of no choice follows the file, and localsettings forgets the old default as soon as it is told the new
-        old_defaults = {s.path: await _default_of(connection, s) for s in asked if s.shape.minimum is not None}
+        earlier = {s.path: await _default_of(connection, s) for s in asked if s.default != ""}
         requests = [setting.request() for setting in asked]
         [answers] = await connection.call(SERVICE, "/", INTERFACE, "AddSettings", "aa{sv}", [requests])
         told = _answers(answers)
+        asked.sort(key=lambda setting: not _is_usable(setting, told))  # the others need to know what is taken
         for setting in asked:
             error, value = told.get(setting.path, (None, None))
             if error == 0:
-                setting.take(value, old_defaults.get(setting.path))
+                setting.take(value, earlier.get(setting.path))
             else:
                 _LOG.warning("%s: %s refused, error %s; it is not kept", SERVICE, setting.path, error)
             self._agreed.add(setting.path)
@@ -319,6 +329,11 @@ async def _default_of(connection: Connection, setting: Setting) -> Value | None:
     except BusError:
         return None
     return setting.shape.convert(default)
+
+
+def _is_usable(setting: Setting, told: Mapping[str, tuple[int, object]]) -> bool:
+    value = setting.shape.convert(told[setting.path][1]) if setting.path in told else None
+    return value is not None and setting.is_usable(value)
 
 
 def _answers(answers: Any) -> dict[str, tuple[int, object]]:
