@@ -28,6 +28,7 @@ from opendtu_dcload.venus.device import (
     wait_until,
 )
 from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.presence import Presence
 from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
@@ -36,6 +37,12 @@ ROLES: tuple[Role, ...] = ("acload", "grid")
 
 FREE_S = 60.0
 """Another grid meter must have been away for this long before its role is taken: it may only be starting again."""
+
+SILENT_S = 15.0
+"""A grid meter without values hides what a MultiPlus measures itself, so it leaves the bus: this long after its values
+became invalid..."""
+BACK_S = 10.0
+"""... and comes back when it has had values for this long."""
 
 POSITION_AC_INPUT = 1
 """gui-v2, src/enums.h: of an acload; 0 would be the AC output."""
@@ -122,6 +129,8 @@ class MeterService:
         self._tick_s = tick_s
         self._other_grid_at_s = float("-inf")
         self._is_told = False
+        self._grid_presence = Presence(leave_after_s=SILENT_S, back_after_s=BACK_S)
+        self._is_silent = False
         self._instance = instance
         self._bus = bus
         self._version = version
@@ -144,7 +153,11 @@ class MeterService:
         if self._wanted() == "grid" and self._watch is not None:
             await self._watch.wait_ready()
         while True:
-            await self._stay(info, self._role())
+            role = self._role()
+            if role is None:
+                await wait_until(self._state, lambda: self._role() is not None, self._tick_s)
+            else:
+                await self._stay(info, role)
 
     async def _stay(self, info: MeterInfo, role: Role) -> None:
         """Stay on the bus in one role for as long as it is the right one."""
@@ -155,8 +168,8 @@ class MeterService:
         """Return the role that the user chose, on the GX or else in the file."""
         return self._in_file if self._device is None else self._device.kind
 
-    def _role(self) -> Role:
-        """Return the role that can be had now."""
+    def _role(self) -> Role | None:
+        """Return the role that can be had now, None when it is to be off the bus."""
         if self._wanted() != "grid" or self._watch is None:
             return "acload"
         now_s, other = self._clock(), self._other_grid()
@@ -168,7 +181,20 @@ class MeterService:
         elif is_free and self._is_told:
             log.info("the meter is the GX's grid meter now: there is no other one any more")
         self._is_told = not is_free
-        return "grid" if is_free else "acload"
+        return self._grid_role() if is_free else "acload"
+
+    def _grid_role(self) -> Role | None:
+        now_s = self._clock()
+        is_known = fresh(self._state.meter, now_s, self._stale_after_s) is not None
+        is_silent = not self._grid_presence.see(now_s, is_known=is_known)
+        if is_silent and not self._is_silent:
+            log.warning(
+                "the grid meter is taken off the bus: it has no values, and the GX may have a measurement of its own"
+            )
+        elif self._is_silent and not is_silent:
+            log.info("the grid meter is on the bus: it has values again")
+        self._is_silent = is_silent
+        return None if is_silent else "grid"
 
     def _other_grid(self) -> str | None:
         if self._watch is None or self._state.meter_info is None:

@@ -264,9 +264,11 @@ async def follow(
                     await changed.wait()
 
 
-async def wait_until(state: State, is_known: Callable[[], bool]) -> None:
-    """Wait until `is_known` after some change of `state`."""
+async def wait_until(state: State, is_known: Callable[[], bool], tick_s: float | None = None) -> None:
+    """Wait until `is_known` after some change of `state`, or when `tick_s` have passed without one."""
     with state.listen() as changed:
         while not is_known():
-            await changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(tick_s):
+                    await changed.wait()
             changed.clear()
