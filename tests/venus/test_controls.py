@@ -285,7 +285,8 @@ async def test_the_instance_in_the_reply_is_used_and_kept_over_a_restart(gx, cli
             assert shown == [135, 136, 59, 134]
 
 
-async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_it(gx, client, localsettings):
+async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_it(gx, client, localsettings, caplog):
+    caplog.set_level(logging.INFO)
     localsettings.start()
     async with gx.running(client):
         path = f"/Settings/Devices/opendtu_{SERIALS[0]}/ClassAndVrmInstance"
@@ -293,6 +294,8 @@ async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_i
         await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "dcload:150"])
         await until(lambda: gx.inverters[0].service._connection is not before and gx.inverters[0].service.is_online)
         assert await client.get(FIRST, "/DeviceInstance") == ["i", 150]
+    assert f"{FIRST}: comes again, its device instance is now 150" in caplog.messages
+    assert "lost" not in caplog.text
 
 
 @pytest.mark.parametrize("stored", ["dcload", "dcload:", "dcload:-3", "dcload:x", "dcload:99999999999999", ""])

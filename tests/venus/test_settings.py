@@ -3,11 +3,17 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from dbus_next.constants import MessageType
+from dbus_next.message import Message
+from dbus_next.signature import Variant
 
 from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.connection import connected
 from opendtu_dcload.venus.item import Item
 from opendtu_dcload.venus.pacer import Pacer
 from opendtu_dcload.venus.settings import LocalSettings, Setting
@@ -258,6 +264,68 @@ async def test_signals_of_strangers_change_nothing(daemon, client, localsettings
         await client.call(NAME, PATH, "SetValue", "v", ["i", 200])
         await until(lambda: program.feed_in.value == 200)
     assert program.heard == [200]
+
+
+async def test_malformed_signals_under_the_name_of_localsettings_are_one_line_and_change_nothing(
+    daemon, client, caplog
+):
+    caplog.set_level(logging.WARNING)
+    program = Program(daemon.address)
+    async with program.running(), connected(daemon.address) as stranger:
+        await stranger.request_name(NAME)
+        await until(lambda: program.settings._owner == stranger.unique_name)
+        value = {"Value": Variant("ai", [])}
+        odd: list[tuple[str, str, list[Any]]] = [
+            ("PropertiesChanged", "", []),
+            ("PropertiesChanged", "i", [7]),
+            ("PropertiesChanged", "v", [Variant("i", 7)]),
+            ("PropertiesChanged", "a{sv}", [value]),
+            ("PropertiesChanged", "a{sv}", [{"Value": Variant("a{sv}", {"Value": Variant("d", math.nan)})}]),
+            ("ItemsChanged", "", []),
+            ("ItemsChanged", "as", [[PATH]]),
+            ("ItemsChanged", "a{sv}", [{PATH: Variant("i", 7)}]),
+            ("ItemsChanged", "a{si}", [{PATH: 7}]),
+            ("ItemsChanged", "a{sa{sv}}", [{PATH: value, "/": {}}]),
+        ]
+        for member, signature, body in odd * 20:
+            stranger.send(
+                Message(
+                    message_type=MessageType.SIGNAL,
+                    path=PATH if member == "PropertiesChanged" else "/",
+                    interface="com.victronenergy.BusItem",
+                    member=member,
+                    signature=signature,
+                    body=body,
+                )
+            )
+        await stranger.release_name(NAME)
+        await until(lambda: not program.settings._owner)
+    assert program.heard == []
+    [told] = caplog.records
+    assert "cannot be read" in told.getMessage()
+    assert told.exc_info is None
+
+
+async def test_a_localsettings_that_was_away_for_seconds_is_told_to_be_away_and_to_be_back(
+    daemon, localsettings, caplog
+):
+    caplog.set_level(logging.INFO, "opendtu_dcload.venus.settings")
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        localsettings.stop()
+        await until(lambda: not program.settings._owner)
+        program.settings.write(program.feed_in, 300)
+        program.later(1)
+        localsettings.start()
+        await until(lambda: PATH in program.settings._agreed)
+        program.later(600)
+        await until(lambda: localsettings.values[PATH] == 300)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{NAME} is away: what is set on the GX holds, and is kept when it is back",
+        f"{NAME} is there: what was set meanwhile is kept",
+    ]
 
 
 # ---- the end

@@ -144,6 +144,8 @@ class LocalSettings:
         """Unique name of localsettings, empty while it is absent."""
         self._wake = asyncio.Event()
         self._is_absence_told = False
+        self._was_there = False
+        """Whether localsettings ever answered since the program's start."""
 
     def keep(self, setting: AnySetting) -> AnySetting:
         """Return `setting`, kept from now on; the one of the same path when there is one already."""
@@ -223,15 +225,23 @@ class LocalSettings:
 
     def _miss(self, connection: Connection, err: BusError) -> None:
         _LOG.debug("%s", err)
-        if connection.is_open and not self._is_absence_told:
-            self._is_absence_told = True
-            _LOG.info(
-                "%s does not answer: device instances are those of the configuration, and what is set on the GX lasts "
-                "until this program ends",
-                SERVICE,
-            )
+        if connection.is_open:
+            self._tell_absence()
         for setting in self._settings.values():
             setting.was_asked.set()
+
+    def _tell_absence(self) -> None:
+        if self._is_absence_told:
+            return
+        self._is_absence_told = True
+        if self._was_there:
+            _LOG.info("%s is away: what is set on the GX holds, and is kept when it is back", SERVICE)
+        else:
+            _LOG.info(
+                "%s does not answer: device instances are those of the configuration, and what is set on the GX lasts "
+                "until this program ends, or is kept if it appears",
+                SERVICE,
+            )
 
     # Asking
 
@@ -256,13 +266,17 @@ class LocalSettings:
             self._agreed.add(setting.path)
             self._schedule(setting)
             setting.was_asked.set()
-        self._is_absence_told = False
+        if self._is_absence_told:
+            _LOG.info("%s is there: what was set meanwhile is kept", SERVICE)
+        self._is_absence_told, self._was_there = False, True
 
     def _hear(self, signal: Message) -> None:
         if signal.sender == _DBUS and signal.member == "NameOwnerChanged" and signal.body[0] == SERVICE:
             self._meet(signal.body[2])
             if self._owner:
                 self._wake.set()
+            elif self._was_there:
+                self._tell_absence()
         elif signal.sender == self._owner and signal.interface == BUS_ITEM:
             if signal.member == "PropertiesChanged":
                 self._hear_item(signal.path, signal.body[0])
