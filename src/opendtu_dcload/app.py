@@ -9,6 +9,7 @@ import os
 import platform
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,8 @@ import aiohttp
 from opendtu_dcload import __version__
 from opendtu_dcload.alone import alone
 from opendtu_dcload.config import Config, InverterConfig
-from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
+from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, settings_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
@@ -189,7 +191,7 @@ def _start_services(
     tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: Watch
 ) -> Controls | None:
     """Show everything on the bus; return what a user may set there, None when nothing may be commanded."""
-    clock = time.monotonic
+    clock, dtus = time.monotonic, settings_of(config).dtus
     settings = LocalSettings(bus, clock)
     tasks.create_task(settings.run(), name="D-Bus settings")
     tasks.create_task(watch.run(), name="D-Bus watch")
@@ -198,7 +200,7 @@ def _start_services(
         temperature = TemperatureService(state, bus, __version__, clock, settings)
         tasks.create_task(temperature.run(), name="D-Bus battery temperature")
     if config.dbus.dcsystem != "off" and config.inverters:
-        sources = [_source(config, inverter) for inverter in config.inverters]
+        sources = [_source(config, inverter, dtus) for inverter in config.inverters]
         dc_system = DcSystemService(config.dbus.dcsystem, state, sources, watch, bus, __version__, clock, settings)
         tasks.create_task(dc_system.run(), name="D-Bus DC system")
     controls: Controls | None = None
@@ -223,12 +225,13 @@ def _start_services(
             bus,
             __version__,
             dtu.host,
-            stale_after_s(config, dtu),
+            dtus[dtu.name].freshness_s,
             clock,
             dtu=dtu.name,
             name=inverter.name,
             device=Device(settings, f"opendtu_{inverter.serial}", "dcload", instance),
             controls=controls,
+            aux_voltage=config.dbus.aux_voltage,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
     alarm_service = AlarmService(
@@ -261,6 +264,6 @@ def _start_services(
     return controls
 
 
-def _source(config: Config, inverter: InverterConfig) -> Source:
+def _source(config: Config, inverter: InverterConfig, dtus: Mapping[str, DtuSettings]) -> Source:
     dtu = config.dtu_of(inverter)
-    return Source(inverter.serial, dtu.name, dtu.poll_interval_s, stale_after_s(config, dtu))
+    return Source(inverter.serial, dtu.name, dtu.poll_interval_s, dtus[dtu.name].freshness_s)

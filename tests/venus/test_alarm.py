@@ -182,6 +182,14 @@ async def test_what_is_not_known_yet_is_invalid(house: House, client: Client) ->
     }  # fmt: skip
 
 
+def test_a_plan_of_yesterday_is_no_plan(daemon: Daemon) -> None:
+    house = House(daemon)
+    house.state.set_plan(Plan(house.now_s, 300.0, 800.0, Reason.REGULATING))
+    assert house.alarm.values()["/Plan/SetPoint"] == 300.0
+    house.now_s += 86_400.0
+    assert {house.alarm.values()[f"/Plan/{name}"] for name in ("Reason", "SetPoint", "Cap")} == {None}
+
+
 async def test_the_text_comes_in_an_earlier_signal_than_the_alarm(house: House, client: Client) -> None:
     await house.show(LOST)
     await house.show()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.model import MeterInfo, Wishes
 from opendtu_dcload.state import State
 from opendtu_dcload.venus import device
@@ -75,7 +76,7 @@ class Gx:
                 bus,
                 "1",
                 "dtu",
-                30.0,
+                DtuSettings(30.0).freshness_s,
                 self.clock,
                 name=f"Inverter {number}",
                 name_wait_s=0.01,

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.dcsystem import BACK_S, NAME, DcSystemService, Mode, Source, sum_of
@@ -18,7 +19,8 @@ from .system_stand_in import Gx, systemcalc
 
 A, B = "112400000001", "112400000002"
 OTHER = "com.victronenergy.dcsystem.ttyUSB1"
-SOURCES = (Source(A, "opendtu", 5.0, 35.0), Source(B, "opendtu", 5.0, 35.0))
+FRESHNESS_S = DtuSettings(35.0).freshness_s
+SOURCES = (Source(A, "opendtu", 5.0, FRESHNESS_S), Source(B, "opendtu", 5.0, FRESHNESS_S))
 STATUS = InverterStatus(
     A, "A", 100.0, 100.0, reachable=True, producing=True,
     ac_power_w=190.0, dc_power_w=200.0, dc_voltage_v=50.0, dc_current_a=4.0, yield_total_wh=1000.0,
@@ -108,6 +110,13 @@ def test_of_two_dtus_only_the_silent_one_leaves(state):
     total = sum_of(state, [SOURCES[0], replace(SOURCES[1], dtu="roof")], 120.0)
     assert total is not None
     assert total.power_w == 200.0
+
+
+def test_an_inverter_that_cannot_be_reached_or_whose_dtu_has_no_time_is_not_summed(state):
+    told(state, one=replace(STATUS, reachable=False))
+    assert power_w(state) == 100.0
+    state.set_dtu("opendtu", DtuStatus(at_s=100.0, is_clock_set=False))
+    assert power_w(state) is None
 
 
 # ---- on the bus -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NoReturn
 
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan
@@ -52,6 +52,12 @@ def _single(meter: MeterReading) -> PhaseReading | None:
     """Return the only phase; of several there is no one voltage."""
     measured = [phase for phase in meter.phases if phase is not None]
     return measured[0] if len(measured) == 1 else None
+
+
+def _phase_count(phases: Sequence[PhaseReading | None]) -> int | None:
+    """Return how many phases there are; None unless they are L1 to Ln, as the GX takes it."""
+    count = sum(phase is not None for phase in phases)
+    return count if count and all(phase is not None for phase in phases[:count]) else None
 
 
 log = logging.getLogger(__name__)
@@ -254,13 +260,13 @@ class MeterService:
         info = self._state.meter_info
         given = self._device.name if self._device is not None else ""
         meter = fresh(self._state.meter, now_s, self._stale_after_s)
-        plan = fresh(self._state.plan, now_s, self._stale_after_s)
+        plan = self._state.plan_at(now_s)
         phases = meter.phases if meter is not None else (None, None, None)
         values: dict[str, Value | None] = {
             "/CustomName": given or self._name or (info.name if info is not None else ""),
             "/FirmwareVersion": info.firmware if info is not None else None,
             "/Connected": int(meter is not None),
-            "/NrOfPhases": sum(phase is not None for phase in phases) or None,
+            "/NrOfPhases": _phase_count(phases),
             "/Plan/Reason": str(plan.reason) if plan is not None else None,
             **self._plan.values(plan),
             **self._total.values(meter),

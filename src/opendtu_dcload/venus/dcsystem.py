@@ -16,7 +16,7 @@ from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh
+from opendtu_dcload.venus.device import Device, Display, Freshness, Shown, add_identity, fresh, told_of
 from opendtu_dcload.venus.item import Value
 from opendtu_dcload.venus.presence import Presence
 from opendtu_dcload.venus.settings import LocalSettings
@@ -44,8 +44,8 @@ class Source:
     dtu: str
     """Name of its DTU in the state."""
     poll_interval_s: float
-    stale_after_s: float
-    """Age from which its data do not count."""
+    freshness_s: Freshness
+    """The control's rule for which of the DTU's values count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ def sum_of(state: State, sources: Sequence[Source], now_s: float) -> DcSum | Non
     """Return the sum over the inverters whose data are young enough; None when there are none."""
     parts = []
     for source in sources:
-        dtu = fresh(state.dtus.get(source.dtu), now_s, max(SILENT_S, 2 * source.poll_interval_s))
-        if dtu is None:
+        if fresh(state.dtus.get(source.dtu), now_s, max(SILENT_S, 2 * source.poll_interval_s)) is None:
             continue
-        status = fresh(state.inverters.get(source.serial), now_s, max(source.stale_after_s, dtu.stale_after_s))
+        told = told_of(state, source.serial, source.dtu, source.freshness_s, now_s)
+        status = told.status
         if status is None or status.dc_power_w is None or not status.dc_voltage_v:
             continue
-        parts.append((_possible_w(status, state.limits.get(source.serial)), status.dc_voltage_v))
+        parts.append((_possible_w(status, told.limit), status.dc_voltage_v))
     if not parts:
         return None
     return DcSum(

@@ -7,8 +7,9 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeAlias, TypeVar
 
+from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.busitem import BusService
 from opendtu_dcload.venus.item import Item, Value
@@ -57,6 +58,26 @@ class Counter:
 def fresh(reading: DatedReading | None, now_s: float, max_age_s: float) -> DatedReading | None:
     """Return `reading` unless it is older than `max_age_s`."""
     return reading if reading is not None and now_s - reading.at_s <= max_age_s else None
+
+
+Freshness: TypeAlias = Callable[[DtuStatus | None], float]
+"""The control's rule for one DTU: up to which age in s what it tells of its inverters counts, now that it is so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a DTU tells of one inverter, as far as the control believes it; see `told_of`."""
+
+    status: InverterStatus | None
+    limit: LimitStatus | None
+
+
+def told_of(state: State, serial: str, dtu: str, freshness_s: Freshness, now_s: float) -> Told:
+    """Return what holds of an inverter; `dtu` is the name of its DTU in the state."""
+    max_age_s = freshness_s(state.dtus.get(dtu))
+    status = fresh(state.inverters.get(serial), now_s, max_age_s)
+    is_reached = status is not None and status.reachable
+    return Told(status if is_reached else None, fresh(state.limits.get(serial), now_s, max_age_s))
 
 
 @dataclass(frozen=True, slots=True)
