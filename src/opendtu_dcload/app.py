@@ -35,11 +35,14 @@ from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
 from opendtu_dcload.venus.alarm import ALARM_INSTANCE, AlarmService
 from opendtu_dcload.venus.battery import BatteryFollower
+from opendtu_dcload.venus.card import FOLDER, Control
 from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.dcload import InverterService
 from opendtu_dcload.venus.dcsystem import DcSystemService, Source
 from opendtu_dcload.venus.device import Device
 from opendtu_dcload.venus.gx_meter import GxMeter
+from opendtu_dcload.venus.health import PlantHealth
+from opendtu_dcload.venus.notification import Platform
 from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.switch import SwitchService
 from opendtu_dcload.venus.temperature import TemperatureService
@@ -203,19 +206,24 @@ def _start_services(
         sources = [_source(config, inverter, dtus) for inverter in config.inverters]
         dc_system = DcSystemService(config.dbus.dcsystem, state, sources, watch, bus, __version__, clock, settings)
         tasks.create_task(dc_system.run(), name="D-Bus DC system")
-    controls: Controls | None = None
-    if not config.is_read_only:
-        serials = [inverter.serial for inverter in config.inverters]
-        controls = Controls(
-            settings,
-            state,
-            serials,
-            target_w=config.control.target_w,
-            max_feed_in_w=config.control.max_feed_in_w,
-            surplus_soc_pct=config.battery.surplus_soc_pct,
-        )
-        switch = SwitchService(state, controls, settings, bus, __version__)
-        tasks.create_task(switch.run(), name="D-Bus controls")
+    controls = _controls(config, state, settings)
+    health = PlantHealth({dtu.name: dtu.label for dtu in config.dtus})
+    alarms = Control.switch(settings, f"{FOLDER}/Alarms", "Alarms")
+    names = {inverter.serial: inverter.name for inverter in config.inverters}
+    switch = SwitchService(state, controls, alarms, settings, bus, __version__, names, health, clock)
+    tasks.create_task(switch.run(), name="D-Bus controls")
+    alarm_service = AlarmService(
+        state,
+        bus,
+        __version__,
+        health,
+        clock,
+        platform=Platform(watch),
+        switch=alarms,
+        mode=config.dbus.alarm_input,
+        device=Device(settings, "opendtu_dcload_alarm", "digitalinput", ALARM_INSTANCE),
+    )
+    tasks.create_task(alarm_service.run(), name="D-Bus alarm")
     for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
         dtu = config.dtu_of(inverter)
         inverter_service = InverterService(
@@ -234,19 +242,29 @@ def _start_services(
             aux_voltage=config.dbus.aux_voltage,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
-    alarm_service = AlarmService(
+    if config.meter.source != "gx":  # that one the GX shows itself
+        meter_service = _meter_service(config, state, bus, watch, settings, controls)
+        tasks.create_task(meter_service.run(), name="D-Bus meter")
+    return controls
+
+
+def _controls(config: Config, state: State, settings: LocalSettings) -> Controls | None:
+    if config.is_read_only:
+        return None
+    return Controls(
+        settings,
         state,
-        bus,
-        __version__,
-        {dtu.name: dtu.label for dtu in config.dtus},
-        clock,
-        watch=watch,
-        device=Device(settings, "opendtu_dcload_alarm", "digitalinput", ALARM_INSTANCE),
+        [inverter.serial for inverter in config.inverters],
+        target_w=config.control.target_w,
+        max_feed_in_w=config.control.max_feed_in_w,
+        surplus_soc_pct=config.battery.surplus_soc_pct,
     )
-    tasks.create_task(alarm_service.run(), name="D-Bus alarm")
-    if config.meter.source == "gx":  # the GX shows its own meter itself
-        return controls
-    meter_service = MeterService(
+
+
+def _meter_service(
+    config: Config, state: State, bus: BusAddress, watch: Watch, settings: LocalSettings, controls: Controls | None
+) -> MeterService:
+    return MeterService(
         state,
         config.dbus.meter_role,
         config.dbus.meter_device_instance,
@@ -254,14 +272,12 @@ def _start_services(
         __version__,
         config.meter.host,
         METER_SHOWN_S,
-        clock,
+        time.monotonic,
         watch=watch if config.dbus.allow_grid_role else None,
         name=config.dbus.meter_name,
         settings=settings,
         controls=controls,
     )
-    tasks.create_task(meter_service.run(), name="D-Bus meter")
-    return controls
 
 
 def _source(config: Config, inverter: InverterConfig, dtus: Mapping[str, DtuSettings]) -> Source:

@@ -15,6 +15,7 @@ from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.card import Control
 from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.device import (
     Device,
@@ -45,7 +46,7 @@ BACK_S = 10.0
 """... and comes back when it has had values for this long."""
 
 POSITION_AC_INPUT = 1
-"""gui-v2, src/enums.h: of an acload; 0 would be the AC output."""
+"""gui-v2, src/enums.h: of an acload; 0 is the AC output."""
 
 
 def _single(meter: MeterReading) -> PhaseReading | None:
@@ -132,6 +133,7 @@ class MeterService:
         self._settings = settings
         self._controls = controls
         self._device: Device | None = None
+        self._position: Control | None = None
         self._tick_s = tick_s
         self._other_grid_at_s = float("-inf")
         self._is_told = False
@@ -241,7 +243,7 @@ class MeterService:
         roles: list[str] = ["acload"] if self._watch is None else [*ROLES]
         service.add("/AllowedRoles", Item(kind=list, value=roles))
         if role == "acload":
-            service.add("/Position", integer(POSITION_AC_INPUT))
+            self._add_position(service)
             service.add("/IsGenericEnergyMeter", integer(1))
         service.add("/NrOfPhases", integer())
         service.add("/Plan/Reason", text())
@@ -253,6 +255,15 @@ class MeterService:
             display.add_to(service)
         service.update(self.values())
         return service
+
+    def _add_position(self, service: BusService) -> None:
+        if self._settings is None:
+            service.add("/Position", integer(POSITION_AC_INPUT))
+            return
+        if self._position is None:
+            key = f"/Settings/Devices/{service.name.rpartition('.')[2]}/Position"
+            self._position = Control.choice(self._settings, key, POSITION_AC_INPUT, POSITION_AC_INPUT)
+        self._position.add_value(service, "/Position")
 
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
