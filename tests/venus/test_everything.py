@@ -151,7 +151,9 @@ async def test_another_client_finds_reads_and_writes_all_and_ten_thousand_odd_wr
                     taken.add(path)
             assert taken == WRITABLE[name], name
         caplog.clear()
-        places = [[name, path, key_of(name, path)] for name, paths in WRITABLE.items() for path in sorted(paths)]
+        # the DC sum leaves while the commands of the storm keep the radio from asking the inverters
+        lasting = {name: paths for name, paths in WRITABLE.items() if name != DC_SYSTEM}
+        places = [[name, path, key_of(name, path)] for name, paths in lasting.items() for path in sorted(paths)]
         answers: dict[str, int] = defaultdict(int)
         for seed in range(10):
             told = (await client.do("storm", places=places, count=1000, seed=seed))["ok"]
@@ -160,7 +162,7 @@ async def test_another_client_finds_reads_and_writes_all_and_ten_thousand_odd_wr
                 answers[answer] += count
         assert sum(answers.values()) == 10_000
         assert set(answers) == {"0", "1", "2"}
-        for name, paths in WRITABLE.items():
+        for name, paths in lasting.items():
             now = (await client.call(name, "/", "GetItems"))["ok"]
             for path in paths:
                 kind, value = now[path]["Value"]

@@ -257,7 +257,8 @@ async def test_a_role_that_localsettings_is_told_is_taken_while_the_program_runs
         await owned(client, AS_GRID)
 
 
-async def test_a_dead_shelly_leaves_the_grid_to_what_the_multiplus_measures(daemon, client, stand_in):
+async def test_a_dead_shelly_leaves_the_grid_to_what_the_multiplus_measures(daemon, client, stand_in, caplog):
+    caplog.set_level(logging.INFO, "opendtu_dcload.venus.acload")
     await stand_in.join(VEBUS, VEBUS_VALUES)
     async with running(daemon, "grid") as meter, systemcalc(daemon.address) as system:
         await owned(client, AS_GRID)
@@ -277,6 +278,10 @@ async def test_a_dead_shelly_leaves_the_grid_to_what_the_multiplus_measures(daem
         meter.state.set_meter(replace(METER, at_s=meter.now_s))
         await owned(client, AS_GRID)
         await until(lambda: system.values["/Ac/Grid/L1/Power"] == -310.0)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "the grid meter leaves the bus",
+        "the grid meter is on the bus again",
+    ]
 
 
 async def test_a_load_meter_stays_with_invalid_values_since_nobody_regulates_by_it(daemon, client):

@@ -138,7 +138,7 @@ class MeterService:
         self._other_grid_at_s = float("-inf")
         self._is_told = False
         self._grid_presence = Presence(leave_after_s=SILENT_S, back_after_s=BACK_S)
-        self._is_silent = False
+        self._has_left = False
         self._instance = instance
         self._bus = bus
         self._version = version
@@ -192,17 +192,16 @@ class MeterService:
         return self._grid_role() if is_free else "acload"
 
     def _grid_role(self) -> Role | None:
-        now_s = self._clock()
+        now_s, was_here = self._clock(), self._grid_presence.is_here
         is_known = fresh(self._state.meter, now_s, self._stale_after_s) is not None
-        is_silent = not self._grid_presence.see(now_s, is_known=is_known)
-        if is_silent and not self._is_silent:
-            log.warning(
-                "the grid meter is taken off the bus: it has no values, and the GX may have a measurement of its own"
-            )
-        elif self._is_silent and not is_silent:
-            log.info("the grid meter is on the bus: it has values again")
-        self._is_silent = is_silent
-        return None if is_silent else "grid"
+        is_here = self._grid_presence.see(now_s, is_known=is_known)
+        if was_here and not is_here:
+            self._has_left = True
+            log.warning("the grid meter leaves the bus: it has no values, and the GX may have a measurement of its own")
+        elif is_here and self._has_left:
+            self._has_left = False
+            log.info("the grid meter is on the bus again: it has values")
+        return "grid" if is_here else None
 
     def _other_grid(self) -> str | None:
         if self._watch is None or self._state.meter_info is None:

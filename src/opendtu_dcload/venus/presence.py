@@ -18,7 +18,8 @@ class Presence:
         """
         self._leave_after_s = leave_after_s
         self._back_after_s = back_after_s
-        self._is_here = False
+        self.is_here = False
+        """As last seen."""
         self._known_at_s = float("-inf")
         self._missing_at_s = float("-inf")
 
@@ -26,9 +27,10 @@ class Presence:
         """Return whether the service is to be there, now that its values are known or not."""
         if is_known:
             self._known_at_s = now_s
-            self._is_here |= now_s - self._missing_at_s >= self._back_after_s
+            self.is_here |= now_s - self._missing_at_s >= self._back_after_s
         elif now_s - self._known_at_s > self._leave_after_s:
-            self._is_here = False
+            self.is_here = False
+        """As last seen."""
         if not is_known and self._known_at_s > float("-inf"):
             self._missing_at_s = now_s
-        return self._is_here
+        return self.is_here
