@@ -239,6 +239,7 @@ def _start_services(
             name=inverter.name,
             device=Device(settings, f"opendtu_{inverter.serial}", "dcload", instance),
             controls=controls,
+            alarms=alarms,
             aux_voltage=config.dbus.aux_voltage,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")

@@ -44,6 +44,7 @@ from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
 from .conftest import Client, Daemon, running, until
+from .system_stand_in import Gx
 
 NAME = "com.victronenergy.digitalinput.opendtu_dcload"
 SERIAL = "1124a0000001"
@@ -317,12 +318,23 @@ async def test_after_an_update_of_the_platform_the_digital_input_goes_and_after_
         await until(lambda: house.alarm.service.is_online)
 
 
-async def test_a_platform_that_refuses_disturbs_nothing(daemon: Daemon) -> None:
+async def test_a_platform_that_refuses_is_as_good_as_none(daemon: Daemon) -> None:
     house = House(daemon)
     async with platform(daemon, accepts=False) as given, house.running():
         house.state.set_alarms((replace(LOST, text="Inverter lost: a\x00b\tc"),))
         await until(lambda: bool(given))
         assert given == ["1\tInverters\tInverter lost: abc"]
+        await until(lambda: house.alarm.service.is_online and house.alarm.service.value("/Alarm") == 2)
+
+
+async def test_a_platform_that_never_answers_is_as_good_as_none(daemon: Daemon) -> None:
+    house, gx = House(daemon), Gx(daemon.address)
+    house.watch._answer_timeout_s = 0.02
+    await gx.fall_silent("com.victronenergy.platform")
+    async with house.running():
+        house.state.set_alarms((LOST,))
+        await until(lambda: house.alarm.service.is_online and house.alarm.service.value("/Alarm") == 2)
+    await gx.end()
 
 
 @pytest.mark.parametrize("has_platform", [True, False], ids=["older platform", "no platform"])

@@ -453,7 +453,7 @@ async def test_after_ten_thousand_odd_writes_everything_is_in_order(gx, client, 
             is_pending = setting.pacer.next_s is not None
             assert is_pending or setting.value == localsettings.values[path], path
         controls = [path for path, _ in localsettings.written if path.removeprefix(FOLDER + "/") in KEPT]
-        assert len(controls) <= 2 * (5 * 6 + 2 * 30), "6 of each number, 30 of each switch in each of the two hours"
+        assert len(controls) <= 2 * (4 * 6 + 4 * 30), "6 of each number, 30 of each switch in each of the two hours"
         gx.later(100_000.0)
         for _ in range(20):
             gx.later(3600.0)

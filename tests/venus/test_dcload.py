@@ -25,7 +25,9 @@ from opendtu_dcload.model import (
 )
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.card import Control
 from opendtu_dcload.venus.dcload import InverterService
+from opendtu_dcload.venus.settings import LocalSettings
 
 from .conftest import until
 
@@ -306,4 +308,14 @@ def test_a_warning_of_this_inverter_is_shown_where_the_gx_looks_for_it(quiet):
     values = quiet.service.values()
     assert [values[f"/Alarms/{name}"] for name in ("HighTemperature", "LowVoltage", "HighVoltage")] == [1, 0, 0]
     quiet.state.set_alarms(())
+    assert quiet.service.values()["/Alarms/HighTemperature"] == 0
+
+
+def test_muted_the_inverter_raises_no_warning(quiet):
+    hot = Alarm(Cause.INVERTER_WARM, SERIAL, Severity.WARNING, "Inverter hot: Cellar left", 90.0)
+    quiet.state.set_alarms((hot,))
+    settings = LocalSettings(UnixAddress("/nowhere"), lambda: quiet.now_s)
+    quiet.service._alarm_switch = Control.switch(settings, "/Settings/OpenDtuDcload/Alarms", "Alarms")
+    assert quiet.service.values()["/Alarms/HighTemperature"] == 1
+    settings.write(quiet.service._alarm_switch.setting, 0)
     assert quiet.service.values()["/Alarms/HighTemperature"] == 0

@@ -17,10 +17,6 @@ QUIET_S = 600.0
 """A set point is kept when it has rested so long: automations may move it all day, and flash wears."""
 SWITCH_QUIET_S = 10.0
 """A switch is thrown on purpose, and must not be forgotten when the power fails in the next minutes."""
-WRITES_PER_HOUR = 6
-"""Of one number or text: what rests for ten minutes cannot be written more often."""
-SWITCH_WRITES_PER_HOUR = 30
-"""Of one switch: an automation that throws it every two minutes loses nothing."""
 
 # /SwitchableOutput/<x>/Settings/Type: Venus OS 3.60 and later show a toggle, 3.70 and later the others
 TOGGLE, DROPDOWN, SLIDER, NUMBER = 1, 6, 7, 8
@@ -55,20 +51,20 @@ class Control:
     def switch(cls, settings: LocalSettings, key: str, label: str, default: int = 1) -> Control:
         """Return something that is 0 or 1."""
         shape = Item(kind=int, minimum=0, maximum=1, default=default)
-        return cls(settings, label, TOGGLE, Setting(key, shape, Pacer(SWITCH_QUIET_S, SWITCH_WRITES_PER_HOUR)))
+        return cls(settings, label, TOGGLE, Setting(key, shape, Pacer(SWITCH_QUIET_S)))
 
     @classmethod
     def choice(cls, settings: LocalSettings, key: str, highest: int, default: int) -> Control:
         """Return one of the GX's own numbered choices, from 0 to `highest`."""
         shape = Item(kind=int, minimum=0, maximum=highest, default=default)
-        return cls(settings, "", DROPDOWN, Setting(key, shape, Pacer(SWITCH_QUIET_S, WRITES_PER_HOUR)))
+        return cls(settings, "", DROPDOWN, Setting(key, shape, Pacer(SWITCH_QUIET_S)))
 
     @classmethod
     def number(
         cls, settings: LocalSettings, label: str, key: str, shape: Item, *, kind: int = NUMBER, step: int = 1
     ) -> Control:
         """Return a whole number within the limits of `shape`."""
-        return cls(settings, label, kind, Setting(key, shape, Pacer(QUIET_S, WRITES_PER_HOUR)), step=step)
+        return cls(settings, label, kind, Setting(key, shape, Pacer(QUIET_S)), step=step)
 
     @property
     def value(self) -> int:
@@ -133,7 +129,7 @@ class Control:
             return value
 
         shape = Item(kind=str, default=default)
-        setting = self._settings.keep(Setting(key, shape, Pacer(SWITCH_QUIET_S, WRITES_PER_HOUR), show))
+        setting = self._settings.keep(Setting(key, shape, Pacer(SWITCH_QUIET_S), show))
         service.add(path, Item(kind=str, value=setting.value, on_write=take))
 
     def _stands(self, service: BusService, path: str) -> None:

@@ -11,6 +11,7 @@ from opendtu_dcload.model import Cause, InverterPlan, InverterStatus, LimitStatu
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.card import Control
 from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.device import (
     Device,
@@ -79,6 +80,7 @@ class InverterService:
         name_wait_s: float = 10.0,
         device: Device | None = None,
         controls: Controls | None = None,
+        alarms: Control | None = None,
         aux_voltage: bool = True,
     ) -> None:
         """Open nothing yet.
@@ -97,6 +99,7 @@ class InverterService:
             name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
             device: what the user decides about it on the GX; None = nothing.
             controls: what the user sets on the GX; None = nothing.
+            alarms: whether warnings are wanted; None = they are.
             aux_voltage: whether the power it is told to give is shown as its auxiliary voltage.
         """
         self._serial = serial
@@ -107,6 +110,7 @@ class InverterService:
         self._name = name
         self._name_wait_s = name_wait_s
         self._device = device
+        self._alarm_switch = alarms
         self._measured = Display(_MEASURED)
         self._acknowledged = Display(_ACKNOWLEDGED)
         self._wanted = Display(_WANTED) if aux_voltage else None
@@ -160,5 +164,7 @@ class InverterService:
         }
 
     def _alarms(self) -> Mapping[str, int]:
+        if self._alarm_switch is not None and not self._alarm_switch.value:
+            return dict.fromkeys(_ALARMS, 0)
         up = {alarm.cause: int(alarm.severity) for alarm in self._state.alarms if alarm.subject == self._serial}
         return {path: up.get(cause, 0) for path, cause in _ALARMS.items()}

@@ -24,7 +24,6 @@ PROCESS_NAME = "opendtu_dcload"
 
 NAME_QUIET_S = 5.0
 """A name is typed letter by letter, and people restart a GX soon after they have set it up."""
-NAMES_PER_HOUR = 6
 
 _TICK_S = 1.0
 
@@ -140,14 +139,14 @@ class Device:
         place = Place(
             f"{folder}/ClassAndVrmInstance",
             f"{kind}:{instance}",
-            Pacer(NAME_QUIET_S, NAMES_PER_HOUR),
+            Pacer(NAME_QUIET_S),
             self.changed.set,
             lambda: settings.values_beside(self._place),
         )
         name = Setting(
             f"{folder}/CustomName",
             Item(kind=str, default=""),
-            Pacer(NAME_QUIET_S, NAMES_PER_HOUR),
+            Pacer(NAME_QUIET_S),
             self.changed.set,
         )
         self._place, self._name = settings.keep(place), settings.keep(name)

@@ -16,9 +16,9 @@ from opendtu_dcload.venus.watch import PREFIX, Watch
 log = logging.getLogger(__name__)
 
 WAIT_S = 5.0
-"""A platform that is not there so long after our start is one that takes none..."""
+"""A platform that is not there or says nothing so long after our start is one that takes none..."""
 AWAY_S = 60.0
-"""... and so is one that did and has gone for so long: before, it may only be starting again."""
+"""... and so is one that did and has been away for so long: before, it may only be starting again."""
 
 _PLATFORM = f"{PREFIX}.platform"
 _INJECT = "/Notifications/Inject"
@@ -47,9 +47,9 @@ class Platform:
             while True:
                 is_asked &= not changed.is_set()  # it may have gone and come between two looks
                 changed.clear()
-                if _PLATFORM in (self._watch.names or ()):
+                is_asked = _PLATFORM in (self._watch.names or ()) and (is_asked or await self._ask())
+                if is_asked:
                     seen_at_s = clock()
-                    is_asked = is_asked or await self._ask()
                 elif clock() - seen_at_s > (self._away_s if self.takes_notifications else self._wait_s):
                     self.takes_notifications = False
                 await asyncio.sleep(self._tick_s)
@@ -65,7 +65,9 @@ class Platform:
     async def notify(self, text: str) -> bool:
         """Show an alarm's text; return whether the platform took it."""
         try:
-            return await self._watch.write(_PLATFORM, _INJECT, "\t".join([_ALARM, _SENDER, printable(text)]))
+            is_taken = await self._watch.write(_PLATFORM, _INJECT, "\t".join([_ALARM, _SENDER, printable(text)]))
         except BusError as err:
             log.debug("%s", err)
             return False
+        self.takes_notifications = is_taken
+        return is_taken

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections import deque
 
 HOUR_S = 3600.0
+WRITES_PER_HOUR = 30
+"""Of one value: an automation that throws a switch every two minutes loses nothing."""
 
 
 class Pacer:
     """The pace of one value; others have their own, so that nobody waits for what somebody else moves all day."""
 
-    def __init__(self, quiet_s: float, per_hour: int) -> None:
-        """Nothing waits yet.
-
-        Args:
-            quiet_s: a changed value is written when it has rested so long.
-            per_hour: how often it may be written within any hour.
-        """
+    def __init__(self, quiet_s: float) -> None:
+        """Nothing waits yet; a changed value is written when it has rested for `quiet_s`."""
         self._quiet_s = quiet_s
         self._due_s: float | None = None
-        self._written_at_s: deque[float] = deque(maxlen=per_hour)
+        self._written_at_s: deque[float] = deque(maxlen=WRITES_PER_HOUR)
 
     def changed(self, now_s: float) -> None:
         """The value changed: it is to be written when it has rested."""
@@ -39,5 +36,5 @@ class Pacer:
         """When it may be written; None = nothing waits."""
         if self._due_s is None:
             return None
-        is_full = len(self._written_at_s) == self._written_at_s.maxlen
+        is_full = len(self._written_at_s) == WRITES_PER_HOUR
         return max(self._due_s, self._written_at_s[0] + HOUR_S) if is_full else self._due_s
