@@ -151,8 +151,9 @@ class AlarmService:
             tasks.create_task(self._tell(), name="telling alarms")
             while True:
                 await wait_until(self._state, self._is_needed, 1.0)
-                is_over = self._is_superfluous
-                await serve_until(self._state, self.service, self.values, self._device, is_over=is_over)
+                await serve_until(
+                    self._state, self.service, self.values, self._device, is_over=lambda: not self._is_needed()
+                )
 
     def values(self) -> Mapping[str, Value | None]:
         """Return the plant's health now."""
@@ -160,9 +161,6 @@ class AlarmService:
 
     def _is_needed(self) -> bool:
         return self._mode == "on" or (self._mode == "auto" and self._platform.takes_notifications is False)
-
-    def _is_superfluous(self) -> bool:
-        return not self._is_needed()
 
     def _rename(self, name: str) -> str:
         assert self._device is not None
