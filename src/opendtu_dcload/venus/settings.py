@@ -16,7 +16,7 @@ from dbus_next.constants import ErrorType
 from dbus_next.message import Message
 from dbus_next.signature import Variant
 
-from opendtu_dcload.errors import BusError
+from opendtu_dcload.errors import BusError, CallRefusedError
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import INTERFACE as BUS_ITEM
 from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_connected
@@ -340,7 +340,7 @@ async def _default_of(connection: Connection, setting: Setting) -> Value | None:
     """Return the default that localsettings knows from an earlier start, None when there is none."""
     try:
         [default] = await connection.call(SERVICE, setting.path, BUS_ITEM, "GetDefault")
-    except BusError:
+    except CallRefusedError:
         return None
     return setting.shape.convert(default)
 
