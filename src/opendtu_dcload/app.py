@@ -9,14 +9,18 @@ import os
 import platform
 import signal
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
 
 from opendtu_dcload import __version__
+from opendtu_dcload.alone import alone
 from opendtu_dcload.config import Config, InverterConfig
-from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
+from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, settings_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
@@ -31,11 +35,14 @@ from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress, resolve
 from opendtu_dcload.venus.alarm import ALARM_INSTANCE, AlarmService
 from opendtu_dcload.venus.battery import BatteryFollower
+from opendtu_dcload.venus.card import FOLDER, Control
 from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.dcload import InverterService
 from opendtu_dcload.venus.dcsystem import DcSystemService, Source
 from opendtu_dcload.venus.device import Device
 from opendtu_dcload.venus.gx_meter import GxMeter
+from opendtu_dcload.venus.health import PlantHealth
+from opendtu_dcload.venus.notification import Platform
 from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.switch import SwitchService
 from opendtu_dcload.venus.temperature import TemperatureService
@@ -70,6 +77,9 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
     state = State()
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)
+        supervisor = Supervisor.of(os.environ)
+        if not dry_run and not await _is_alone(config, supervisor, stop, stack):
+            return
         session = await stack.enter_async_context(aiohttp.ClientSession())
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         pollers = {
@@ -80,7 +90,6 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
         loop = ControlLoop(
             config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
         )
-        supervisor = Supervisor.of(os.environ)
         stack.push_async_callback(loop.leave)
         stack.enter_context(leaving(supervisor))
         log.info("%s", first_line(config, bus))
@@ -132,6 +141,29 @@ def _stop_event(stack: contextlib.AsyncExitStack) -> asyncio.Event:
     return stop
 
 
+async def _is_alone(
+    config: Config, supervisor: Supervisor, stop: asyncio.Event, stack: contextlib.AsyncExitStack
+) -> bool:
+    """Wait until no other copy of this program commands our inverters; False when this one is to stop before."""
+    inverters = [(dtu.host, serial) for dtu in config.dtus for serial in config.serials_of(dtu)]
+
+    def waiting() -> None:
+        text = "STATUS=waits for another copy of this program to end"
+        replace(supervisor, file=None).say(systemd=f"READY=1\nWATCHDOG=1\n{text}", line="")
+
+    claiming, stopping = (
+        asyncio.create_task(stack.enter_async_context(alone(inverters, waiting))),
+        asyncio.create_task(stop.wait()),
+    )
+    try:
+        await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return claiming.done()
+    finally:
+        for task in (claiming, stopping):
+            task.cancel()
+        await asyncio.gather(claiming, stopping, return_exceptions=True)
+
+
 async def _stop_when(stop: asyncio.Event) -> None:
     await stop.wait()
     raise _StopError
@@ -162,7 +194,7 @@ def _start_services(
     tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: Watch
 ) -> Controls | None:
     """Show everything on the bus; return what a user may set there, None when nothing may be commanded."""
-    clock = time.monotonic
+    clock, dtus = time.monotonic, settings_of(config).dtus
     settings = LocalSettings(bus, clock)
     tasks.create_task(settings.run(), name="D-Bus settings")
     tasks.create_task(watch.run(), name="D-Bus watch")
@@ -171,22 +203,27 @@ def _start_services(
         temperature = TemperatureService(state, bus, __version__, clock, settings)
         tasks.create_task(temperature.run(), name="D-Bus battery temperature")
     if config.dbus.dcsystem != "off" and config.inverters:
-        sources = [_source(config, inverter) for inverter in config.inverters]
+        sources = [_source(config, inverter, dtus) for inverter in config.inverters]
         dc_system = DcSystemService(config.dbus.dcsystem, state, sources, watch, bus, __version__, clock, settings)
         tasks.create_task(dc_system.run(), name="D-Bus DC system")
-    controls: Controls | None = None
-    if not config.is_read_only:
-        serials = [inverter.serial for inverter in config.inverters]
-        controls = Controls(
-            settings,
-            state,
-            serials,
-            target_w=config.control.target_w,
-            max_feed_in_w=config.control.max_feed_in_w,
-            surplus_soc_pct=config.battery.surplus_soc_pct,
-        )
-        switch = SwitchService(state, controls, settings, bus, __version__)
-        tasks.create_task(switch.run(), name="D-Bus controls")
+    controls = _controls(config, state, settings)
+    health = PlantHealth({dtu.name: dtu.label for dtu in config.dtus})
+    alarms = Control.switch(settings, f"{FOLDER}/Alarms", "Alarms")
+    names = {inverter.serial: inverter.name for inverter in config.inverters}
+    switch = SwitchService(state, controls, alarms, settings, bus, __version__, names, health, clock)
+    tasks.create_task(switch.run(), name="D-Bus controls")
+    alarm_service = AlarmService(
+        state,
+        bus,
+        __version__,
+        health,
+        clock,
+        platform=Platform(watch),
+        switch=alarms,
+        mode=config.dbus.alarm_input,
+        device=Device(settings, "opendtu_dcload_alarm", "digitalinput", ALARM_INSTANCE),
+    )
+    tasks.create_task(alarm_service.run(), name="D-Bus alarm")
     for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
         dtu = config.dtu_of(inverter)
         inverter_service = InverterService(
@@ -196,27 +233,39 @@ def _start_services(
             bus,
             __version__,
             dtu.host,
-            stale_after_s(config, dtu),
+            dtus[dtu.name].freshness_s,
             clock,
             dtu=dtu.name,
             name=inverter.name,
             device=Device(settings, f"opendtu_{inverter.serial}", "dcload", instance),
             controls=controls,
+            alarms=alarms,
+            aux_voltage=config.dbus.aux_voltage,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
-    alarm_service = AlarmService(
+    if config.meter.source != "gx":  # that one the GX shows itself
+        meter_service = _meter_service(config, state, bus, watch, settings, controls)
+        tasks.create_task(meter_service.run(), name="D-Bus meter")
+    return controls
+
+
+def _controls(config: Config, state: State, settings: LocalSettings) -> Controls | None:
+    if config.is_read_only:
+        return None
+    return Controls(
+        settings,
         state,
-        bus,
-        __version__,
-        {dtu.name: dtu.label for dtu in config.dtus},
-        clock,
-        watch=watch,
-        device=Device(settings, "opendtu_dcload_alarm", "digitalinput", ALARM_INSTANCE),
+        [inverter.serial for inverter in config.inverters],
+        target_w=config.control.target_w,
+        max_feed_in_w=config.control.max_feed_in_w,
+        surplus_soc_pct=config.battery.surplus_soc_pct,
     )
-    tasks.create_task(alarm_service.run(), name="D-Bus alarm")
-    if config.meter.source == "gx":  # the GX shows its own meter itself
-        return controls
-    meter_service = MeterService(
+
+
+def _meter_service(
+    config: Config, state: State, bus: BusAddress, watch: Watch, settings: LocalSettings, controls: Controls | None
+) -> MeterService:
+    return MeterService(
         state,
         config.dbus.meter_role,
         config.dbus.meter_device_instance,
@@ -224,16 +273,14 @@ def _start_services(
         __version__,
         config.meter.host,
         METER_SHOWN_S,
-        clock,
+        time.monotonic,
         watch=watch if config.dbus.allow_grid_role else None,
         name=config.dbus.meter_name,
         settings=settings,
         controls=controls,
     )
-    tasks.create_task(meter_service.run(), name="D-Bus meter")
-    return controls
 
 
-def _source(config: Config, inverter: InverterConfig) -> Source:
+def _source(config: Config, inverter: InverterConfig, dtus: Mapping[str, DtuSettings]) -> Source:
     dtu = config.dtu_of(inverter)
-    return Source(inverter.serial, dtu.name, dtu.poll_interval_s, stale_after_s(config, dtu))
+    return Source(inverter.serial, dtu.name, dtu.poll_interval_s, dtus[dtu.name].freshness_s)

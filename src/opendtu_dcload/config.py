@@ -132,6 +132,10 @@ class DbusConfig(Section):
     """Whether the meter may become the GX's grid meter, by `meter_role` or in the GX's menu."""
     dcsystem: Literal["auto", "on", "off"] = "auto"
     """When the inverters' DC sum is published; `auto`: while nobody else publishes a DC system."""
+    alarm_input: Literal["auto", "on", "off"] = "auto"
+    """When alarms are shown as a digital input; `auto`: while the GX takes no notifications with a text."""
+    aux_voltage: bool = True
+    """Whether an inverter's auxiliary voltage on the GX shows the power that it is told to give, in W."""
     battery_temperature: bool = False
     """Whether the battery's temperature is published as a sensor, for the temperature rule of the GX's relay."""
     meter_device_instance: Annotated[int, Field(ge=0, le=247)] = 59

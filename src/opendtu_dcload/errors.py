@@ -4,6 +4,7 @@ ServiceError
 ├── ConfigError              the user must edit something; exit code 2
 ├── BusError                 the message bus cannot be used now; tried again for ever
 │   ├── NameTakenError           another process owns the service's name
+│   ├── EndedOnPurposeError      we ended the connection, to come again
 │   └── CallRefusedError         a call was answered with an error
 └── DeviceError              expected in operation; the caller goes on and tries again
     ├── DeviceConnectionError    no connection, or it broke
@@ -34,6 +35,10 @@ class BusError(ServiceError):
 
 class NameTakenError(BusError):
     """Another process owns the name; usually a second copy of this program."""
+
+
+class EndedOnPurposeError(BusError):
+    """The connection was ended by ourselves; the text says why."""
 
 
 class CallRefusedError(BusError):

@@ -26,6 +26,9 @@ from opendtu_dcload.model import (
     Wishes,
 )
 
+PLAN_COUNTS_S = 10.0
+"""The control decides at least once a second: an older plan says only that it hangs."""
+
 Status = TypeVar("Status")
 
 
@@ -76,6 +79,11 @@ class State:
             yield changed
         finally:
             self._listeners.discard(changed)
+
+    def plan_at(self, now_s: float) -> Plan | None:
+        """Return the decision that holds now; None when the control has not decided for 10 s."""
+        plan = self.plan
+        return plan if plan is not None and now_s - plan.at_s <= PLAN_COUNTS_S else None
 
     def set_meter_info(self, info: MeterInfo) -> None:
         """Keep what the meter says of itself."""

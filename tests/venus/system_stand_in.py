@@ -1,21 +1,26 @@
 """What a GX has on its bus beside us, as far as we read it: systemcalc, a battery, a MultiPlus, settings, a grid meter.
 
-Each is a service of its own that can come, go, change its values and fall silent.
+Each is a service of its own that can come, go, change its values and fall silent. `systemcalc` reads ours, too, and
+draws the conclusions that systemcalc 2.256 was seen to draw.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from dbus_next.constants import MessageType
 from dbus_next.message import Message
 
+from opendtu_dcload.errors import BusError
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
 from opendtu_dcload.venus.connection import connected
 from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.watch import Watch
 
 from .conftest import until
 
@@ -46,6 +51,7 @@ VEBUS_VALUES: Mapping[str, Value | None] = {
     "/DeviceInstance": 276,
     "/Connected": 1,
     "/Dc/0/Power": 0.0,
+    "/Ac/ActiveIn/L1/P": 380.0,
     "/Hub4/AssistantId": 5,
 }
 SETTINGS_VALUES: Mapping[str, Value | None] = {
@@ -150,3 +156,56 @@ async def gx(address: BusAddress, *, battery: bool = True, vebus: bool = True) -
         yield stand_in
     finally:
         await stand_in.end()
+
+
+class SystemCalc:
+    """What systemcalc makes of the services on the bus."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self.values: dict[str, float | None] = {}
+        self.seen: dict[str, list[float | None]] = defaultdict(list)
+        """Everything that each path has shown, one after the other."""
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(BusError):  # somebody has just left
+                for path, value in {
+                    "/Dc/System/Power": await self._dc_system_w(),
+                    "/Ac/Grid/L1/Power": await self._grid_w(),
+                }.items():
+                    if path not in self.values or self.values[path] != value:
+                        self.values[path] = value
+                        self.seen[path].append(value)
+            await asyncio.sleep(0.01)
+
+    async def _dc_system_w(self) -> float | None:
+        """An invalid power counts as 0; without a service there is no sum."""
+        told = [await self._read(name, "/Dc/0/Power") for name in self._watch.of_class("dcsystem")]
+        return sum(power_w or 0.0 for power_w in told) if told else None
+
+    async def _grid_w(self) -> float | None:
+        """A grid meter rules, with or without a value; the MultiPlus is asked only where there is none."""
+        meters = self._watch.of_class("grid")
+        inverters = self._watch.of_class("vebus")
+        if meters:
+            return await self._read(meters[0], "/Ac/L1/Power")
+        return await self._read(inverters[0], "/Ac/ActiveIn/L1/P") if inverters else None
+
+    async def _read(self, name: str, path: str) -> float | None:
+        value: Any = await self._watch.read(name, path)
+        return None if value is None else float(value)
+
+
+@contextlib.asynccontextmanager
+async def systemcalc(address: BusAddress) -> AsyncIterator[SystemCalc]:
+    """Run systemcalc's sums through the body."""
+    watch = Watch(address, retry_delays_s=(0.01,))
+    system = SystemCalc(watch)
+    tasks = [asyncio.create_task(watch.run()), asyncio.create_task(system.run())]
+    try:
+        yield system
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -167,9 +167,19 @@ def test_old_readings_become_invalid_instead_of_frozen(values):
 def test_a_single_phase_meter_shows_its_voltage_for_the_whole(state, values):
     state.set_meter(replace(METER, phases=(None, PHASES[1], None)))
     shown = values(100.0)
-    assert (shown["/NrOfPhases"], shown["/Ac/Voltage"], shown["/Ac/Current"]) == (1, 230.0, 0.6)
+    assert (shown["/Ac/Voltage"], shown["/Ac/Current"]) == (230.0, 0.6)
     assert shown["/Ac/L1/Power"] is None
     assert shown["/Ac/L2/Power"] == 120.0
+
+
+@pytest.mark.parametrize(
+    ("present", "count"),
+    [("", None), ("1", 1), ("12", 2), ("123", 3), ("2", None), ("3", None), ("13", None), ("23", None)],
+)
+def test_the_gx_is_told_a_number_of_phases_only_when_it_shows_no_empty_one_for_it(state, values, present, count):
+    first, second, third = (phase if str(number) in present else None for number, phase in enumerate(PHASES, start=1))
+    state.set_meter(replace(METER, phases=(first, second, third)))
+    assert values(100.0)["/NrOfPhases"] == count
 
 
 def test_energies_neither_fall_nor_touch_zero(state, values):

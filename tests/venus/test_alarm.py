@@ -32,12 +32,19 @@ from opendtu_dcload.model import (
     Today,
 )
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.alarm import NO_ALARM, AlarmFace, AlarmService
+from opendtu_dcload.venus import alarm as alarm_module
+from opendtu_dcload.venus.alarm import NO_ALARM, AlarmFace, AlarmService, Mode
 from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.card import FOLDER, Control
+from opendtu_dcload.venus.device import Device
+from opendtu_dcload.venus.health import PlantHealth
 from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.notification import Platform
+from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
 from .conftest import Client, Daemon, running, until
+from .system_stand_in import Gx
 
 NAME = "com.victronenergy.digitalinput.opendtu_dcload"
 SERIAL = "1124a0000001"
@@ -49,13 +56,34 @@ HOT = Alarm(Cause.INVERTER_WARM, SERIAL, Severity.WARNING, "Inverter hot: Left",
 class House:
     """A state and a clock to turn by hand, and what it is told of on the bus."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, mode: Mode = "auto") -> None:
         self.now_s = 100.0
         self.state = State()
         self.watch = Watch(daemon.address, retry_delays_s=(0.01,))
+        self.settings = LocalSettings(daemon.address, lambda: self.now_s, retry_delays_s=(0.01,))
+        self.switch = Control.switch(self.settings, f"{FOLDER}/Alarms", "Alarms")
+        self.platform = Platform(self.watch, wait_s=0.05, away_s=0.2, tick_s=0.01)
         self.alarm = AlarmService(
-            self.state, daemon.address, "1.2.3", {"opendtu": "DTU"}, lambda: self.now_s, watch=self.watch, step_s=0.01
+            self.state,
+            daemon.address,
+            "1.2.3",
+            PlantHealth({"opendtu": "DTU"}),
+            lambda: self.now_s,
+            platform=self.platform,
+            switch=self.switch,
+            mode=mode,
+            device=Device(self.settings, "opendtu_dcload_alarm", "digitalinput", 60),
+            step_s=0.01,
         )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(task.run()) for task in (self.settings, self.watch, self.alarm)]
+        await self.watch.wait_ready()
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def is_shown(self, text: str) -> bool:
         service = self.alarm.service
@@ -71,13 +99,9 @@ class House:
 @pytest.fixture
 async def house(daemon: Daemon) -> AsyncIterator[House]:
     house = House(daemon)
-    tasks = [asyncio.create_task(house.watch.run()), asyncio.create_task(house.alarm.run())]
-    await house.watch.wait_ready()
-    await until(lambda: house.alarm.service.is_online)
-    yield house
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async with house.running():
+        await until(lambda: house.alarm.service.is_online)
+        yield house
 
 
 class Raw(Item):
@@ -129,11 +153,9 @@ async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client
     state.set_link("DTU", Link(6, 2))
     state.set_link(SERIAL, Link(0, 9))
     state.set_today(Today(exported_wh=12.3, avoidable_wh=345.6))
-    task = asyncio.create_task(house.alarm.run())
-    await until(lambda: house.alarm.service.is_online)
-    items = (await client.call(NAME, "/", "GetItems"))["ok"]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with house.running():
+        await until(lambda: house.alarm.service.is_online)
+        items = (await client.call(NAME, "/", "GetItems"))["ok"]
     shown = {path: (*entry["Value"], entry["Text"][1]) for path, entry in items.items()}
     assert shown == {
         "/Mgmt/ProcessName": ("s", "opendtu_dcload", "opendtu_dcload"),
@@ -147,14 +169,12 @@ async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client
         "/HardwareVersion": ("ai", [], "---"),
         "/Serial": ("ai", [], "---"),
         "/Connected": ("i", 1, "1"),
-        "/Type": ("i", 7, "7"),
+        "/Type": ("i", 255, "255"),
         "/Alarm": ("i", 0, "0"),
         "/State": ("i", 8, "8"),
         "/InputState": ("i", 0, "0"),
         "/Count": ("i", 0, "0"),
         "/Settings/AlarmSetting": ("i", 1, "1"),
-        "/Settings/InvertTranslation": ("i", 0, "0"),
-        "/Settings/InvertAlarm": ("i", 0, "0"),
         "/Plan/Reason": ("s", "regulating", "regulating"),
         "/Plan/SetPoint": ("d", 300.0, "300W"),
         "/Plan/Cap": ("d", 800.0, "800W"),
@@ -182,6 +202,14 @@ async def test_what_is_not_known_yet_is_invalid(house: House, client: Client) ->
         "/HardwareVersion", "/Serial", "/Plan/Reason", "/Plan/SetPoint", "/Plan/Cap",
         "/Health/LastCommand", "/Health/LastResult", "/Health/MeterAge", "/Health/DtuAge",
     }  # fmt: skip
+
+
+def test_a_plan_of_yesterday_is_no_plan(daemon: Daemon) -> None:
+    house = House(daemon)
+    house.state.set_plan(Plan(house.now_s, 300.0, 800.0, Reason.REGULATING))
+    assert house.alarm.values()["/Plan/SetPoint"] == 300.0
+    house.now_s += 86_400.0
+    assert {house.alarm.values()[f"/Plan/{name}"] for name in ("Reason", "SetPoint", "Cap")} == {None}
 
 
 async def test_the_text_comes_in_an_earlier_signal_than_the_alarm(house: House, client: Client) -> None:
@@ -223,27 +251,96 @@ async def test_warnings_are_not_its_business(house: House, client: Client) -> No
     await house.show(LOST, HOT)
 
 
-async def test_what_something_worse_hides_is_told_to_the_platform_once(house: House, daemon: Daemon) -> None:
-    async with platform(daemon) as given:
-        await house.show(BLIND)
-        await house.show(BLIND, LOST, HOT)
-        await until(lambda: bool(given))
-        house.state.set_alarms((BLIND, LOST))
-        await house.show(LOST)
-        await house.show()
-    assert given == [f"1\tInverters\t{LOST.text}"]
+# ---- a platform that takes notifications
 
 
-async def test_a_platform_that_refuses_disturbs_nothing(house: House, daemon: Daemon) -> None:
-    async with platform(daemon, accepts=False) as given:
-        await house.show(BLIND, replace(LOST, text="Inverter lost: a\x00b\tc"))
+async def test_where_the_platform_takes_notifications_each_alarm_is_told_once_and_there_is_no_digital_input(
+    daemon: Daemon,
+) -> None:
+    house = House(daemon)
+    async with platform(daemon) as given, house.running():
+        await until(lambda: house.platform.takes_notifications is True)
+        house.state.set_alarms((BLIND,))
+        await until(lambda: given == [f"1\tInverters\t{BLIND.text}"])
+        house.state.set_alarms((BLIND, LOST, HOT))
+        await until(lambda: given[1:] == [f"1\tInverters\t{LOST.text}"])
+        house.state.set_alarms((LOST,))
+        house.state.set_alarms(())
+        await asyncio.sleep(0.1)
+        assert len(given) == 2
+        assert not house.alarm.service.is_online
+
+
+async def test_beside_notifications_a_digital_input_that_is_asked_for_keeps_its_name(
+    daemon: Daemon, client: Client
+) -> None:
+    house = House(daemon, "on")
+    async with platform(daemon) as given, house.running():
+        await until(lambda: house.alarm.service.is_online and house.platform.takes_notifications is True)
+        house.state.set_alarms((LOST,))
+        await until(lambda: house.alarm.service.value("/Alarm") == 2)
+        assert await client.get(NAME, "/CustomName") == ["s", NO_ALARM]
+        await until(lambda: given == [f"1\tInverters\t{LOST.text}"])
+
+
+async def test_off_means_never_a_digital_input(daemon: Daemon) -> None:
+    house = House(daemon, "off")
+    async with house.running():
+        await until(lambda: house.platform.takes_notifications is False)
+        house.state.set_alarms((LOST,))
+        await asyncio.sleep(0.1)
+        assert not house.alarm.service.is_online
+
+
+async def test_a_platform_that_starts_again_makes_no_digital_input_and_gets_what_came_meanwhile(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarm_module, "RETRY_S", 0.01)
+    house = House(daemon)
+    house.platform._away_s = 20.0
+    async with house.running():
+        async with platform(daemon):
+            await until(lambda: house.platform.takes_notifications is True)
+        house.state.set_alarms((LOST,))
+        await asyncio.sleep(0.1)
+        assert not house.alarm.service.is_online
+        async with platform(daemon) as given:
+            await until(lambda: given == [f"1\tInverters\t{LOST.text}"])
+
+
+async def test_after_an_update_of_the_platform_the_digital_input_goes_and_after_a_step_back_it_comes(
+    daemon: Daemon,
+) -> None:
+    house = House(daemon)
+    async with house.running():
+        async with platform(daemon, path="/Notifications/Alarm"):
+            await until(lambda: house.alarm.service.is_online)
+        async with platform(daemon):
+            await until(lambda: not house.alarm.service.is_online)
+        await until(lambda: house.alarm.service.is_online)
+
+
+async def test_a_platform_that_refuses_is_as_good_as_none(daemon: Daemon) -> None:
+    house = House(daemon)
+    async with platform(daemon, accepts=False) as given, house.running():
+        house.state.set_alarms((replace(LOST, text="Inverter lost: a\x00b\tc"),))
         await until(lambda: bool(given))
-        await house.show(LOST)
-    assert given == ["1\tInverters\tInverter lost: abc"]
+        assert given == ["1\tInverters\tInverter lost: abc"]
+        await until(lambda: house.alarm.service.is_online and house.alarm.service.value("/Alarm") == 2)
+
+
+async def test_a_platform_that_never_answers_is_as_good_as_none(daemon: Daemon) -> None:
+    house, gx = House(daemon), Gx(daemon.address)
+    house.watch._answer_timeout_s = 0.02
+    await gx.fall_silent("com.victronenergy.platform")
+    async with house.running():
+        house.state.set_alarms((LOST,))
+        await until(lambda: house.alarm.service.is_online and house.alarm.service.value("/Alarm") == 2)
+    await gx.end()
 
 
 @pytest.mark.parametrize("has_platform", [True, False], ids=["older platform", "no platform"])
-async def test_a_bus_without_that_notification_disturbs_nothing(
+async def test_a_bus_without_that_notification_gets_the_digital_input(
     house: House, daemon: Daemon, has_platform: bool
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
@@ -252,6 +349,35 @@ async def test_a_bus_without_that_notification_disturbs_nothing(
         await house.show(BLIND, LOST)
         await house.show(LOST)
         await house.show()
+
+
+# ---- what the user sets
+
+
+async def test_muted_no_alarm_rises_and_none_is_told_and_what_is_still_up_is_when_it_is_loud_again(
+    daemon: Daemon, client: Client
+) -> None:
+    house = House(daemon, "on")
+    setting = ("/Settings/AlarmSetting", "SetValue", "v")
+    async with platform(daemon) as given, house.running():
+        await until(lambda: house.alarm.service.is_online and house.platform.takes_notifications is True)
+        assert (await client.call(NAME, *setting, ["i", 0]))["ok"] == ["i", 0]
+        house.state.set_alarms((LOST,))
+        await until(lambda: house.alarm.service.value("/State") == 9)
+        await asyncio.sleep(0.05)
+        assert (await client.get(NAME, "/Alarm"), given) == (["i", 0], [])
+        await client.call(NAME, *setting, ["i", 1])
+        await until(lambda: house.alarm.service.value("/Alarm") == 2 and len(given) == 1)
+
+
+async def test_its_name_can_be_given_and_taken_back(house: House, client: Client) -> None:
+    for name, shown in (("Cellar", "Cellar"), ("", NO_ALARM)):
+        assert (await client.call(NAME, "/CustomName", "SetValue", "v", ["s", name]))["ok"] == ["i", 0]
+        assert await client.get(NAME, "/CustomName") == ["s", shown]
+        await house.show(LOST)
+        house.state.set_alarms(())
+        while await client.get(NAME, "/CustomName") != ["s", shown]:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
 
 
 def test_an_alarm_that_is_over_before_it_was_shown_is_not_shown() -> None:

@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from opendtu_dcload.model import MeterInfo, Wishes
+from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.model import MeterInfo, Plan, Reason, Wishes
 from opendtu_dcload.state import State
 from opendtu_dcload.venus import device
 from opendtu_dcload.venus.acload import MeterService
 from opendtu_dcload.venus.address import BusAddress
-from opendtu_dcload.venus.controls import FOLDER, Controls
+from opendtu_dcload.venus.card import FOLDER, Control
+from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.dcload import InverterService
 from opendtu_dcload.venus.device import Device
+from opendtu_dcload.venus.health import PlantHealth
 from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.switch import SwitchService
 
@@ -30,8 +33,8 @@ CARDS = [
     (SWITCH, "/SwitchableOutput/regulation", "State"),
     (SWITCH, "/SwitchableOutput/max_feed_in", "Dimming"),
     (SWITCH, "/SwitchableOutput/target", "Dimming"),
-    (FIRST, "/SwitchableOutput/enabled", "State"),
-    (SECOND, "/SwitchableOutput/enabled", "State"),
+    *((SWITCH, f"/SwitchableOutput/opendtu_{serial}", "State") for serial in SERIALS),
+    (SWITCH, "/SwitchableOutput/alarms", "State"),
 ]
 PLAIN = [
     (METER, "/Regulation"),
@@ -43,9 +46,14 @@ PLAIN = [
     (METER, "/PowerFeedInSoc"),
 ]
 NAMES = ("/Regulation", "/MaxFeedIn", "/GridTarget", "/SocFloatingMax", "/PowerFeedInSoc")
-KEYS = [*"01234", *"0123456", *"01256"]
+KEYS = [*"012347", *"0123456", *"01256", "8"]
 """Of the places in `NUMBERS`: those with the same key show the same value."""
-NUMBERS = [*((name, f"{base}/{leaf}") for name, base, leaf in CARDS), *PLAIN, *((SWITCH, path) for path in NAMES)]
+NUMBERS = [
+    *((name, f"{base}/{leaf}") for name, base, leaf in CARDS),
+    *PLAIN,
+    *((SWITCH, path) for path in NAMES),
+    (METER, "/Position"),
+]
 TEXTS = [
     *((name, f"{base}/Settings/{leaf}") for name, base, _ in CARDS for leaf in ("CustomName", "Group")),
     *((name, "/CustomName") for name in (SWITCH, METER, FIRST, SECOND)),
@@ -53,6 +61,7 @@ TEXTS = [
 KEPT = {"Regulation": 1, "MaxFeedIn": 800, "GridTarget": 10, "SocFloatingMax": 110, "PowerFeedInSoc": 90} | {
     f"Inverters/opendtu_{serial}": 1 for serial in SERIALS
 }
+KEPT["Alarms"] = 1
 
 
 class Gx:
@@ -66,7 +75,12 @@ class Gx:
         self.controls = Controls(
             self.settings, self.state, SERIALS, target_w=10.0, max_feed_in_w=max_feed_in_w, surplus_soc_pct=90.0
         )
-        self.switch = SwitchService(self.state, self.controls, self.settings, bus, "1")
+        self.alarms = Control.switch(self.settings, f"{FOLDER}/Alarms", "Alarms")
+        names = {serial: f"Inverter {number}" for number, serial in enumerate(SERIALS)}
+        health = PlantHealth({"opendtu": "DTU"})
+        self.switch = SwitchService(
+            self.state, self.controls, self.alarms, self.settings, bus, "1", names, health, self.clock
+        )
         self.inverters = [
             InverterService(
                 serial,
@@ -75,7 +89,7 @@ class Gx:
                 bus,
                 "1",
                 "dtu",
-                30.0,
+                DtuSettings(30.0).freshness_s,
                 self.clock,
                 name=f"Inverter {number}",
                 name_wait_s=0.01,
@@ -195,9 +209,9 @@ async def test_what_is_written_to_the_feed_in(gx, client, kind, value, answer, h
 )
 async def test_what_is_written_to_a_switch(gx, client, kind, value, answer, holds):
     async with gx.running(client):
-        assert await write(client, FIRST, "/SwitchableOutput/enabled/State", kind, value) == answer
+        assert await write(client, SWITCH, f"/SwitchableOutput/opendtu_{SERIALS[0]}/State", kind, value) == answer
         assert await client.get(FIRST, "/Enabled") == ["i", holds]
-        assert await client.get(FIRST, "/SwitchableOutput/enabled/Status") == ["i", 9 if holds else 0]
+        assert await client.get(SWITCH, f"/SwitchableOutput/opendtu_{SERIALS[0]}/Status") == ["i", 9 if holds else 0]
         assert await client.get(SECOND, "/Enabled") == ["i", 1]
         await until(lambda: gx.state.wishes.switched_off == (set() if holds else {SERIALS[0]}))
 
@@ -233,6 +247,51 @@ async def test_every_control_becomes_a_wish_and_all_are_restored_at_the_next_sta
     async with lower.running(client):
         assert lower.state.wishes.max_feed_in_w is None, "the file's lower cap rules"
         assert await client.get(METER, "/MaxFeedIn") == ["i", 200]
+
+
+async def test_all_outputs_stand_in_one_service_those_of_the_inverters_in_one_group_after_the_plants(gx, client):
+    async with gx.running(client):
+        outputs: dict[tuple[str, str], str] = {}
+        for name in (SWITCH, METER, FIRST, SECOND):
+            items = (await client.call(name, "/", "GetItems"))["ok"]
+            outputs |= {
+                (name, path.split("/")[2]): items[f"{path.rpartition('/')[0]}/Settings/Group"]["Value"][1]
+                if f"{path.rpartition('/')[0]}/Settings/Group" in items
+                else ""
+                for path in items
+                if path.startswith("/SwitchableOutput/") and path.endswith("/Name")
+            }
+        assert outputs == {
+            **{(SWITCH, output): "" for output in ("reason", "regulation", "max_feed_in", "target", "alarms")},
+            **{(SWITCH, f"opendtu_{serial}"): "Inverters" for serial in SERIALS},
+        }
+        assert await client.get(SWITCH, "/CustomName") == ["s", "Feed-in control"], "before those of the inverters"
+        for number, serial in enumerate(SERIALS):
+            assert await client.get(SWITCH, f"/SwitchableOutput/opendtu_{serial}/Name") == ["s", f"Inverter {number}"]
+
+
+async def test_the_reason_is_a_line_on_the_screen(gx, client):
+    base = "/SwitchableOutput/reason"
+    async with gx.running(client):
+        assert await client.get(SWITCH, f"{base}/Settings/Labels") == ["as", ["---"]]
+        gx.state.set_plan(Plan(gx.now_s, 208.0, 800.0, Reason.FEED_IN_CAP))
+        await until(lambda: gx.switch.service.value(f"{base}/Settings/Labels") == [Reason.FEED_IN_CAP])
+        assert await client.get(SWITCH, f"{base}/Settings/Labels") == ["as", ["feed-in cap reached"]]
+        assert await client.get(SWITCH, f"{base}/Settings/Type") == ["i", 6]
+        assert await client.get(SWITCH, f"{base}/Settings/ValidTypes") == ["i", 64]
+        assert await write(client, SWITCH, f"{base}/Dimming", "i", 0) == 0
+        assert await write(client, SWITCH, f"{base}/Dimming", "i", 1) == 2
+
+
+async def test_position_of_the_meter_can_be_set_and_is_kept(gx, client, daemon, localsettings):
+    localsettings.start()
+    async with gx.running(client):
+        assert await client.get(METER, "/Position") == ["i", 1]
+        assert await write(client, METER, "/Position", "i", 2) == 2
+        assert await write(client, METER, "/Position", "i", 0) == 0
+    again = Gx(daemon.address)
+    async with again.running(client):
+        assert await client.get(METER, "/Position") == ["i", 0]
 
 
 async def test_a_written_value_is_told_at_once_and_not_at_the_next_round(gx, client):
@@ -285,7 +344,8 @@ async def test_the_instance_in_the_reply_is_used_and_kept_over_a_restart(gx, cli
             assert shown == [135, 136, 59, 134]
 
 
-async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_it(gx, client, localsettings):
+async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_it(gx, client, localsettings, caplog):
+    caplog.set_level(logging.INFO)
     localsettings.start()
     async with gx.running(client):
         path = f"/Settings/Devices/opendtu_{SERIALS[0]}/ClassAndVrmInstance"
@@ -293,13 +353,38 @@ async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_i
         await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "dcload:150"])
         await until(lambda: gx.inverters[0].service._connection is not before and gx.inverters[0].service.is_online)
         assert await client.get(FIRST, "/DeviceInstance") == ["i", 150]
+    assert f"{FIRST}: comes again, its device instance is now 150" in caplog.messages
+    assert "lost" not in caplog.text
 
 
-@pytest.mark.parametrize("stored", ["dcload", "dcload:", "dcload:-3", "dcload:x", "dcload:99999999999999"])
-def test_a_stored_instance_that_is_none_leaves_the_file_s(gx, stored):
-    place = gx.inverters[0]._device._place
-    place.value = stored
-    assert gx.inverters[0]._device.instance == 134
+@pytest.mark.parametrize("stored", ["dcload", "dcload:", "dcload:-3", "dcload:x", "dcload:99999999999999", ""])
+async def test_an_instance_that_cannot_be_leaves_the_one_before_and_takes_nobody_elses(
+    gx, client, daemon, localsettings, stored
+):
+    localsettings.start()
+    first, second = (f"/Settings/Devices/opendtu_{serial}/ClassAndVrmInstance" for serial in SERIALS)
+    await client.do("add_settings", settings=[[first, "dcload:134"], [second, "dcload:135"]])
+    for path, place in ((second, "dcload:134"), (first, "dcload:150")):  # the user exchanged them
+        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", place])
+    async with gx.running(client):
+        assert [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND)] == [150, 134]
+        await client.call("com.victronenergy.settings", first, "SetValue", "v", ["s", stored])
+        await until(lambda: gx.inverters[0]._device._place.kept == stored)
+        assert await client.get(FIRST, "/DeviceInstance") == ["i", 150]
+        gx.later(device.NAME_QUIET_S)
+        await until(lambda: localsettings.values[first] == "dcload:150")
+    await client.call("com.victronenergy.settings", first, "SetValue", "v", ["s", stored])
+    again = Gx(daemon.address)
+    async with again.running(client):
+        assert [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND)] == [135, 134]
+
+
+async def test_every_instance_that_the_gx_lets_a_user_type_is_taken(gx, client, localsettings):
+    localsettings.start()
+    async with gx.running(client):
+        path = f"/Settings/Devices/opendtu_{SERIALS[0]}/ClassAndVrmInstance"
+        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "dcload:2147483647"])
+        await until(lambda: gx.inverters[0].service.value("/DeviceInstance") == 2147483647)
 
 
 async def test_a_meter_that_gets_another_role_is_of_that_class_in_localsettings(gx, client, daemon, localsettings):
@@ -365,10 +450,10 @@ async def test_after_ten_thousand_odd_writes_everything_is_in_order(gx, client, 
         await until(lambda: gx.state.wishes == gx.controls.wishes())
         assert (gx.state.wishes.max_feed_in_w or 0) <= 800
         for path, setting in gx.settings._settings.items():
-            is_pending = path in setting.pacer._due_s
+            is_pending = setting.pacer.next_s is not None
             assert is_pending or setting.value == localsettings.values[path], path
         controls = [path for path, _ in localsettings.written if path.removeprefix(FOLDER + "/") in KEPT]
-        assert len(controls) <= 12, "6 in each of the two hours"
+        assert len(controls) <= 2 * (4 * 6 + 4 * 30), "6 of each number, 30 of each switch in each of the two hours"
         gx.later(100_000.0)
         for _ in range(20):
             gx.later(3600.0)
@@ -397,5 +482,7 @@ async def test_every_writable_path_answers_every_type_and_every_other_refuses_it
         for name in (SWITCH, METER, FIRST, SECOND):
             paths = set((await client.call(name, "/", "GetItems"))["ok"])
             for path in paths - {path for other, path in [*NUMBERS, *TEXTS] if other == name}:
-                refused = 2 if path == "/Role" and kind != "ai" else 1  # writeable, but this is none of the roles
+                # writeable, but this is none of the roles, or there is but one choice
+                is_odd = path in {"/Role", "/SwitchableOutput/reason/Dimming"} and kind != "ai"
+                refused = 2 if is_odd else 1
                 assert await write(client, name, path, kind, value) == refused, (name, path)

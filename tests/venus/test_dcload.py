@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.model import (
     Alarm,
     Cause,
@@ -24,7 +25,9 @@ from opendtu_dcload.model import (
 )
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.card import Control
 from opendtu_dcload.venus.dcload import InverterService
+from opendtu_dcload.venus.settings import LocalSettings
 
 from .conftest import until
 
@@ -68,7 +71,15 @@ class House:
         self.now_s = 100.0
         self.state = State()
         self.service = InverterService(
-            SERIAL, 134, self.state, bus, "1.2.3", "192.168.1.20", 30.0, lambda: self.now_s, name_wait_s=0.01
+            SERIAL,
+            134,
+            self.state,
+            bus,
+            "1.2.3",
+            "192.168.1.20",
+            DtuSettings(30.0).freshness_s,
+            lambda: self.now_s,
+            name_wait_s=0.01,
         )
 
     def learn(self) -> None:
@@ -168,7 +179,7 @@ async def test_old_values_become_invalid_instead_of_frozen(house, client):
         assert await client.get(NAME, "/Connected") == ["i", 0]
         assert await client.get(NAME, "/CustomName") == ["s", "Cellar left"]
         assert await client.get(NAME, "/Ac/Limit") == ["d", 210.0]
-        assert await client.get(NAME, "/Dc/1/Voltage") == ["d", 210.0]
+        assert await client.get(NAME, "/Dc/1/Voltage") == ["ai", []], "nobody knows whether it does what it is told"
 
 
 async def test_the_service_waits_for_the_name_the_dtu_gives(house, client):
@@ -183,13 +194,34 @@ async def test_the_service_waits_for_the_name_the_dtu_gives(house, client):
     task.cancel()
 
 
-def test_an_old_limit_and_an_old_plan_are_not_shown(quiet):
+def test_an_old_limit_is_not_shown(quiet):
     quiet.now_s = 129.5
     assert quiet.service.values()["/Ac/Limit"] is None
-    assert quiet.service.values()["/Dc/1/Voltage"] == 210.0
-    quiet.now_s = 130.5
+
+
+@pytest.mark.parametrize("age_s", [10.5, 86_400.0])
+def test_an_old_plan_is_not_shown(quiet, age_s):
+    quiet.state.set_plan(replace(PLAN, at_s=quiet.now_s - age_s))
     assert quiet.service.values()["/Dc/1/Voltage"] is None
     assert quiet.service.values()["/Reason"] is None
+
+
+def test_while_the_dtus_clock_is_not_set_nothing_it_tells_counts_as_in_the_control(quiet):
+    quiet.state.set_dtu("opendtu", DtuStatus(at_s=100.0, is_clock_set=False))
+    shown = quiet.service.values()
+    assert {path: shown[path] for path in [*MEASURED, "/Ac/Limit", "/Dc/1/Voltage"] if shown[path] is not None} == {}
+    assert shown["/Connected"] == 0
+
+
+def test_the_auxiliary_voltage_can_be_left_out():
+    house = House(UnixAddress("/nowhere"))
+    house.learn()
+    rule = DtuSettings(30.0).freshness_s
+    plain = InverterService(
+        SERIAL, 134, house.state, UnixAddress("/nowhere"), "1", "dtu", rule, lambda: 100.0, aux_voltage=False
+    )
+    assert "/Dc/1/Voltage" not in plain.service._items
+    assert "/Dc/1/Voltage" not in plain.values()
 
 
 def test_a_limit_the_dtu_does_not_know_is_not_shown(quiet):
@@ -211,9 +243,11 @@ def test_an_inverter_the_plan_does_not_mention_has_no_set_value(quiet):
     assert quiet.service.values()["/Reason"] == "regulating"
 
 
-def test_an_unreachable_inverter_is_not_connected(quiet):
+def test_an_unreachable_inverter_is_not_connected_and_shows_nothing(quiet):
     quiet.state.set_inverters("opendtu", {SERIAL: replace(STATUS, reachable=False)})
-    assert quiet.service.values()["/Connected"] == 0
+    shown = quiet.service.values()
+    assert shown["/Connected"] == 0
+    assert {shown[path] for path in [*MEASURED, "/Dc/1/Voltage"]} == {None}
 
 
 def test_the_energy_does_not_fall_to_zero_for_a_moment(quiet):
@@ -225,7 +259,15 @@ def test_the_energy_does_not_fall_to_zero_for_a_moment(quiet):
 def test_a_configured_name_replaces_the_dtus():
     house = House(UnixAddress("/nowhere"))
     named = InverterService(
-        SERIAL, 134, house.state, UnixAddress("/nowhere"), "1", "dtu", 30.0, lambda: 100.0, name="Mine"
+        SERIAL,
+        134,
+        house.state,
+        UnixAddress("/nowhere"),
+        "1",
+        "dtu",
+        DtuSettings(30.0).freshness_s,
+        lambda: 100.0,
+        name="Mine",
     )
     assert named.values()["/CustomName"] == "Mine"
     house.learn()
@@ -270,4 +312,14 @@ def test_a_warning_of_this_inverter_is_shown_where_the_gx_looks_for_it(quiet):
     values = quiet.service.values()
     assert [values[f"/Alarms/{name}"] for name in ("HighTemperature", "LowVoltage", "HighVoltage")] == [1, 0, 0]
     quiet.state.set_alarms(())
+    assert quiet.service.values()["/Alarms/HighTemperature"] == 0
+
+
+def test_muted_the_inverter_raises_no_warning(quiet):
+    hot = Alarm(Cause.INVERTER_WARM, SERIAL, Severity.WARNING, "Inverter hot: Cellar left", 90.0)
+    quiet.state.set_alarms((hot,))
+    settings = LocalSettings(UnixAddress("/nowhere"), lambda: quiet.now_s)
+    quiet.service._alarm_switch = Control.switch(settings, "/Settings/OpenDtuDcload/Alarms", "Alarms")
+    assert quiet.service.values()["/Alarms/HighTemperature"] == 1
+    settings.write(quiet.service._alarm_switch.setting, 0)
     assert quiet.service.values()["/Alarms/HighTemperature"] == 0

@@ -8,17 +8,19 @@ from dataclasses import replace
 
 import pytest
 
+from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.dcsystem import NAME, OUTAGE_S, DcSystemService, Mode, Source, sum_of
+from opendtu_dcload.venus.dcsystem import BACK_S, NAME, DcSystemService, Mode, Source, sum_of
 from opendtu_dcload.venus.watch import Watch
 
 from .conftest import Client, until
-from .system_stand_in import Gx
+from .system_stand_in import Gx, systemcalc
 
 A, B = "112400000001", "112400000002"
 OTHER = "com.victronenergy.dcsystem.ttyUSB1"
-SOURCES = (Source(A, "opendtu", 5.0, 35.0), Source(B, "opendtu", 5.0, 35.0))
+FRESHNESS_S = DtuSettings(35.0).freshness_s
+SOURCES = (Source(A, "opendtu", 5.0, FRESHNESS_S), Source(B, "opendtu", 5.0, FRESHNESS_S))
 STATUS = InverterStatus(
     A, "A", 100.0, 100.0, reachable=True, producing=True,
     ac_power_w=190.0, dc_power_w=200.0, dc_voltage_v=50.0, dc_current_a=4.0, yield_total_wh=1000.0,
@@ -110,6 +112,13 @@ def test_of_two_dtus_only_the_silent_one_leaves(state):
     assert total.power_w == 200.0
 
 
+def test_an_inverter_that_cannot_be_reached_or_whose_dtu_has_no_time_is_not_summed(state):
+    told(state, one=replace(STATUS, reachable=False))
+    assert power_w(state) == 100.0
+    state.set_dtu("opendtu", DtuStatus(at_s=100.0, is_clock_set=False))
+    assert power_w(state) is None
+
+
 # ---- on the bus -------------------------------------------------------------------------------------------------
 
 
@@ -175,22 +184,37 @@ async def test_it_appears_with_the_first_sum_and_not_before(daemon, client):
         assert await client.get(NAME, "/Dc/0/Power") == ["d", 300.0]
 
 
-async def test_the_sum_becomes_invalid_with_a_silent_dtu_and_a_long_outage_takes_the_service_away(
-    state, daemon, client
-):
-    async with publishing(daemon, state) as bus:
+async def test_the_service_leaves_with_its_sum_and_never_shows_an_invalid_one(state, daemon, client):
+    async with publishing(daemon, state) as bus, systemcalc(daemon.address) as system:
         await bus.shown()
+        await until(lambda: system.values["/Dc/System/Power"] == 300.0)
         bus.now_s = 110.1
-        assert (await client.signal())["body"][0]["/Dc/0/Power"]["Value"] == ["ai", []]
-        assert await client.get(NAME, "/Connected") == ["i", 0]
-        bus.now_s = 100.0 + OUTAGE_S
-        await asyncio.sleep(0.05)
-        assert bus.service.service.is_online
-        bus.now_s += 1
         await bus.withdrawn(client)
+        await until(lambda: system.values["/Dc/System/Power"] is None)
+        assert 0.0 not in system.seen["/Dc/System/Power"], "the GX knows nothing, instead of something false"
+        told(state, bus.now_s)
+        await asyncio.sleep(0.05)
+        assert not bus.service.service.is_online
+        bus.now_s += BACK_S
         told(state, bus.now_s)
         await bus.shown()
         assert await client.get(NAME, "/Dc/0/Power") == ["d", 300.0]
+        await until(lambda: system.values["/Dc/System/Power"] == 300.0)
+
+
+async def test_a_dtu_that_answers_now_and_then_does_not_let_the_service_come_and_go(state, daemon):
+    comings = 0
+    async with publishing(daemon, state) as bus:
+        await bus.shown()
+        for second in range(0, 600, 4):
+            bus.now_s += 4
+            if second % 20 == 0:
+                told(state, bus.now_s)
+            was_online = bus.service.service.is_online
+            await asyncio.sleep(0.012)
+            comings += bus.service.service.is_online and not was_online
+        assert comings == 0
+        assert not bus.service.service.is_online
 
 
 async def test_beside_another_dc_system_it_is_withdrawn_and_comes_back_when_that_goes(

@@ -19,7 +19,7 @@ from opendtu_dcload.sim.house import House, InverterModel
 from opendtu_dcload.sim.http_server import tick
 from opendtu_dcload.sim.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.venus import controls
+from opendtu_dcload.venus import card
 
 from .conftest import Client, Daemon
 from .settings_process import SettingsProcess
@@ -111,8 +111,8 @@ async def test_each_control_rules_the_plant_and_outlives_the_program(
     localsettings: SettingsProcess,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(controls, "QUIET_S", 0.05)
-    monkeypatch.setattr(controls, "SWITCH_QUIET_S", 0.05)
+    monkeypatch.setattr(card, "QUIET_S", 0.05)
+    monkeypatch.setattr(card, "SWITCH_QUIET_S", 0.05)
     localsettings.start()
     async with plant.program():
         await until(lambda: plant.holds(10))
@@ -122,7 +122,7 @@ async def test_each_control_rules_the_plant_and_outlives_the_program(
         await write(client, METER, "/MaxFeedIn", 60)
         await until(lambda: sum(plant.limits_w) <= 60)
         await write(client, SWITCH, "/SwitchableOutput/max_feed_in/Dimming", 800)
-        await write(client, FIRST, "/SwitchableOutput/enabled/State", 0)
+        await write(client, SWITCH, f"/SwitchableOutput/opendtu_{SERIALS[0]}/State", 0)
         await until(lambda: plant.limits_w[0] == 0 and plant.holds(180))
         await write(client, SWITCH, "/SwitchableOutput/regulation/State", 0)
         await until(lambda: plant.limits_w == [0, 20])

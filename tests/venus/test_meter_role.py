@@ -4,26 +4,30 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.acload import FREE_S, Role
+from opendtu_dcload.venus.acload import BACK_S, FREE_S, SILENT_S, Role
 from opendtu_dcload.venus.device import NAME_QUIET_S
 from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
 from .conftest import Client, Daemon, system_python, until
 from .settings_process import SettingsProcess
-from .system_stand_in import GRID, GRID_VALUES, Gx
+from .system_stand_in import GRID, GRID_VALUES, VEBUS, VEBUS_VALUES, Gx, systemcalc
 from .test_acload import INFO, METER, NAME, meter_service, owned
 
 AS_GRID = NAME.replace("acload", "grid")
+SHOWN_S = 15.0
+"""As `test_acload.meter_service` has it."""
 BOTH = ["as", ["acload", "grid"]]
 
 
 class Meter:
     now_s = 100.0
+    state = State()
 
 
 @contextlib.asynccontextmanager
@@ -31,6 +35,7 @@ async def running(
     daemon: Daemon, role: Role = "acload", *, is_allowed: bool = True, settings: LocalSettings | None = None
 ) -> AsyncIterator[Meter]:
     state, meter = State(), Meter()
+    meter.state = state
     state.set_meter_info(INFO)
     state.set_meter(METER)
     watch = Watch(daemon.address, retry_delays_s=(0.01,))
@@ -159,6 +164,7 @@ async def test_a_configured_grid_meter_waits_until_another_one_has_been_away_for
         meter.now_s += FREE_S - 1
         await stays(client, NAME)
         meter.now_s += 2
+        meter.state.set_meter(replace(METER, at_s=meter.now_s))
         await owned(client, AS_GRID)
     said = [record.message for record in caplog.records if record.name.endswith("acload")]
     assert said == [
@@ -173,3 +179,114 @@ async def test_a_grid_meter_makes_way_for_another_one_that_appears(daemon, clien
         await stand_in.join(GRID, GRID_VALUES)
         await gone(client, AS_GRID)
         await owned(client, NAME)
+
+
+async def test_acload_chosen_while_another_meter_is_the_grid_meter_holds_when_that_goes(
+    daemon, client, stand_in, localsettings
+):
+    localsettings.start()
+    time = Meter()
+    settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+    async with running(daemon, "grid", settings=settings) as meter:
+        await owned(client, AS_GRID)
+        await stand_in.join(GRID, GRID_VALUES)
+        await owned(client, NAME)
+        assert await choose(client, NAME, "acload") == 0
+        time.now_s += NAME_QUIET_S
+        settings._wake.set()
+        await kept_as(localsettings, "acload:59")
+        await stand_in.leave(GRID)
+        meter.now_s += FREE_S + 1
+        meter.state.set_meter(replace(METER, at_s=meter.now_s))
+        await stays(client, NAME)
+    settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+    async with running(daemon, "grid", settings=settings):
+        await owned(client, NAME)
+        await stays(client, NAME)
+
+
+async def test_acload_chosen_holds_without_localsettings_too(daemon, client, stand_in):
+    async with running(daemon, "grid") as meter:
+        await owned(client, AS_GRID)
+        await stand_in.join(GRID, GRID_VALUES)
+        await owned(client, NAME)
+        assert await choose(client, NAME, "acload") == 0
+        await stand_in.leave(GRID)
+        meter.now_s += FREE_S + 1
+        meter.state.set_meter(replace(METER, at_s=meter.now_s))
+        await stays(client, NAME)
+
+
+@pytest.mark.parametrize(
+    ("in_file", "chosen", "then_in_file", "is_now"),
+    [
+        ("grid", "acload", "grid", "acload"),
+        ("acload", "grid", "acload", "grid"),
+        ("acload", None, "grid", "grid"),
+        ("grid", None, "acload", "acload"),
+        ("grid", "acload", "acload", "acload"),
+    ],
+)
+async def test_a_choice_on_the_gx_holds_at_the_next_start_and_what_nobody_chose_follows_the_file(
+    daemon, client, localsettings, in_file, chosen, then_in_file, is_now
+):
+    localsettings.start()
+    time = Meter()
+    for role in (in_file, then_in_file):
+        settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+        async with running(daemon, role, settings=settings):
+            if role == in_file and chosen is not None and f"{chosen}:59" not in localsettings.values.values():
+                await owned(client, NAME.replace("acload", in_file))
+                await choose(client, NAME.replace("acload", in_file), chosen)
+                await owned(client, NAME.replace("acload", chosen))
+            elif role == in_file:
+                await owned(client, NAME.replace("acload", chosen or in_file))
+            if role == then_in_file:
+                await owned(client, NAME.replace("acload", is_now))
+    assert f"{is_now}:59" in localsettings.values.values()
+
+
+async def test_a_role_that_localsettings_is_told_is_taken_while_the_program_runs(daemon, client, localsettings):
+    localsettings.start()
+    time = Meter()
+    settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
+    async with running(daemon, settings=settings):
+        await owned(client, NAME)
+        path = "/Settings/Devices/shelly_34945470a1b2/ClassAndVrmInstance"
+        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "grid:59"])
+        await owned(client, AS_GRID)
+
+
+async def test_a_dead_shelly_leaves_the_grid_to_what_the_multiplus_measures(daemon, client, stand_in, caplog):
+    caplog.set_level(logging.INFO, "opendtu_dcload.venus.acload")
+    await stand_in.join(VEBUS, VEBUS_VALUES)
+    async with running(daemon, "grid") as meter, systemcalc(daemon.address) as system:
+        await owned(client, AS_GRID)
+        await until(lambda: system.values["/Ac/Grid/L1/Power"] == -310.0)
+        meter.now_s += SHOWN_S
+        await stays(client, AS_GRID)
+        meter.now_s += 1
+        await until(lambda: system.values["/Ac/Grid/L1/Power"] is None)
+        await stays(client, AS_GRID)
+        meter.now_s += SILENT_S
+        await gone(client, AS_GRID)
+        await until(lambda: system.values["/Ac/Grid/L1/Power"] == 380.0)
+        meter.state.set_meter(replace(METER, at_s=meter.now_s))
+        await asyncio.sleep(0.05)
+        assert "error" in await client.call(AS_GRID, "/", "Ping"), "one reading is not enough"
+        meter.now_s += BACK_S
+        meter.state.set_meter(replace(METER, at_s=meter.now_s))
+        await owned(client, AS_GRID)
+        await until(lambda: system.values["/Ac/Grid/L1/Power"] == -310.0)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "the grid meter leaves the bus",
+        "the grid meter is on the bus again",
+    ]
+
+
+async def test_a_load_meter_stays_with_invalid_values_since_nobody_regulates_by_it(daemon, client):
+    async with running(daemon) as meter:
+        await owned(client, NAME)
+        meter.now_s += 10 * SILENT_S
+        await stays(client, NAME)
+        assert await client.get(NAME, "/Ac/Power") == ["ai", []]

@@ -3,13 +3,19 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from dbus_next.constants import MessageType
+from dbus_next.message import Message
+from dbus_next.signature import Variant
 
 from opendtu_dcload.venus.address import BusAddress, UnixAddress
+from opendtu_dcload.venus.connection import connected
 from opendtu_dcload.venus.item import Item
-from opendtu_dcload.venus.pacer import Pacer
+from opendtu_dcload.venus.pacer import WRITES_PER_HOUR, Pacer
 from opendtu_dcload.venus.settings import LocalSettings, Setting
 
 from .conftest import until
@@ -28,9 +34,8 @@ class Program:
         self.feed_in = self.add(PATH, Item(kind=int, default=default, minimum=0, maximum=default))
 
     def add(self, path: str, shape: Item) -> Setting:
-        return self.settings.add(
-            path, shape, pacer=Pacer(6), quiet_s=600.0, on_change=lambda: self.heard.append(self.feed_in.value)
-        )
+        pacer = Pacer(600.0)
+        return self.settings.keep(Setting(path, shape, pacer, lambda: self.heard.append(self.feed_in.value)))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -261,41 +266,140 @@ async def test_signals_of_strangers_change_nothing(daemon, client, localsettings
     assert program.heard == [200]
 
 
+async def test_malformed_signals_under_the_name_of_localsettings_are_one_line_and_change_nothing(
+    daemon, client, caplog
+):
+    caplog.set_level(logging.WARNING)
+    program = Program(daemon.address)
+    async with program.running(), connected(daemon.address) as stranger:
+        await stranger.request_name(NAME)
+        await until(lambda: program.settings._owner == stranger.unique_name)
+        value = {"Value": Variant("ai", [])}
+        odd: list[tuple[str, str, list[Any]]] = [
+            ("PropertiesChanged", "", []),
+            ("PropertiesChanged", "i", [7]),
+            ("PropertiesChanged", "v", [Variant("i", 7)]),
+            ("PropertiesChanged", "a{sv}", [value]),
+            ("PropertiesChanged", "a{sv}", [{"Value": Variant("a{sv}", {"Value": Variant("d", math.nan)})}]),
+            ("ItemsChanged", "", []),
+            ("ItemsChanged", "as", [[PATH]]),
+            ("ItemsChanged", "a{sv}", [{PATH: Variant("i", 7)}]),
+            ("ItemsChanged", "a{si}", [{PATH: 7}]),
+            ("ItemsChanged", "a{sa{sv}}", [{PATH: value, "/": {}}]),
+        ]
+        for member, signature, body in odd * 20:
+            stranger.send(
+                Message(
+                    message_type=MessageType.SIGNAL,
+                    path=PATH if member == "PropertiesChanged" else "/",
+                    interface="com.victronenergy.BusItem",
+                    member=member,
+                    signature=signature,
+                    body=body,
+                )
+            )
+        await stranger.release_name(NAME)
+        await until(lambda: not program.settings._owner)
+    assert program.heard == []
+    [told] = caplog.records
+    assert "cannot be read" in told.getMessage()
+    assert told.exc_info is None
+
+
+async def test_a_localsettings_that_was_away_for_seconds_is_told_to_be_away_and_to_be_back(
+    daemon, localsettings, caplog
+):
+    caplog.set_level(logging.INFO, "opendtu_dcload.venus.settings")
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        localsettings.stop()
+        await until(lambda: not program.settings._owner)
+        program.settings.write(program.feed_in, 300)
+        program.later(1)
+        localsettings.start()
+        await until(lambda: PATH in program.settings._agreed)
+        program.later(600)
+        await until(lambda: localsettings.values[PATH] == 300)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{NAME} is away: what is set on the GX holds, and is kept when it is back",
+        f"{NAME} is there: what was set meanwhile is kept",
+    ]
+
+
+# ---- the end
+
+
+@pytest.mark.parametrize("quietly", [0.0, 20.0])
+async def test_what_was_set_shortly_before_an_orderly_stop_is_kept(daemon, localsettings, quietly):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 430)
+        program.later(600)
+        await until(lambda: program.feed_in.kept == 430)
+        program.settings.write(program.feed_in, 700)
+        program.later(quietly)
+    assert localsettings.values[PATH] == 700
+
+
+async def test_what_was_set_before_localsettings_was_asked_is_kept_by_an_orderly_stop(daemon, localsettings):
+    program = Program(daemon.address)
+    async with program.running():
+        await until(lambda: program.settings._connection is not None)
+        program.settings.write(program.feed_in, 700)
+        localsettings.start()
+    assert localsettings.values[PATH] == 700
+
+
+async def test_a_write_that_the_stop_interrupts_is_done_again(daemon, localsettings):
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 500)
+        localsettings.pause()
+        program.later(600)
+        await until(lambda: program.feed_in.written == 500)
+        program.settings.write(program.feed_in, 333)
+        asyncio.get_running_loop().call_later(0.05, localsettings.go_on)
+    assert localsettings.values[PATH] == 333
+
+
+async def test_a_localsettings_that_hangs_does_not_hold_up_the_end(daemon, localsettings, monkeypatch):
+    monkeypatch.setattr("opendtu_dcload.venus.settings.STOP_WAIT_S", 0.05)
+    localsettings.start()
+    program = Program(daemon.address)
+    async with program.running():
+        await program.settings.asked([program.feed_in])
+        program.settings.write(program.feed_in, 500)
+        localsettings.pause()
+    localsettings.go_on()
+
+
 # ---- the pace
 
 
 def test_a_change_waits_until_it_rests():
-    pacer = Pacer(6)
-    pacer.changed("a", 600.0)
-    assert (pacer.due(599.9), pacer.next_s) == (None, 600.0)
-    pacer.changed("a", 900.0)
-    assert pacer.due(600.0) is None
-    assert pacer.due(900.0) == "a"
-    pacer.forget("a")
-    assert (pacer.due(900.0), pacer.next_s) == (None, None)
+    pacer = Pacer(600.0)
+    assert pacer.next_s is None
+    pacer.changed(0.0)
+    pacer.changed(300.0)
+    assert pacer.next_s == 900.0
+    pacer.forget()
+    assert pacer.next_s is None
 
 
 def test_at_most_so_many_writes_within_any_hour():
-    pacer = Pacer(6)
+    pacer = Pacer(5.0)
     written_s: list[float] = []
     for second in range(0, 4 * 3600, 10):
-        for key in "abc":
-            if second % 700 == 0:
-                pacer.changed(key, second + 600.0)
-        while (due := pacer.due(float(second))) is not None:
-            pacer.written(due, float(second))
+        if second % 20 == 0:
+            pacer.changed(float(second))
+        if pacer.next_s is not None and pacer.next_s <= second:
+            pacer.written(float(second))
             written_s.append(float(second))
-    assert len(written_s) >= 20
-    assert all(sum(at <= other < at + 3600 for other in written_s) <= 6 for at in written_s)
-
-
-@pytest.mark.parametrize("keys", [["b", "a"], ["a", "b"]])
-def test_the_one_that_waits_longest_is_first(keys):
-    pacer = Pacer(1)
-    for key in keys:
-        pacer.changed(key, {"a": 10.0, "b": 20.0}[key])
-    assert pacer.due(30.0) == "a"
-    pacer.written("a", 30.0)
-    assert pacer.due(40.0) is None
-    assert pacer.next_s == 3630.0
-    assert pacer.due(3630.0) == "b"
+    assert len(written_s) >= 100
+    assert all(sum(at <= other < at + 3600 for other in written_s) <= WRITES_PER_HOUR for at in written_s)

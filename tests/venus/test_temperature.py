@@ -5,6 +5,7 @@ import asyncio
 from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import UnixAddress
+from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.temperature import NAME, STALE_S, TemperatureService
 
 from .conftest import until
@@ -27,6 +28,24 @@ async def test_the_sensor_appears_with_the_first_temperature_and_follows_it(daem
     assert service.service.is_online
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_type_that_the_setup_page_offers_can_be_set_and_is_kept(daemon, client, localsettings):
+    localsettings.start()
+    for before, written, answer, after in ((0, 7, 2, 0), (0, 5, 0, 5), (5, 2, 0, 2)):
+        state = State()
+        settings = LocalSettings(daemon.address, lambda: 100.0, retry_delays_s=(0.01,))
+        service = TemperatureService(state, daemon.address, "1", lambda: 100.0, settings)
+        tasks = [asyncio.create_task(settings.run()), asyncio.create_task(service.run())]
+        state.set_battery(BatteryStatus(at_s=100.0, temperature_c=4.0))
+        await until(lambda service=service: service.service.is_online)  # type: ignore[misc]
+        assert await client.get(NAME, "/TemperatureType") == ["i", before]
+        told = await client.call(NAME, "/TemperatureType", "SetValue", "v", ["i", written])
+        assert told["ok"] == ["i", answer]
+        assert await client.get(NAME, "/TemperatureType") == ["i", after]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def test_an_old_temperature_is_not_shown():

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NoReturn
 
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.card import Control
 from opendtu_dcload.venus.controls import Controls
 from opendtu_dcload.venus.device import (
     Device,
@@ -28,6 +29,7 @@ from opendtu_dcload.venus.device import (
     wait_until,
 )
 from opendtu_dcload.venus.item import Item, Value
+from opendtu_dcload.venus.presence import Presence
 from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
@@ -37,14 +39,26 @@ ROLES: tuple[Role, ...] = ("acload", "grid")
 FREE_S = 60.0
 """Another grid meter must have been away for this long before its role is taken: it may only be starting again."""
 
+SILENT_S = 15.0
+"""A grid meter without values hides what a MultiPlus measures itself, so it leaves the bus: this long after its values
+became invalid..."""
+BACK_S = 10.0
+"""... and comes back when it has had values for this long."""
+
 POSITION_AC_INPUT = 1
-"""gui-v2, src/enums.h: of an acload; 0 would be the AC output."""
+"""gui-v2, src/enums.h: of an acload; 0 is the AC output."""
 
 
 def _single(meter: MeterReading) -> PhaseReading | None:
     """Return the only phase; of several there is no one voltage."""
     measured = [phase for phase in meter.phases if phase is not None]
     return measured[0] if len(measured) == 1 else None
+
+
+def _phase_count(phases: Sequence[PhaseReading | None]) -> int | None:
+    """Return how many phases there are; None unless they are L1 to Ln, as the GX takes it."""
+    count = sum(phase is not None for phase in phases)
+    return count if count and all(phase is not None for phase in phases[:count]) else None
 
 
 log = logging.getLogger(__name__)
@@ -99,7 +113,7 @@ class MeterService:
 
         Args:
             state: where everything shown comes from.
-            role: what the meter is to be to the GX; `grid` changes what ESS does.
+            role: what the meter is to be to the GX until the user chooses there; `grid` changes what ESS does.
             instance: VRM device instance.
             bus: the message bus.
             version: of this program.
@@ -114,14 +128,17 @@ class MeterService:
         """
         self._state = state
         self._name = name
-        self._wanted = role
+        self._in_file: Role = role
         self._watch = watch
         self._settings = settings
         self._controls = controls
         self._device: Device | None = None
+        self._position: Control | None = None
         self._tick_s = tick_s
         self._other_grid_at_s = float("-inf")
         self._is_told = False
+        self._grid_presence = Presence(leave_after_s=SILENT_S, back_after_s=BACK_S)
+        self._has_left = False
         self._instance = instance
         self._bus = bus
         self._version = version
@@ -135,31 +152,33 @@ class MeterService:
     async def run(self) -> NoReturn:
         """Wait until the meter has told its MAC address, which is part of the name, then stay on the bus for ever."""
         await wait_until(self._state, lambda: self._state.meter_info is not None)
-        assert self._state.meter_info is not None
-        await self._take_stored_role(self._state.meter_info)
-        if self._wanted == "grid" and self._watch is not None:
+        info = self._state.meter_info
+        assert info is not None
+        if self._settings is not None:
+            uid = _bus_name(info, "acload").rpartition(".")[2]
+            self._device = Device(self._settings, uid, self._in_file, self._instance)
+            await self._device.asked()
+        if self._wanted() == "grid" and self._watch is not None:
             await self._watch.wait_ready()
         while True:
-            await self._stay(self._state.meter_info, self._role())
+            role = self._role()
+            if role is None:
+                await wait_until(self._state, lambda: self._role() is not None, self._tick_s)
+            else:
+                await self._stay(info, role)
 
     async def _stay(self, info: MeterInfo, role: Role) -> None:
         """Stay on the bus in one role for as long as it is the right one."""
         service = self.build(info, role)
         await serve_until(self._state, service, self.values, self._device, self._tick_s, lambda: self._role() != role)
 
-    async def _take_stored_role(self, info: MeterInfo) -> None:
-        """Take the role that the user chose on the GX before; `grid` in the file holds at each start."""
-        if self._settings is None:
-            return
-        uid = _bus_name(info, "acload").rpartition(".")[2]
-        self._device = Device(self._settings, uid, self._wanted, self._instance)
-        await self._device.asked()
-        if self._device.kind == "grid":
-            self._wanted = "grid"
+    def _wanted(self) -> str:
+        """Return the role that the user chose, on the GX or else in the file."""
+        return self._in_file if self._device is None else self._device.kind
 
-    def _role(self) -> Role:
-        """Return the role that can be had now."""
-        if self._wanted != "grid" or self._watch is None:
+    def _role(self) -> Role | None:
+        """Return the role that can be had now, None when it is to be off the bus."""
+        if self._wanted() != "grid" or self._watch is None:
             return "acload"
         now_s, other = self._clock(), self._other_grid()
         if other is not None:
@@ -170,7 +189,19 @@ class MeterService:
         elif is_free and self._is_told:
             log.info("the meter is the GX's grid meter now: there is no other one any more")
         self._is_told = not is_free
-        return "grid" if is_free else "acload"
+        return self._grid_role() if is_free else "acload"
+
+    def _grid_role(self) -> Role | None:
+        now_s, was_here = self._clock(), self._grid_presence.is_here
+        is_known = fresh(self._state.meter, now_s, self._stale_after_s) is not None
+        is_here = self._grid_presence.see(now_s, is_known=is_known)
+        if was_here and not is_here:
+            self._has_left = True
+            log.warning("the grid meter leaves the bus: it has no values, and the GX may have a measurement of its own")
+        elif is_here and self._has_left:
+            self._has_left = False
+            log.info("the grid meter is on the bus again: it has values")
+        return "grid" if is_here else None
 
     def _other_grid(self) -> str | None:
         if self._watch is None or self._state.meter_info is None:
@@ -186,8 +217,10 @@ class MeterService:
         if role == "grid" and (self._watch is None or self._watch.names is None or self._other_grid() is not None):
             log.warning("the meter does not become the grid meter: it is not allowed to, or there is another one")
             return None
-        self._wanted, self._other_grid_at_s = role, float("-inf")
-        if self._device is not None:
+        self._other_grid_at_s = float("-inf")
+        if self._device is None:
+            self._in_file = role
+        else:
             self._device.become(role)
         log.info("the meter becomes %s, as the user wishes", role)
         return role
@@ -205,11 +238,11 @@ class MeterService:
             rename=self._device.rename if self._device is not None else None,
         )
         service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": f"generation {info.generation}"})
-        service.add("/Role", Item(kind=str, value=role, on_write=self._take_role))
+        service.add("/Role", Item(kind=str, value=role, on_write=self._take_role, is_choice=True))
         roles: list[str] = ["acload"] if self._watch is None else [*ROLES]
         service.add("/AllowedRoles", Item(kind=list, value=roles))
         if role == "acload":
-            service.add("/Position", integer(POSITION_AC_INPUT))
+            self._add_position(service)
             service.add("/IsGenericEnergyMeter", integer(1))
         service.add("/NrOfPhases", integer())
         service.add("/Plan/Reason", text())
@@ -222,19 +255,28 @@ class MeterService:
         service.update(self.values())
         return service
 
+    def _add_position(self, service: BusService) -> None:
+        if self._settings is None:
+            service.add("/Position", integer(POSITION_AC_INPUT))
+            return
+        if self._position is None:
+            key = f"/Settings/Devices/{service.name.rpartition('.')[2]}/Position"
+            self._position = Control.choice(self._settings, key, POSITION_AC_INPUT, POSITION_AC_INPUT)
+        self._position.add_value(service, "/Position")
+
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
         now_s = self._clock()
         info = self._state.meter_info
         given = self._device.name if self._device is not None else ""
         meter = fresh(self._state.meter, now_s, self._stale_after_s)
-        plan = fresh(self._state.plan, now_s, self._stale_after_s)
+        plan = self._state.plan_at(now_s)
         phases = meter.phases if meter is not None else (None, None, None)
         values: dict[str, Value | None] = {
             "/CustomName": given or self._name or (info.name if info is not None else ""),
             "/FirmwareVersion": info.firmware if info is not None else None,
             "/Connected": int(meter is not None),
-            "/NrOfPhases": sum(phase is not None for phase in phases) or None,
+            "/NrOfPhases": _phase_count(phases),
             "/Plan/Reason": str(plan.reason) if plan is not None else None,
             **self._plan.values(plan),
             **self._total.values(meter),

@@ -240,7 +240,7 @@ class BusService:
         value = item.convert(raw) if item.on_write is not None else None
         if item.on_write is None or value is None:
             return NOT_WRITEABLE
-        if value == item.value:
+        if value == item.value and not item.is_choice:
             return ACCEPTED
         if not item.is_in_range(value):
             return REFUSED

@@ -14,7 +14,7 @@ from dbus_next.auth import AuthAnnonymous, AuthExternal
 from dbus_next.constants import ErrorType, MessageFlag, MessageType, NameFlag, RequestNameReply
 from dbus_next.message import Message
 
-from opendtu_dcload.errors import BusError, CallRefusedError, NameTakenError
+from opendtu_dcload.errors import BusError, CallRefusedError, EndedOnPurposeError, NameTakenError
 from opendtu_dcload.venus.address import BusAddress, TcpAddress
 from opendtu_dcload.venus.dbusnext import Bus
 
@@ -22,6 +22,8 @@ RETRY_DELAYS_S = (1.0, 2.0, 5.0, 10.0)
 TIMEOUT_S = 5.0
 """For each step that waits for the bus: connecting with login, and every call."""
 
+COMPLAINT_PAUSE_S = 3600.0
+"""A signal that cannot be read is told no more often than this, whoever sends how many of them."""
 _STABLE_AFTER_S = 60.0
 """A connection that lasted this long lets the next loss start with the shortest delay again."""
 _DBUS = "org.freedesktop.DBus"
@@ -40,6 +42,7 @@ class Connection:
     def __init__(self, bus: Bus, address: BusAddress) -> None:
         self._bus = bus
         self.address = address
+        self._complained_at_s = float("-inf")
 
     @property
     def is_open(self) -> bool:
@@ -166,17 +169,24 @@ class Connection:
             if message.message_type is MessageType.SIGNAL:
                 try:
                     on_signal(message)
-                except Exception:  # anybody may send any signal: none of them ends the connection
-                    _LOG.exception("signal %s of %s failed, please report this", message.member, message.path)
+                except Exception as err:  # anybody may send any signal: none of them ends the connection
+                    self._complain(message, err)
             return False
 
         self._bus.add_message_handler(on_message)
         for rule in rules:
             await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [f"type='signal',{rule}"])
 
+    def _complain(self, signal: Message, err: Exception) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._complained_at_s >= COMPLAINT_PAUSE_S:
+            self._complained_at_s = now_s
+            what = f"signal {signal.member} of {signal.sender} at {signal.path}"
+            _LOG.warning("%s cannot be read (%s): it and others like it are ignored", what, _describe(err))
+
     def end(self, why: str) -> None:
-        """End the connection; `stay_connected` makes a new one."""
-        self._bus.end(ConnectionError(why))
+        """End the connection on purpose; `stay_connected` makes a new one."""
+        self._bus.end(EndedOnPurposeError(why))
 
     def _reply(self, call: Message, reply: Message) -> None:
         if not call.flags & MessageFlag.NO_REPLY_EXPECTED:
@@ -189,7 +199,10 @@ class Connection:
             BusError: when it has ended, with the cause.
         """
         await asyncio.wait([self._bus.ended])
-        raise BusError(f"connection to {self.address} lost: {_describe(self._bus.ended.exception())}")
+        cause = self._bus.ended.exception()
+        if isinstance(cause, EndedOnPurposeError):
+            raise cause
+        raise BusError(f"connection to {self.address} lost: {_describe(cause)}")
 
 
 @contextlib.asynccontextmanager
@@ -242,6 +255,9 @@ async def stay_connected(
                 _LOG.info("%s: on the bus %s", name, address)
                 complaint, began_s = None, clock()
                 await connection.wait_closed()
+        except EndedOnPurposeError as err:
+            _LOG.info("%s: comes again, %s", name, err)
+            attempt = 0
         except BusError as err:
             if type(err) is not type(complaint):
                 _LOG.warning("%s: %s; trying again", name, err)

@@ -11,8 +11,20 @@ from opendtu_dcload.model import Cause, InverterPlan, InverterStatus, LimitStatu
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.card import Control
 from opendtu_dcload.venus.controls import Controls
-from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh, integer, serve, text, wait_until
+from opendtu_dcload.venus.device import (
+    Device,
+    Display,
+    Freshness,
+    Shown,
+    add_identity,
+    integer,
+    serve,
+    text,
+    told_of,
+    wait_until,
+)
 from opendtu_dcload.venus.health import InverterHealth
 from opendtu_dcload.venus.item import Value
 
@@ -60,7 +72,7 @@ class InverterService:
         bus: BusAddress,
         version: str,
         dtu_host: str,
-        stale_after_s: float,
+        freshness_s: Freshness,
         clock: Callable[[], float],
         *,
         dtu: str = "opendtu",
@@ -68,6 +80,8 @@ class InverterService:
         name_wait_s: float = 10.0,
         device: Device | None = None,
         controls: Controls | None = None,
+        alarms: Control | None = None,
+        aux_voltage: bool = True,
     ) -> None:
         """Open nothing yet.
 
@@ -78,25 +92,28 @@ class InverterService:
             bus: the message bus.
             version: of this program.
             dtu_host: host name or address of the DTU.
-            stale_after_s: older values are not shown.
+            freshness_s: the control's rule for which of the DTU's values count; no others are shown.
             clock: monotonic time in s.
             dtu: name of the DTU in the state.
             name: shown instead of the one it has in the DTU.
             name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
             device: what the user decides about it on the GX; None = nothing.
             controls: what the user sets on the GX; None = nothing.
+            alarms: whether warnings are wanted; None = they are.
+            aux_voltage: whether the power it is told to give is shown as its auxiliary voltage.
         """
         self._serial = serial
         self._state = state
-        self._stale_after_s = stale_after_s
+        self._freshness_s = freshness_s
         self._clock = clock
         self._dtu = dtu
         self._name = name
         self._name_wait_s = name_wait_s
         self._device = device
+        self._alarm_switch = alarms
         self._measured = Display(_MEASURED)
         self._acknowledged = Display(_ACKNOWLEDGED)
-        self._wanted = Display(_WANTED)
+        self._wanted = Display(_WANTED) if aux_voltage else None
         self._health = InverterHealth(serial)
         self.service = BusService(f"com.victronenergy.dcload.opendtu_{serial}", bus)
         add_identity(
@@ -115,7 +132,8 @@ class InverterService:
         for path in _ALARMS:
             self.service.add(path, integer(0))
         for display in (self._measured, self._acknowledged, self._wanted, self._health):
-            display.add_to(self.service)
+            if display is not None:
+                display.add_to(self.service)
 
     async def run(self) -> NoReturn:
         """Stay on the bus for ever."""
@@ -127,26 +145,26 @@ class InverterService:
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
         now_s = self._clock()
-        told, dtu = self._state.inverters.get(self._serial), self._state.dtus.get(self._dtu)
-        stale_after_s = max(self._stale_after_s, dtu.stale_after_s if dtu is not None else 0.0)
-        status = fresh(told, now_s, stale_after_s)
-        limit = fresh(self._state.limits.get(self._serial), now_s, self._stale_after_s)
-        plan = fresh(self._state.plan, now_s, self._stale_after_s)
+        known, dtu = self._state.inverters.get(self._serial), self._state.dtus.get(self._dtu)
+        told = told_of(self._state, self._serial, self._dtu, self._freshness_s, now_s)
+        plan = self._state.plan_at(now_s)
         mine = next((part for part in plan.inverters if part.serial == self._serial), None) if plan else None
         given = self._device.name if self._device is not None else ""
         note = f" ({mine.note})" if mine is not None and mine.note else ""
         return {
-            "/CustomName": given or self._name or (told.name if told is not None else ""),
+            "/CustomName": given or self._name or (known.name if known is not None else ""),
             "/HardwareVersion": f"OpenDTU {dtu.firmware}".strip() if dtu is not None else None,
-            "/Connected": int(status is not None and status.reachable),
+            "/Connected": int(told.status is not None),
             "/Reason": f"{plan.reason}{note}" if plan is not None else None,
-            **self._measured.values(status),
-            **self._acknowledged.values(limit),
-            **self._wanted.values(mine),
+            **self._measured.values(told.status),
+            **self._acknowledged.values(told.limit),
+            **(self._wanted.values(mine if told.status is not None else None) if self._wanted is not None else {}),
             **self._alarms(),
             **self._health.values(self._state, now_s),
         }
 
     def _alarms(self) -> Mapping[str, int]:
+        if self._alarm_switch is not None and not self._alarm_switch.value:
+            return dict.fromkeys(_ALARMS, 0)
         up = {alarm.cause: int(alarm.severity) for alarm in self._state.alarms if alarm.subject == self._serial}
         return {path: up.get(cause, 0) for path, cause in _ALARMS.items()}

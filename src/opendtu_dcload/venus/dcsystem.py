@@ -16,8 +16,9 @@ from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh
+from opendtu_dcload.venus.device import Device, Display, Freshness, Shown, add_identity, fresh, told_of
 from opendtu_dcload.venus.item import Value
+from opendtu_dcload.venus.presence import Presence
 from opendtu_dcload.venus.settings import LocalSettings
 from opendtu_dcload.venus.watch import Watch
 
@@ -27,8 +28,9 @@ NAME = "com.victronenergy.dcsystem.opendtu"
 DEVICE_INSTANCE = 133
 SILENT_S = 10.0
 """Age of a DTU's answer from which its inverters are out of the sum; two polls if that is longer."""
-OUTAGE_S = 300.0
-"""Without a sum for this long there is no service."""
+BACK_S = 30.0
+"""The service leaves the bus with the sum, since systemcalc takes an invalid one for 0 W; so long there must be a sum
+before it comes back."""
 _TICK_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -42,8 +44,8 @@ class Source:
     dtu: str
     """Name of its DTU in the state."""
     poll_interval_s: float
-    stale_after_s: float
-    """Age from which its data do not count."""
+    freshness_s: Freshness
+    """The control's rule for which of the DTU's values count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,13 @@ def sum_of(state: State, sources: Sequence[Source], now_s: float) -> DcSum | Non
     """Return the sum over the inverters whose data are young enough; None when there are none."""
     parts = []
     for source in sources:
-        dtu = fresh(state.dtus.get(source.dtu), now_s, max(SILENT_S, 2 * source.poll_interval_s))
-        if dtu is None:
+        if fresh(state.dtus.get(source.dtu), now_s, max(SILENT_S, 2 * source.poll_interval_s)) is None:
             continue
-        status = fresh(state.inverters.get(source.serial), now_s, max(source.stale_after_s, dtu.stale_after_s))
+        told = told_of(state, source.serial, source.dtu, source.freshness_s, now_s)
+        status = told.status
         if status is None or status.dc_power_w is None or not status.dc_voltage_v:
             continue
-        parts.append((_possible_w(status, state.limits.get(source.serial)), status.dc_voltage_v))
+        parts.append((_possible_w(status, told.limit), status.dc_voltage_v))
     if not parts:
         return None
     return DcSum(
@@ -134,7 +136,7 @@ class DcSystemService:
         self._watch = watch
         self._clock = clock
         self._tick_s = tick_s
-        self._valid_at_s = float("-inf")
+        self._presence = Presence(leave_after_s=0.0, back_after_s=BACK_S)
         self._is_crowded = False
         self._display, self._energy = Display(_SHOWN), Display(_ENERGY)
         self._device = (
@@ -165,18 +167,19 @@ class DcSystemService:
         """Keep the values up to date until the service is wanted, or no longer."""
         while True:
             total = sum_of(self._state, self._sources, self._clock())
-            if total is not None:
-                self._valid_at_s = self._clock()
+            is_here = self._is_wanted(is_known=total is not None)
+            if not wanted and not is_here:  # what it had last is not made invalid while it is still there
+                return
             values: dict[str, Value | None] = {
                 "/CustomName": self._device.name if self._device is not None else "",
                 "/Connected": int(total is not None),
                 **self._display.values(total),
                 **self._energy.values(self._energy_wh()),
             }
-            self.service.update(values, urgent=total is None)
+            self.service.update(values)
             if self._device is not None:
                 self._device.settle(self.service)
-            if self._is_wanted() is wanted:
+            if wanted and is_here:
                 return
             await asyncio.sleep(self._tick_s)
 
@@ -187,10 +190,11 @@ class DcSystemService:
         told_wh = [yield_wh for yield_wh in yields_wh if yield_wh is not None]
         return sum(told_wh) if len(told_wh) == len(self._sources) else None
 
-    def _is_wanted(self) -> bool:
+    def _is_wanted(self, *, is_known: bool) -> bool:
+        is_here = self._presence.see(self._clock(), is_known=is_known)
         if self._mode == "auto":
             if self._watch.names is None:
-                return self.service.is_online
+                return is_here and self.service.is_online
             others = [name for name in self._watch.of_class("dcsystem") if name != NAME]
             if bool(others) is not self._is_crowded:
                 self._is_crowded = bool(others)
@@ -200,4 +204,4 @@ class DcSystemService:
                     log.info("the sum of the inverters is published: there is no other DC system meter any more")
             if others:
                 return False
-        return self._clock() - self._valid_at_s <= OUTAGE_S
+        return is_here

@@ -7,12 +7,14 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeAlias, TypeVar
 
+from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.busitem import BusService
 from opendtu_dcload.venus.item import Item, Value
 from opendtu_dcload.venus.pacer import Pacer
+from opendtu_dcload.venus.place import Place
 from opendtu_dcload.venus.settings import LocalSettings, Setting
 
 PRODUCT_ID = 0xFFFF
@@ -22,7 +24,6 @@ PROCESS_NAME = "opendtu_dcload"
 
 NAME_QUIET_S = 5.0
 """A name is typed letter by letter, and people restart a GX soon after they have set it up."""
-NAMES_PER_HOUR = 6
 
 _TICK_S = 1.0
 
@@ -56,6 +57,26 @@ class Counter:
 def fresh(reading: DatedReading | None, now_s: float, max_age_s: float) -> DatedReading | None:
     """Return `reading` unless it is older than `max_age_s`."""
     return reading if reading is not None and now_s - reading.at_s <= max_age_s else None
+
+
+Freshness: TypeAlias = Callable[[DtuStatus | None], float]
+"""The control's rule for one DTU: up to which age in s what it tells of its inverters counts, now that it is so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a DTU tells of one inverter, as far as the control believes it; see `told_of`."""
+
+    status: InverterStatus | None
+    limit: LimitStatus | None
+
+
+def told_of(state: State, serial: str, dtu: str, freshness_s: Freshness, now_s: float) -> Told:
+    """Return what holds of an inverter; `dtu` is the name of its DTU in the state."""
+    max_age_s = freshness_s(state.dtus.get(dtu))
+    status = fresh(state.inverters.get(serial), now_s, max_age_s)
+    is_reached = status is not None and status.reachable
+    return Told(status if is_reached else None, fresh(state.limits.get(serial), now_s, max_age_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +129,27 @@ class Device:
         Args:
             settings: keeps both.
             uid: unique among all devices of the GX, such as "opendtu_114181807700".
-            kind: class of the service, such as "dcload".
+            kind: class of the service, such as "dcload", until the user chooses another one.
             instance: wanted when localsettings does not know the device yet.
         """
         self.changed = asyncio.Event()
         """Set when there is another instance or name."""
         self._settings = settings
-        self._instance = instance
-        pacer = Pacer(NAMES_PER_HOUR)
-
-        def kept(name: str, default: str) -> Setting:
-            shape = Item(kind=str, default=default)
-            return settings.add(
-                f"/Settings/Devices/{uid}/{name}", shape, pacer=pacer, quiet_s=NAME_QUIET_S, on_change=self.changed.set
-            )
-
-        self._place = kept("ClassAndVrmInstance", f"{kind}:{instance}")
-        self._name = kept("CustomName", "")
+        folder = f"/Settings/Devices/{uid}"
+        place = Place(
+            f"{folder}/ClassAndVrmInstance",
+            f"{kind}:{instance}",
+            Pacer(NAME_QUIET_S),
+            self.changed.set,
+            lambda: settings.values_beside(self._place),
+        )
+        name = Setting(
+            f"{folder}/CustomName",
+            Item(kind=str, default=""),
+            Pacer(NAME_QUIET_S),
+            self.changed.set,
+        )
+        self._place, self._name = settings.keep(place), settings.keep(name)
 
     async def asked(self) -> None:
         """Wait until localsettings has told instance and name, or is known to be absent; at most 2 s."""
@@ -132,19 +157,17 @@ class Device:
 
     def become(self, kind: str) -> None:
         """Let the device be of another class from now on."""
-        if self.kind != kind:
-            self._settings.write(self._place, f"{kind}:{self.instance}")
+        self._settings.write(self._place, f"{kind}:{self.instance}")
 
     @property
     def instance(self) -> int:
         """The VRM instance as localsettings says."""
-        _, _, number = str(self._place.value).partition(":")
-        return int(number) if number.isascii() and number.isdigit() and len(number) <= 5 else self._instance
+        return self._place.instance
 
     @property
     def kind(self) -> str:
-        """Class of the service as localsettings says."""
-        return str(self._place.value).partition(":")[0]
+        """Class of the service: what the user chose, else as wanted."""
+        return self._place.kind
 
     @property
     def name(self) -> str:
@@ -261,9 +284,11 @@ async def follow(
                     await changed.wait()
 
 
-async def wait_until(state: State, is_known: Callable[[], bool]) -> None:
-    """Wait until `is_known` after some change of `state`."""
+async def wait_until(state: State, is_known: Callable[[], bool], tick_s: float | None = None) -> None:
+    """Wait until `is_known` after some change of `state`, or when `tick_s` have passed without one."""
     with state.listen() as changed:
         while not is_known():
-            await changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(tick_s):
+                    await changed.wait()
             changed.clear()

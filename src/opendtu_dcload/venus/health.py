@@ -83,7 +83,7 @@ class PlantHealth:
         )
         known = [state.dtus.get(name) for name in self._dtus]
         heard_at_s = [status.at_s for status in known if status is not None]
-        plan = state.plan
+        plan = state.plan_at(now_s)
         return {
             "/Plan/Reason": str(plan.reason) if plan is not None else None,
             "/Plan/SetPoint": plan.setpoint_w if plan is not None else None,

@@ -1,44 +1,40 @@
-"""When something that changed may be written to the flash of a GX: once it rests, and not too often."""
+"""When a value that changed may be written to the flash of a GX: once it rests, and not too often."""
 
 from __future__ import annotations
 
 from collections import deque
 
 HOUR_S = 3600.0
+WRITES_PER_HOUR = 30
+"""Of one value: an automation that throws a switch every two minutes loses nothing."""
 
 
 class Pacer:
-    """Values that wait to be written, and how often some were."""
+    """The pace of one value; others have their own, so that nobody waits for what somebody else moves all day."""
 
-    def __init__(self, per_hour: int) -> None:
-        """Nothing waits yet; `per_hour` is how much may be written within any hour."""
-        self._per_hour = per_hour
-        self._due_s: dict[str, float] = {}
-        self._written_at_s: deque[float] = deque(maxlen=per_hour)
+    def __init__(self, quiet_s: float) -> None:
+        """Nothing waits yet; a changed value is written when it has rested for `quiet_s`."""
+        self._quiet_s = quiet_s
+        self._due_s: float | None = None
+        self._written_at_s: deque[float] = deque(maxlen=WRITES_PER_HOUR)
 
-    def changed(self, key: str, due_s: float) -> None:
-        """A value changed: it is to be written at `due_s`, if it does not change again before."""
-        self._due_s[key] = due_s
+    def changed(self, now_s: float) -> None:
+        """The value changed: it is to be written when it has rested."""
+        self._due_s = now_s + self._quiet_s
 
-    def forget(self, key: str) -> None:
+    def forget(self) -> None:
         """Nothing has to be written any more."""
-        self._due_s.pop(key, None)
+        self._due_s = None
 
-    def due(self, now_s: float) -> str | None:
-        """Return what may be written now, the longest due first; None when nothing may."""
-        key = min(self._due_s, key=self._due_s.__getitem__, default=None)
-        return key if key is not None and now_s >= max(self._due_s[key], self._free_s()) else None
-
-    def written(self, key: str, now_s: float) -> None:
+    def written(self, now_s: float) -> None:
         """It is being written, well or not."""
-        self.forget(key)
+        self.forget()
         self._written_at_s.append(now_s)
 
     @property
     def next_s(self) -> float | None:
-        """When `due` will have something at the earliest; None = nothing waits."""
-        return max(min(self._due_s.values()), self._free_s()) if self._due_s else None
-
-    def _free_s(self) -> float:
-        is_full = len(self._written_at_s) == self._per_hour
-        return self._written_at_s[0] + HOUR_S if is_full else float("-inf")
+        """When it may be written; None = nothing waits."""
+        if self._due_s is None:
+            return None
+        is_full = len(self._written_at_s) == WRITES_PER_HOUR
+        return max(self._due_s, self._written_at_s[0] + HOUR_S) if is_full else self._due_s

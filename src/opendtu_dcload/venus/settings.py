@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from dbus_next.constants import ErrorType
 from dbus_next.message import Message
 from dbus_next.signature import Variant
 
-from opendtu_dcload.errors import BusError
+from opendtu_dcload.errors import BusError, CallRefusedError
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import INTERFACE as BUS_ITEM
 from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_connected
@@ -27,6 +27,8 @@ SERVICE = "com.victronenergy.settings"
 INTERFACE = "com.victronenergy.Settings"
 WAIT_S = 2.0
 """How long others wait for what localsettings holds before they go on with their defaults."""
+STOP_WAIT_S = 1.0
+"""How long the end of the program waits for localsettings to take what has not been written yet."""
 RETRY_S = 60.0
 """A localsettings that does not answer is asked again no sooner, unless it appears anew."""
 
@@ -40,14 +42,21 @@ _LOG = logging.getLogger(__name__)
 
 
 class Setting:
-    """One value; made by `LocalSettings.add`."""
+    """One value; `LocalSettings.keep` makes it outlive the program."""
 
-    def __init__(self, path: str, shape: Item, pacer: Pacer, quiet_s: float, on_change: Callable[[], None]) -> None:
+    def __init__(self, path: str, shape: Item, pacer: Pacer, on_change: Callable[[], None] = lambda: None) -> None:
+        """Hold the default.
+
+        Args:
+            path: absolute, such as "/Settings/OpenDtuDcload/MaxFeedIn"; no element begins with an underscore.
+            shape: kind, default and range. A stored value that equals an earlier default follows the new one.
+            pacer: says when it is written while the program runs; at its end what waits is written at once.
+            on_change: called when localsettings tells another value.
+        """
         assert shape.default is not None
         self.path = path
         self.shape = shape
         self.pacer = pacer
-        self.quiet_s = quiet_s
         self.on_change = on_change
         self.value: Value = shape.default
         """What holds now."""
@@ -71,19 +80,21 @@ class Setting:
         limits = {name.lower(): limit for name, limit in self.shape.limits().items()}
         return {"path": Variant("s", self.path), **limits}
 
-    def _in_range(self, value: Value) -> Value:
-        return self.shape.kind(self.shape.clamped(value)) if isinstance(value, int | float) else value
+    def is_usable(self, value: Value) -> bool:  # noqa: ARG002 - a place looks at it
+        """Say whether `value`, which is of the right kind, could hold; numbers out of range come into it."""
+        return True
 
-    def take(self, raw: object, old_default: Value | None) -> None:
+    def adopted(self, kept: Value, earlier_default: Value | None) -> Value:
+        """Return what holds when localsettings keeps `kept`; the default of the last start is None if unknown."""
+        if kept == earlier_default:
+            return self.default
+        return self.shape.kind(self.shape.clamped(kept)) if isinstance(kept, int | float) else kept
+
+    def take(self, raw: object, earlier_default: Value | None) -> None:
         """Take the value that localsettings gave when it was asked for."""
         self.kept = self.shape.convert(raw)
-        if self.is_touched or self.kept is None:
-            return
-        follows = old_default is not None and self.kept == old_default
-        value = self.default if follows else self._in_range(self.kept)
-        if value != self.value:
-            self.value = value
-            self.on_change()
+        if not self.is_touched and self.kept is not None:
+            self._adopt(self.kept, earlier_default)
 
     def hear(self, raw: object) -> None:
         """Take a change that localsettings tells: the echo of ours, or what somebody wrote there."""
@@ -95,10 +106,18 @@ class Setting:
         if not is_news:
             return
         self.is_touched = False
-        value = self._in_range(told)
+        self._adopt(told, None)
+
+    def _adopt(self, kept: Value, earlier_default: Value | None) -> None:
+        value = self.adopted(kept, earlier_default)
+        if not self.is_usable(kept):
+            _LOG.warning("%s: %s = %r cannot be, %r holds", SERVICE, self.path, kept, value)
         if value != self.value:
             self.value = value
             self.on_change()
+
+
+AnySetting = TypeVar("AnySetting", bound=Setting)
 
 
 class LocalSettings:
@@ -125,30 +144,21 @@ class LocalSettings:
         """Unique name of localsettings, empty while it is absent."""
         self._wake = asyncio.Event()
         self._is_absence_told = False
+        self._was_there = False
+        """Whether localsettings ever answered since the program's start."""
 
-    def add(
-        self,
-        path: str,
-        shape: Item,
-        *,
-        pacer: Pacer,
-        quiet_s: float,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> Setting:
-        """Return the setting at `path`; the same one when it was added before.
+    def keep(self, setting: AnySetting) -> AnySetting:
+        """Return `setting`, kept from now on; the one of the same path when there is one already."""
+        known = self._settings.setdefault(setting.path, setting)
+        self._wake.set()
+        assert isinstance(known, type(setting))
+        return known
 
-        Args:
-            path: absolute, such as "/Settings/OpenDtuDcload/MaxFeedIn"; no element begins with an underscore.
-            shape: kind, default and range. A stored value that equals an earlier default follows the new one.
-            pacer: bounds how often it is written.
-            quiet_s: a changed value is written when it has rested so long.
-            on_change: called when localsettings tells another value.
-        """
-        setting = self._settings.get(path)
-        if setting is None:
-            setting = self._settings[path] = Setting(path, shape, pacer, quiet_s, on_change)
-            self._wake.set()
-        return setting
+    def values_beside(self, setting: Setting) -> list[Value]:
+        """Return the values of the other settings that have the same name, each in its own folder."""
+        name = setting.path.rpartition("/")[2]
+        others = [known for known in self._settings.values() if known.path.rpartition("/")[2] == name]
+        return [other.value for other in others if other is not setting]
 
     def write(self, setting: Setting, value: Value) -> None:
         """Let `value` hold from now on, and keep it as soon as the setting's pace allows."""
@@ -165,10 +175,18 @@ class LocalSettings:
                     await setting.was_asked.wait()
 
     async def run(self) -> NoReturn:
-        """Ask and write for ever; a lost bus and a localsettings that comes late or restarts are waited for."""
+        """Ask and write for ever; a lost bus and a localsettings that comes late or restarts are waited for.
+
+        When it is cancelled, what has not been written yet is written at once: a restart must not bring back what was
+        shown before.
+        """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep(), name="keep settings")
-            await stay_connected("settings", self._address, self._start, self._retry_delays_s)
+            connecting = stay_connected("settings", self._address, self._start, self._retry_delays_s)
+            tasks.create_task(connecting, name="settings connection")
+            try:
+                await self._keep()
+            finally:
+                await self._write_rest()
 
     async def _start(self, connection: Connection) -> None:
         connection.answer_calls(_refuse)
@@ -202,20 +220,28 @@ class LocalSettings:
                     await self._wake.wait()
 
     def _pause_s(self) -> float | None:
-        times_s = [t for setting in self._settings.values() if (t := setting.pacer.next_s) is not None]
+        times_s = [next_s for setting in self._settings.values() if (next_s := setting.pacer.next_s) is not None]
         return max(min(times_s) - self._clock(), 0.0) if times_s else None
 
     def _miss(self, connection: Connection, err: BusError) -> None:
         _LOG.debug("%s", err)
-        if connection.is_open and not self._is_absence_told:
-            self._is_absence_told = True
-            _LOG.info(
-                "%s does not answer: device instances are those of the configuration, and what is set on the GX lasts "
-                "until this program ends",
-                SERVICE,
-            )
+        if connection.is_open:
+            self._tell_absence()
         for setting in self._settings.values():
             setting.was_asked.set()
+
+    def _tell_absence(self) -> None:
+        if self._is_absence_told:
+            return
+        self._is_absence_told = True
+        if self._was_there:
+            _LOG.info("%s is away: what is set on the GX holds, and is kept when it is back", SERVICE)
+        else:
+            _LOG.info(
+                "%s does not answer: device instances are those of the configuration, and what is set on the GX lasts "
+                "until this program ends, or is kept if it appears",
+                SERVICE,
+            )
 
     # Asking
 
@@ -226,26 +252,31 @@ class LocalSettings:
         [owner] = await connection.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", [SERVICE])
         self._owner = str(owner)
         # a value of no choice follows the file, and localsettings forgets the old default as soon as it is told the new
-        old_defaults = {s.path: await _default_of(connection, s) for s in asked if s.shape.minimum is not None}
+        earlier = {s.path: await _default_of(connection, s) for s in asked if s.default != ""}
         requests = [setting.request() for setting in asked]
         [answers] = await connection.call(SERVICE, "/", INTERFACE, "AddSettings", "aa{sv}", [requests])
         told = _answers(answers)
+        asked.sort(key=lambda setting: not _is_usable(setting, told))  # the others need to know what is taken
         for setting in asked:
             error, value = told.get(setting.path, (None, None))
             if error == 0:
-                setting.take(value, old_defaults.get(setting.path))
+                setting.take(value, earlier.get(setting.path))
             else:
                 _LOG.warning("%s: %s refused, error %s; it is not kept", SERVICE, setting.path, error)
             self._agreed.add(setting.path)
             self._schedule(setting)
             setting.was_asked.set()
-        self._is_absence_told = False
+        if self._is_absence_told:
+            _LOG.info("%s is there: what was set meanwhile is kept", SERVICE)
+        self._is_absence_told, self._was_there = False, True
 
     def _hear(self, signal: Message) -> None:
         if signal.sender == _DBUS and signal.member == "NameOwnerChanged" and signal.body[0] == SERVICE:
             self._meet(signal.body[2])
             if self._owner:
                 self._wake.set()
+            elif self._was_there:
+                self._tell_absence()
         elif signal.sender == self._owner and signal.interface == BUS_ITEM:
             if signal.member == "PropertiesChanged":
                 self._hear_item(signal.path, signal.body[0])
@@ -265,18 +296,31 @@ class LocalSettings:
     def _schedule(self, setting: Setting) -> None:
         setting.is_touched &= setting.value != setting.kept
         if setting.value == setting.kept or setting.kept is None:
-            setting.pacer.forget(setting.path)
+            setting.pacer.forget()
         else:
-            setting.pacer.changed(setting.path, self._clock() + setting.quiet_s)
+            setting.pacer.changed(self._clock())
 
     async def _write_due(self, connection: Connection) -> None:
-        for pacer in {setting.pacer for setting in self._settings.values()}:
-            while (path := pacer.due(self._clock())) is not None:
-                await self._write(connection, self._settings[path])
+        for setting in list(self._settings.values()):
+            next_s = setting.pacer.next_s
+            if next_s is not None and next_s <= self._clock():
+                await self._write(connection, setting)
+
+    async def _write_rest(self) -> None:
+        """Write at the end what would be written later."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            return
+        with contextlib.suppress(BusError, TimeoutError):
+            async with asyncio.timeout(STOP_WAIT_S):
+                await self._ask(connection)
+                for setting in self._settings.values():
+                    if setting.kept is not None and setting.value != setting.kept:
+                        await self._write(connection, setting)
 
     async def _write(self, connection: Connection, setting: Setting) -> None:
         value = setting.written = setting.value
-        setting.pacer.written(setting.path, self._clock())
+        setting.pacer.written(self._clock())
         try:
             reply = await connection.call(
                 SERVICE, setting.path, BUS_ITEM, "SetValue", "v", [setting.shape.as_variant(value)]
@@ -296,9 +340,14 @@ async def _default_of(connection: Connection, setting: Setting) -> Value | None:
     """Return the default that localsettings knows from an earlier start, None when there is none."""
     try:
         [default] = await connection.call(SERVICE, setting.path, BUS_ITEM, "GetDefault")
-    except BusError:
+    except CallRefusedError:
         return None
     return setting.shape.convert(default)
+
+
+def _is_usable(setting: Setting, told: Mapping[str, tuple[int, object]]) -> bool:
+    value = setting.shape.convert(told[setting.path][1]) if setting.path in told else None
+    return value is not None and setting.is_usable(value)
 
 
 def _answers(answers: Any) -> dict[str, tuple[int, object]]:

@@ -12,6 +12,7 @@ from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.card import Control
 from opendtu_dcload.venus.device import Device, Display, Shown, add_identity, fresh, integer, serve, wait_until
 from opendtu_dcload.venus.item import Value
 from opendtu_dcload.venus.settings import LocalSettings
@@ -23,6 +24,7 @@ STALE_S = 60.0
 
 # The wiki page "dbus" of Venus OS.
 _TYPE_BATTERY = 0
+_TYPE_HIGHEST = 6
 _STATUS_OK = 0
 _STATUS_DISCONNECTED = 1
 
@@ -65,7 +67,11 @@ class TemperatureService:
             rename=self._device.rename if self._device is not None else None,
         )
         self.service.update({"/FirmwareVersion": version})
-        self.service.add("/TemperatureType", integer(_TYPE_BATTERY))
+        if settings is None:
+            self.service.add("/TemperatureType", integer(_TYPE_BATTERY))
+        else:
+            key = "/Settings/Devices/opendtu_battery/TemperatureType"
+            Control.choice(settings, key, _TYPE_HIGHEST, _TYPE_BATTERY).add_value(self.service, "/TemperatureType")
         self.service.add("/Status", integer(_STATUS_DISCONNECTED))
         self._display.add_to(self.service)
 

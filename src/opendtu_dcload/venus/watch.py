@@ -99,6 +99,20 @@ class Watch:
             value = value.value
         return None if value == [] else value
 
+    async def has(self, service: str, path: str) -> bool:
+        """Return whether a service has an item.
+
+        Raises:
+            BusError: no answer in time, no such service, no bus.
+        """
+        try:
+            await self._call(service, path, "GetValue")
+        except CallRefusedError as err:
+            if err.error_name in _GONE:
+                raise
+            return False
+        return True
+
     async def read_all(self, service: str, paths: Iterable[str]) -> Mapping[str, object]:
         """Return several values of one service, by path; they are asked for at the same time.
 
