@@ -91,6 +91,8 @@ def serial_is_wrong(plant: Plant) -> None:
         (battery_is_gone, {}, [f"{SERIALS[0]}: OpenDTU does not reach it by radio"]),
         (data_are_old, {}, [f"{SERIALS[0]}: OpenDTU heard of it"]),
         (serial_is_wrong, {}, ["1124a0000009 is not known to the DTU"]),
+        (lambda _: None, {"floor_v": 12}, ["does not suit battery.min_voltage_v = 12"] * 2),
+        (lambda _: None, {"floor_v": 480}, ["does not suit battery.min_voltage_v = 480"] * 2),
         (lambda _: None, {"floor_v": 60}, ["below battery.min_voltage_v = 60", "below battery.min_voltage_v = 60"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -7,6 +7,17 @@ from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.model import InverterStatus, LimitStatus
 
+FLOOR_V = (8.0, 500.0)
+"""What battery.min_voltage_v may be."""
+FLOOR_SHARES = (0.6, 1.2)
+"""A floor as a share of the voltage that the battery has: from empty to full a lithium cell rises by half."""
+
+
+def suits(floor_v: float, now_v: float) -> bool:
+    """Tell whether a floor in V can be meant for a battery that has `now_v`, be that full or empty."""
+    lowest, highest = FLOOR_SHARES
+    return lowest * now_v <= floor_v <= highest * now_v
+
 
 def check_inverter(
     config: Config, inverter: InverterConfig, status: InverterStatus, limit: LimitStatus, findings: Findings
@@ -42,7 +53,9 @@ def _check_battery(floor_v: float | None, name: str, voltage_v: float | None, fi
     if floor_v is None or voltage_v is None or voltage_v <= 1:
         return
     text = f"{name}: battery {voltage_v:.1f} V"
-    if voltage_v < floor_v:
+    if not suits(floor_v, voltage_v):
+        findings.problem(f"{text} does not suit battery.min_voltage_v = {floor_v:g}", "correct the setting")
+    elif voltage_v < floor_v:
         findings.problem(f"{text} is below battery.min_voltage_v = {floor_v:g}", "charge it, or correct the setting")
     else:
         findings.ok(f"{text}, floor {floor_v:g} V")

@@ -13,6 +13,7 @@ from opendtu_dcload.doctor.check import check
 from opendtu_dcload.doctor.findings import Finding, Findings, print_finding
 from opendtu_dcload.doctor.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.old_config import import_config
+from opendtu_dcload.doctor.questions import ask_secret, ask_user
 from opendtu_dcload.doctor.step import step_test
 from opendtu_dcload.errors import ConfigError, ServiceError
 
@@ -95,16 +96,16 @@ def run_init(path: Path, given: Given) -> int:
         ServiceError: nothing was written.
     """
     is_terminal = sys.stdin.isatty()
-    ask, ask_secret = (_question, _secret_question) if is_terminal else (None, None)
     findings = Findings()
 
-    async def write() -> None:
+    async def write() -> str:
         if is_terminal:  # asyncio would let Ctrl-C wait for the answer to the question
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        await FirstConfig(path, given, ask, ask_secret, findings).write()
+        return await FirstConfig(
+            path, given, ask_user if is_terminal else None, ask_secret if is_terminal else None, findings
+        ).write()
 
-    asyncio.run(write())
-    return _tell_left(path, findings)
+    return _tell_left(path, asyncio.run(write()), findings)
 
 
 def run_import(old: Path, new: Path) -> int:
@@ -114,13 +115,12 @@ def run_import(old: Path, new: Path) -> int:
         ConfigError: `old` cannot be read, or `new` exists.
     """
     findings = Findings()
-    import_config(old, new)
-    return _tell_left(new, findings)
+    return _tell_left(new, import_config(old, new), findings)
 
 
-def _tell_left(path: Path, findings: Findings) -> int:
-    """Say that the file was written and what is to be filled in."""
-    findings.ok(f"{path} is written")
+def _tell_left(path: Path, readers: str, findings: Findings) -> int:
+    """Say that the file was written, who may read it when not everybody may, and what is to be filled in."""
+    findings.ok(f"{path} is written, only {readers} may read it" if readers else f"{path} is written")
     try:
         config = load_config(path)
     except ConfigError as err:
@@ -134,21 +134,3 @@ def _tell_left(path: Path, findings: Findings) -> int:
             )
     findings.note("next", f"opendtu-dcload check --config {path}")
     return 0
-
-
-def _question(text: str) -> str:
-    try:
-        return input(text).strip()
-    except EOFError as err:
-        raise ServiceError("left at a question: nothing was written") from err
-
-
-def _secret_question(text: str) -> str:
-    try:
-        from getpass import getpass  # noqa: PLC0415  a package of its own on a GX, which need not be there
-    except ImportError:
-        return _question(text)
-    try:
-        return getpass(text).strip()
-    except EOFError as err:
-        raise ServiceError("left at a question: nothing was written") from err

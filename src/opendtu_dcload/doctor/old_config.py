@@ -66,15 +66,15 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 Values = Mapping[str, Mapping[str, str]]
 
 
-def import_config(old: Path, new: Path) -> None:
-    """Write `new` from `old`.
+def import_config(old: Path, new: Path) -> str:
+    """Write `new` from `old`; return in words who may read it.
 
     Raises:
         ConfigError: `old` cannot be read, or `new` exists.
     """
     draft = Draft(shipped_text())
     convert(_read(old), old.name, draft)
-    draft.write(new, has_secret=True)
+    return draft.write(new, has_secret=True)
 
 
 def convert(values: Values, name: str, draft: Draft) -> None:
