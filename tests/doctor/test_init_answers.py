@@ -15,6 +15,7 @@ import tomli
 from opendtu_dcload.config import load_config
 from opendtu_dcload.doctor.draft import shipped_text
 from opendtu_dcload.sim.dtu import Statistics
+from opendtu_dcload.sim.shelly_gen2 import Gen2Server
 from tests.doctor.plant import PASSWORD, SERIALS, Plant, plant
 from tests.doctor.terminal import Terminal, at_terminal
 
@@ -206,3 +207,22 @@ async def test_where_the_service_has_no_user_only_the_owner_can_read_a_password(
         said = await write(devices, tmp_path / "config.toml", "no-such-user")
     assert rights(tmp_path / "config.toml") == (os.geteuid(), os.getegid(), 0o600)
     assert f"is written, only {pwd.getpwuid(os.geteuid()).pw_name} may read it\n" in said
+
+
+# ---- the wrong device --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("password", [None, "of-the-shelly"], ids=["open", "locked"])
+async def test_swapped_addresses_are_recognised_and_nothing_is_written(tmp_path: Path, password: str | None):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, Gen2Server(devices.dtu, devices.clock, password=password) as shelly:
+        swapped = ("--meter", devices.opendtu.host, "--opendtu", shelly.host)
+        async with at_terminal("init", "--config", path, *swapped) as terminal:
+            assert await terminal.end() == 1
+            assert f"meter.host = {devices.opendtu.host} is an OpenDTU, not a Shelly" in terminal.said
+        twice = ("--meter", devices.meter.host, "--opendtu", shelly.host)
+        async with at_terminal("init", "--config", path, *twice) as terminal:
+            await terminal.answer(ADMIN, PASSWORD)
+            assert await terminal.end() == 1
+            assert f"opendtu.host = {shelly.host} is a Shelly (SPEM-003CEBEU), not an OpenDTU" in terminal.said
+    assert not path.exists()

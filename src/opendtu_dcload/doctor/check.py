@@ -9,7 +9,6 @@ import aiohttp
 
 from opendtu_dcload.config import Config
 from opendtu_dcload.devices.opendtu import OpenDtu
-from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import check_bus
 from opendtu_dcload.doctor.computer import check_computer
 from opendtu_dcload.doctor.dtu import check_dtu
@@ -34,16 +33,16 @@ async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep
     async with aiohttp.ClientSession() as session:
         mac = None
         if config.meter.source == "shelly":
-            mac = await check_meter(ShellyMeter(config.meter, session), findings)
+            mac = await check_meter(config.meter, session, findings)
         is_running = await check_bus(config, mac, findings)
         await check_gx(config, findings)
         if config.solar is not None:
-            await check_solar(ShellyMeter(config.solar, session, section="solar"), findings)
+            await check_solar(config.solar, session, findings)
         seen: list[tuple[OpenDtu, dict[str, LimitStatus]]] = []
         for asked in config.dtus:
             serials = config.serials_of(asked)
             dtu = OpenDtu(asked, session, serials)
-            limits = await check_dtu(config, asked, dtu, findings)
+            limits = await check_dtu(config, asked, dtu, session, findings)
             if limits is not None and serials:
                 seen.append((dtu, {serial: limits[serial] for serial in serials if serial in limits}))
         if seen and not is_running:

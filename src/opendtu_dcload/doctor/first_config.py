@@ -18,7 +18,8 @@ from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.gx import check_gx
 from opendtu_dcload.doctor.inverter import FLOOR_V, suits
 from opendtu_dcload.doctor.questions import Ask, is_yes, quoted, voltage_v
-from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError
+from opendtu_dcload.doctor.stranger import OPENDTU, recognised
+from opendtu_dcload.errors import ConfigError, DeviceAnswerError, DeviceAuthError, DeviceError
 from opendtu_dcload.model import InverterStatus, LimitStatus
 
 TRIES = 3
@@ -123,6 +124,8 @@ class FirstConfig:
                     self._draft.set("meter", "channel", "")
                     return
                 self._meter["channel"] = channel
+            except DeviceAnswerError as err:
+                raise await recognised(err, "meter", self._parsed().meter, session) from err
             except DeviceAuthError as err:
                 refused = "The Shelly refuses it. " if self._meter.pop("password", None) else ""
                 password = self._ask_secret(refused + SHELLY_QUESTION) if self._ask_secret and tries_left else ""
@@ -141,7 +144,10 @@ class FirstConfig:
     async def _find_dtu(self, session: aiohttp.ClientSession) -> None:
         await self._ask_password(session)
         dtu = OpenDtu(self._parsed().dtus[0], session, ())
-        status = await dtu.system()
+        try:
+            status = await dtu.system()
+        except DeviceError as err:
+            raise await recognised(err, OPENDTU, self._parsed().dtus[0], session) from err
         known = (await dtu.live(())).known
         live = await dtu.live([inverter.serial for inverter in known])
         limits = await dtu.limits()
@@ -174,7 +180,9 @@ class FirstConfig:
             self._dtu["password"] = password
             try:
                 await OpenDtu(self._parsed().dtus[0], session, ()).check_password()
-            except DeviceAuthError:
+            except DeviceAuthError as err:
+                if (other := await recognised(err, OPENDTU, self._parsed().dtus[0], session)) is not err:
+                    raise other from err
                 del self._dtu["password"]
                 question = f"OpenDTU refuses it. {DTU_QUESTION}"
             except DeviceError:  # something else is wrong: the next request tells

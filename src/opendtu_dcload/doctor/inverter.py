@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.loop import stale_after_s, unit_of
+from opendtu_dcload.devices.opendtu import LiveData
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.model import InverterStatus, LimitStatus
+
+_NO_OTHER = "add it there, it knows no other than those listed"
 
 FLOOR_V = (8.0, 500.0)
 """What battery.min_voltage_v may be."""
@@ -17,6 +20,14 @@ def suits(floor_v: float, now_v: float) -> bool:
     """Tell whether a floor in V can be meant for a battery that has `now_v`, be that full or empty."""
     lowest, highest = FLOOR_SHARES
     return lowest * now_v <= floor_v <= highest * now_v
+
+
+def unknown(config: Config, inverter: InverterConfig, live: LiveData) -> tuple[str, str]:
+    """Return what is wrong with an inverter that its DTU does not know, and what to do."""
+    listed = {other.serial for other in config.inverters}
+    others = ", ".join(f"{other.serial} ({other.name})" for other in live.known if other.serial not in listed)
+    advice = f"correct the serial, or add it there; it knows {others}" if others else _NO_OTHER
+    return f"inverter {inverter.serial} is not known to the {config.dtu_of(inverter).label}", advice
 
 
 def check_inverter(

@@ -22,6 +22,7 @@ from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import looking, running_names
 from opendtu_dcload.doctor.check import Sleep
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.doctor.inverter import unknown
 from opendtu_dcload.doctor.step_answer import Answer, answer_of, choose_limit, has_shown, is_quiet, level_w, verdict
 from opendtu_dcload.errors import BusError, ConfigError, DeviceError
 from opendtu_dcload.model import CommandState, LimitStatus
@@ -155,7 +156,7 @@ class _StepTest:
         status, limits = live.inverters.get(inverter.serial), await self._limits()
         limit = limits.get(inverter.serial)
         if status is None or limit is None:
-            raise _RefusedError(f"{name} is not known to the {asked.label}", "add it there or correct the serial")
+            raise _RefusedError(*unknown(self._config, inverter, live))
         age_s = status.answered_at_s - status.at_s
         if not live.is_clock_set or not status.reachable or age_s > stale_after_s(self._config, asked):
             raise _RefusedError(f"{name}: OpenDTU has no fresh values of it", "see what check says about it")
