@@ -194,6 +194,43 @@ async def test_bus_that_never_answers_does_not_disturb_the_regulation(devices: D
             assert await program.wait() == 0
 
 
+async def test_a_second_copy_waits_says_so_once_and_takes_over_when_the_first_is_killed(
+    devices: Devices, tmp_path: Path
+) -> None:
+    config = devices.config(tmp_path)
+    (tmp_path / "second").mkdir()
+    later = devices.config(tmp_path / "second", control="target_w = 100\n")
+    async with running("--config", config) as first:
+        await until(lambda: abs(devices.dtu.house.grid_w) < 40)
+        async with running("--config", later, "--live") as second:
+            assert second.stderr is not None
+            told = (await second.stderr.readline()).decode()
+            assert f"commands inverter {SERIALS[0]} on this machine already: this one waits" in told
+            dry = await start("--config", later, "--dry-run", "--live")
+            assert dry.stdout is not None
+            await dry.stdout.readline()
+            dry.send_signal(signal.SIGTERM)
+            assert await dry.wait() == 0
+            assert abs(devices.dtu.house.grid_w) < 40
+            first.kill()
+            assert "has ended" in (await second.stderr.readline()).decode()
+            await until(lambda: abs(devices.dtu.house.grid_w - 100) < 40)
+
+
+async def test_a_copy_that_waits_ends_when_it_is_told_and_sends_nothing(devices: Devices, tmp_path: Path) -> None:
+    config = devices.config(tmp_path)
+    async with running("--config", config):
+        await until(lambda: abs(devices.dtu.house.grid_w) < 40)
+        async with running("--config", config) as second:
+            assert second.stderr is not None
+            await second.stderr.readline()
+            before_w = limits_w(devices)
+            second.send_signal(signal.SIGTERM)
+            assert await second.wait() == 0
+            assert limits_w(devices) == pytest.approx(before_w, abs=40)
+            assert sum(limits_w(devices)) > 200
+
+
 async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
     async with running("--config", devices.config(tmp_path), "--dry-run", "--live") as program:
         assert program.stdout

@@ -9,12 +9,14 @@ import os
 import platform
 import signal
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
 
 from opendtu_dcload import __version__
+from opendtu_dcload.alone import alone
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import OpenDtu
@@ -70,6 +72,9 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
     state = State()
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)
+        supervisor = Supervisor.of(os.environ)
+        if not dry_run and not await _is_alone(config, supervisor, stop, stack):
+            return
         session = await stack.enter_async_context(aiohttp.ClientSession())
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         pollers = {
@@ -80,7 +85,6 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
         loop = ControlLoop(
             config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
         )
-        supervisor = Supervisor.of(os.environ)
         stack.push_async_callback(loop.leave)
         stack.enter_context(leaving(supervisor))
         log.info("%s", first_line(config, bus))
@@ -130,6 +134,29 @@ def _stop_event(stack: contextlib.AsyncExitStack) -> asyncio.Event:
         event_loop.add_signal_handler(number, stop.set)
         stack.callback(event_loop.remove_signal_handler, number)
     return stop
+
+
+async def _is_alone(
+    config: Config, supervisor: Supervisor, stop: asyncio.Event, stack: contextlib.AsyncExitStack
+) -> bool:
+    """Wait until no other copy of this program commands our inverters; False when this one is to stop before."""
+    inverters = [(dtu.host, serial) for dtu in config.dtus for serial in config.serials_of(dtu)]
+
+    def waiting() -> None:
+        text = "STATUS=waits for another copy of this program to end"
+        replace(supervisor, file=None).say(systemd=f"READY=1\nWATCHDOG=1\n{text}", line="")
+
+    claiming, stopping = (
+        asyncio.create_task(stack.enter_async_context(alone(inverters, waiting))),
+        asyncio.create_task(stop.wait()),
+    )
+    try:
+        await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return claiming.done()
+    finally:
+        for task in (claiming, stopping):
+            task.cancel()
+        await asyncio.gather(claiming, stopping, return_exceptions=True)
 
 
 async def _stop_when(stop: asyncio.Event) -> None:
