@@ -25,7 +25,7 @@ async def alone(inverters: Iterable[tuple[str, str]], waiting: Callable[[], None
 
     Args:
         inverters: host of the DTU, as configured, and serial: the same serial behind another one is another device.
-        waiting: called at each look while another copy runs.
+        waiting: called at each look while another copy runs; what it raises ends the wait.
     """
     with contextlib.ExitStack() as claims:
         for host, serial in sorted(inverters):  # all in one order: two copies never wait for each other
@@ -51,6 +51,7 @@ async def _claim(claims: contextlib.ExitStack, host: str, serial: str, waiting: 
             if is_told:
                 log.info("the other copy of this program has ended: this one goes on")
             return
+        waiting()
         if not is_told:
             log.warning(
                 "another copy of this program commands inverter %s on this machine already: this one waits until that "
@@ -58,5 +59,4 @@ async def _claim(claims: contextlib.ExitStack, host: str, serial: str, waiting: 
                 serial,
             )
         is_told = True
-        waiting()
         await asyncio.sleep(RETRY_S)

@@ -16,7 +16,7 @@ class Terminal:
 
     def __init__(self, process: asyncio.subprocess.Process, number: int) -> None:
         self.said = ""
-        self._process = process
+        self.process = process
         self._number = number
         self._read_to = 0
         self._more = asyncio.Event()
@@ -46,14 +46,18 @@ class Terminal:
         """Wait for a question, and answer it as often as there are answers, each time that it is put."""
         for answer in answers:
             await self.hear(question)
-            os.write(self._number, (answer if isinstance(answer, bytes) else answer.encode()) + b"\n")
+            self.type((answer if isinstance(answer, bytes) else answer.encode()) + b"\n")
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._number, keys)
 
     async def end(self) -> int:
         """Wait until the program ends; return its exit code."""
         while not self._is_over:
             self._more.clear()
             await self._more.wait()
-        return await self._process.wait()
+        return await self.process.wait()
 
 
 @contextlib.asynccontextmanager

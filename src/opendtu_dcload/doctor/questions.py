@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 
 from opendtu_dcload.errors import ServiceError
@@ -17,12 +18,12 @@ _VOLTAGE = re.compile(r"([0-9]+(?:[.,][0-9]*)?)\s*(?:v|volts?|v\s?dc)?", re.IGNO
 
 
 def ask_user(text: str) -> str:
-    """Ask at the terminal.
+    """Ask at the terminal, beside what a program may read on stdout.
 
     Raises:
         ServiceError: the user left instead of answering.
     """
-    return _answer(input, text)
+    return _answer(_read_line, text)
 
 
 def ask_secret(text: str) -> str:
@@ -58,10 +59,17 @@ def quoted(answer: str) -> str:
     return ascii(answer[:LONGEST_QUOTED]) if not answer.isprintable() else f'"{answer[:LONGEST_QUOTED]}"'
 
 
+def _read_line(text: str) -> str:
+    print(text, end="", file=sys.stderr, flush=True)
+    if not (line := sys.stdin.readline()):
+        raise EOFError
+    return line
+
+
 def _answer(read: Ask, text: str) -> str:
     try:
         return read(text).strip()
     except EOFError as err:
-        raise ServiceError("left at a question: nothing was written") from err
+        raise ServiceError("left at a question: nothing was done") from err
     except UnicodeDecodeError:  # a terminal with another character set
         return "\N{REPLACEMENT CHARACTER}"
