@@ -105,8 +105,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from opendtu_dcload import app, config  # noqa: PLC0415  demo and simulate start faster without
 
     settings = config.load_config(arguments.config)
+    mark = "dry run: " if arguments.dry_run else ""
     logging.basicConfig(
-        level=settings.log.level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
+        level=settings.log.level.upper(), stream=sys.stderr, format=f"%(levelname)s {mark}%(message)s", force=True
     )
     folder = Path(os.environ.get(STATE_FOLDER) or arguments.config.parent)
     try:

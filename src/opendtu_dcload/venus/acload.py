@@ -235,7 +235,7 @@ class MeterService:
             "/FirmwareVersion": info.firmware if info is not None else None,
             "/Connected": int(meter is not None),
             "/NrOfPhases": sum(phase is not None for phase in phases) or None,
-            "/Plan/Reason": str(plan.reason) if plan is not None else None,
+            "/Plan/Reason": plan.words if plan is not None else None,
             **self._plan.values(plan),
             **self._total.values(meter),
         }

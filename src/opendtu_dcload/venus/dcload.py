@@ -139,7 +139,7 @@ class InverterService:
             "/CustomName": given or self._name or (told.name if told is not None else ""),
             "/HardwareVersion": f"OpenDTU {dtu.firmware}".strip() if dtu is not None else None,
             "/Connected": int(status is not None and status.reachable),
-            "/Reason": f"{plan.reason}{note}" if plan is not None else None,
+            "/Reason": f"{plan.words}{note}" if plan is not None else None,
             **self._measured.values(status),
             **self._acknowledged.values(limit),
             **self._wanted.values(mine),
