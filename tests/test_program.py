@@ -13,7 +13,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ async def run(*arguments: str | Path) -> tuple[int, str, str]:
     process = await start(*arguments)
     out, err = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 
 
 @contextlib.asynccontextmanager
@@ -274,6 +274,24 @@ async def test_dry_run_is_marked_on_the_bus_where_its_set_points_stay_with_the_l
         daemon.stop()
     assert all(w == pytest.approx(LOAD_W, abs=60) for w in stays_w)
     assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
+
+
+async def test_a_name_that_the_terminal_cannot_show_ends_nothing(
+    devices: Devices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    inverter = devices.dtu.house.inverters[SERIALS[0]]
+    inverter.model = replace(inverter.model, name="\N{BLACK SUN WITH RAYS} S\N{LATIN SMALL LETTER U WITH DIAERESIS}d")
+    path = devices.config(tmp_path)
+    code, out, err = await run("check", "--config", path)
+    assert (code, err) == (0, "")
+    assert "\\u2600" in out
+    async with running("--config", path, "--dry-run", "--live") as program:
+        assert program.stdout
+        while b"\\u2600" not in await program.stdout.readline():
+            pass
+        program.terminate()
+        assert await program.wait() == 0
 
 
 async def test_live_line_that_nobody_reads_any_more_does_not_end_the_regulation(

@@ -151,6 +151,20 @@ async def test_a_wrong_password_is_asked_again_and_never_written(tmp_path: Path)
     assert "wrong-" not in other.read_text()
 
 
+async def test_a_channel_that_the_meter_does_not_have_is_asked_again(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, Gen2Server(devices.dtu, devices.clock, device="pro3em-mono") as meter:
+        devices.meter = meter
+        async with asked(devices, path) as terminal:
+            await terminal.answer("Channel", "Summe", "7", "a", "sum")
+            await terminal.answer(ADMIN, "")
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(FLOOR, "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+    assert tomli.loads(path.read_text())["meter"]["channel"] == "sum"
+
+
 # ---- who may read what was written -------------------------------------------------------------------------------
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -519,6 +519,8 @@ async def test_without_a_bus_the_service_on_this_machine_is_seen_and_not_disturb
         _, log = await service.communicate()
     assert (process.returncode, err) == (1, b"")
     assert b"problem  the service runs (on this machine), so no step was made: stop it" in out
+    assert b"note     this program runs already (on this machine): do not start it twice" in out
+    assert b"another controller sets limits" not in out
     assert b"another controller" not in log
 
 

@@ -112,14 +112,15 @@ class FirstConfig:
     async def _find_meter(self, session: aiohttp.ClientSession) -> None:
         tries_left = TRIES if self._ask_secret is not None else 0
         while True:
-            meter = ShellyMeter(self._parsed().meter, session)
             try:
+                meter = ShellyMeter(self._parsed().meter, session)
                 info = await meter.identify()
                 reading = await meter.read()
             except ConfigError as err:
                 # several channels: only the user knows which one is the grid's
                 self._findings.note(err.problems[0])
-                channel = self._ask("Channel: ") if self._ask is not None else ""
+                self._meter.pop("channel", None)
+                channel = self._ask("Channel (empty = later): ") if self._ask is not None else ""
                 if not channel:
                     self._draft.set("meter", "channel", "")
                     return

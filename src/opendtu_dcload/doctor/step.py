@@ -22,7 +22,7 @@ from opendtu_dcload.control.response import ANSWER_SHARE
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import looking, running_names
-from opendtu_dcload.doctor.check import Sleep, changed_limits
+from opendtu_dcload.doctor.check import Sleep, changed_limits, commanded
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.inverter import unknown
 from opendtu_dcload.doctor.step_answer import Answer, answer_of, choose_limit, has_shown, is_quiet, level_w, verdict
@@ -97,10 +97,7 @@ async def step_test(
     try:
         if names := await running_names(config):
             _refuse_beside(", ".join(sorted(names)))
-        async with alone(
-            [(config.dtu_of(inverter).host, inverter.serial) for inverter in config.inverters],
-            lambda: _refuse_beside("on this machine"),
-        ):
+        async with alone(commanded(config), lambda: _refuse_beside("on this machine")):
             await _step_alone(config, findings, clock, sleep, agree)
     except RefusedError as refused:
         findings.problem(refused.text, refused.advice)
