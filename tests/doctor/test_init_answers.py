@@ -56,7 +56,7 @@ async def test_another_answer_is_asked_again_and_the_choice_is_repeated_before_i
     path = tmp_path / "config.toml"
     async with plant() as devices, asked(devices, path) as terminal:
         await terminal.answer(ADMIN, PASSWORD)
-        await terminal.answer(f"Is {SERIALS[0]}", "maybe", "2", b"\x1b[A", b"n\xf6", "jein", "ja")
+        await terminal.answer(f"Is {SERIALS[0]}", "maybe", "2", "!", "y/n", b"\x1b[A", b"n\xf6", "jein", "ja")
         await terminal.answer(f"Is {SERIALS[1]}", "n")
         await terminal.answer(FLOOR, "48")
         await terminal.hear(f"inverter {SERIALS[0]}")
@@ -98,7 +98,7 @@ async def test_a_floor_that_cannot_be_meant_is_asked_again_with_a_sentence(tmp_p
         await terminal.answer("Is ", "y", "y")
         for typed, sentence in (
             ("480", "480 V does not suit a battery that has 5"),
-            ("4,8", "from 8 to 500 V"),
+            ("4,8", "4.8 V does not suit a battery that has 5"),
             ("12", "12 V does not suit a battery that has 5"),
             ("0x30", '"0x30" is no voltage'),
             ("forty", '"forty" is no voltage'),
@@ -115,6 +115,22 @@ async def test_a_floor_that_cannot_be_meant_is_asked_again_with_a_sentence(tmp_p
         await terminal.answer(WRITE, "")
         assert await terminal.end() == 0
     assert tomli.loads(path.read_text())["battery"]["min_voltage_v"] == 48
+
+
+async def test_where_no_voltage_is_known_a_floor_that_no_inverter_endures_is_not_taken(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        for serial in SERIALS:
+            devices.dtu.believed[serial].statistics = None
+        async with asked(devices, path) as terminal:
+            await terminal.answer(ADMIN, "")
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(f"{FLOOR} (now not known", "480")
+            await terminal.hear("480 V is not from 8 to 65 V")
+            await terminal.answer(FLOOR, "48,0")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+    assert "The battery's voltage when this file was made: not known" in path.read_text()
 
 
 async def test_the_floor_is_measured_against_the_inverters_on_the_battery_not_against_a_roof(tmp_path: Path):
@@ -221,6 +237,29 @@ async def test_where_the_service_has_no_user_only_the_owner_can_read_a_password(
         said = await write(devices, tmp_path / "config.toml", "no-such-user")
     assert rights(tmp_path / "config.toml") == (os.geteuid(), os.getegid(), 0o600)
     assert f"is written, only {pwd.getpwuid(os.geteuid()).pw_name} may read it\n" in said
+
+
+FULL = """
+import resource, sys
+from opendtu_dcload import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+async def test_a_full_disk_leaves_no_half_file_that_would_be_kept(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        where = ("--config", path, "--meter", devices.meter.host, "--opendtu", devices.opendtu.host)
+        async with at_terminal("init", *where, program=FULL) as terminal:
+            await terminal.answer(ADMIN, "")
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(FLOOR, "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 2
+            assert "config.toml cannot be written (File too large)" in terminal.said
+            assert "Traceback" not in terminal.said
+    assert not path.exists()
 
 
 # ---- the wrong device --------------------------------------------------------------------------------------------

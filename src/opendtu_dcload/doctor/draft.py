@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -135,10 +136,12 @@ class Draft:
         Raises:
             ConfigError: there is such a file already, or it cannot be written.
         """
+        is_made = False
         try:
             is_new = not (path.exists() and can_be_written(path))
             flags = os.O_WRONLY | (os.O_CREAT | os.O_EXCL if is_new else os.O_TRUNC)
             number = os.open(path, flags, 0o600 if has_secret else 0o644)
+            is_made = is_new
             with open(number, "w", encoding="utf-8") as file:  # noqa: PTH123  Path cannot create with a mode
                 if os.geteuid() == 0:
                     _give_away(number, path.parent.stat() if is_new else os.fstat(number))
@@ -149,6 +152,8 @@ class Draft:
         except FileExistsError as err:
             raise ConfigError([exists(path)]) from err
         except OSError as err:
+            if is_made:  # half a file would not be overwritten the next time
+                path.unlink(missing_ok=True)
             raise ConfigError([f"{path} cannot be written ({err.strerror}); name another file with --config"]) from err
 
     def _find(self, section: str, key: str) -> int:
@@ -181,7 +186,8 @@ def _line(key: str, value: Value, comment: str) -> str:
 def _give_away(number: int, like: os.stat_result) -> None:
     """Let a file that root has opened belong to the owner and group of `like`; root's, to the service's group."""
     group = _service_group() if like.st_uid == like.st_gid == 0 else like.st_gid
-    os.fchown(number, like.st_uid, 0 if group is None else group)
+    with contextlib.suppress(OSError):  # a file system without owners
+        os.fchown(number, like.st_uid, 0 if group is None else group)
 
 
 def _hide(number: int) -> None:

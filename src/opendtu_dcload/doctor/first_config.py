@@ -232,10 +232,10 @@ class FirstConfig:
             floor_v = voltage_v(answer)
             if floor_v is None:
                 text = f"{quoted(answer)} is no voltage, write it as 48.5. {question}"
-            elif not lowest_v <= floor_v <= highest_v:
-                text = f"{floor_v:g} V cannot be set, only from {lowest_v:g} to {highest_v:g} V. {question}"
             elif now_v is not None and not suits(floor_v, now_v):
                 text = f"{floor_v:g} V does not suit a battery that has {now_v:.1f} V. {question}"
+            elif not lowest_v <= floor_v <= highest_v:
+                text = f"{floor_v:g} V is not from {lowest_v:g} to {highest_v:g} V, what inverters endure. {question}"
             elif now_v is not None and floor_v > now_v:
                 text = question
                 if is_yes(ask, f"It has {now_v:.1f} V, so nothing is drawn until it is charged. Take {floor_v:g} V?"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.control.alarms import HIGHEST_INPUT_V
 from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.devices.opendtu import LiveData
 from opendtu_dcload.doctor.findings import Findings
@@ -10,8 +11,8 @@ from opendtu_dcload.model import InverterStatus, LimitStatus
 
 _NO_OTHER = "add it there, it knows no other than those listed"
 
-FLOOR_V = (8.0, 500.0)
-"""What battery.min_voltage_v may be."""
+FLOOR_V = (8.0, HIGHEST_INPUT_V)
+"""What battery.min_voltage_v can be meant to be; the configuration takes more."""
 FLOOR_SHARES = (0.6, 1.2)
 """A floor as a share of the voltage that the battery has: from empty to full a lithium cell rises by half."""
 

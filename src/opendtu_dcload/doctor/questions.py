@@ -39,10 +39,11 @@ def is_yes(ask: Ask, question: str, *, otherwise: bool = False) -> bool:
     """Ask until the answer is a yes or a no; an empty one is `otherwise`."""
     choice = "[Y/n]" if otherwise else "[y/N]"
     text = f"{question} {choice} "
-    while answer := ask(text).strip(" \t.,!").casefold():
-        if answer in YES:
+    while answer := ask(text).strip():
+        word = answer.strip(".,! ").casefold()
+        if word in YES:
             return True
-        if answer in NO:
+        if word in NO:
             return False
         text = f"{quoted(answer)} is neither yes nor no. {question} {choice} "
     return otherwise
