@@ -13,7 +13,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ async def run(*arguments: str | Path) -> tuple[int, str, str]:
     process = await start(*arguments)
     out, err = await process.communicate()
     assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
 
 
 @contextlib.asynccontextmanager
@@ -236,9 +236,62 @@ async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, 
         assert program.stdout
         lines = [(await program.stdout.readline()).decode() for _ in range(3)]
         program.terminate()
-        await program.wait()
+        _, log = await program.communicate()
     assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
-    assert re.match(r"grid +-?\d+ W \| HMS 0 \d+ W \(set \d+\) \| HMS 1 \d+ W \(set \d+\) \| \w", lines[-1])
+    assert re.match(r"grid +-?\d+ W \| HMS 0 \d+ W \(set \d+\) \| HMS 1 \d+ W \(set \d+\) \| dry run: \w", lines[-1])
+    told = log.decode().splitlines()
+    assert len(told) >= 2
+    assert all(re.match(r"[A-Z]+ dry run: ", line) for line in told)
+    assert "nothing is commanded" in told[1]
+
+
+async def test_dry_run_is_marked_on_the_bus_where_its_set_points_stay_with_the_load(
+    devices: Devices, tmp_path: Path
+) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.start()
+    bus = str(daemon.address)
+    told = re.compile(r"set (\d+)")
+    try:
+        async with running("--config", devices.config(tmp_path, bus=bus), "--dry-run", "--live") as program:
+            assert program.stdout
+            await until(lambda: "dry run: regulating" in on_bus(bus, "/Plan/Reason"))
+            await until(lambda: "dry run: regulating" in on_bus(bus, "/Reason", f"dcload.opendtu_{SERIALS[0]}"))
+            assert "dry run: regulating" in on_bus(bus, "/Plan/Reason", "digitalinput.opendtu_dcload")
+
+            async def planned_w() -> float:
+                assert program.stdout
+                return sum(map(float, told.findall((await program.stdout.readline()).decode())))
+
+            while await planned_w() != pytest.approx(LOAD_W, abs=40):
+                pass
+            stays_w = [await planned_w() for _ in range(8)]
+            assert "limit" not in on_bus(bus, "/Health/LastCommand", "digitalinput.opendtu_dcload")
+            assert on_bus(bus, "/Alarm", "digitalinput.opendtu_dcload").split() == ["variant", "int32", "0"]
+            program.terminate()
+            assert await program.wait() == 0
+    finally:
+        daemon.stop()
+    assert all(w == pytest.approx(LOAD_W, abs=60) for w in stays_w)
+    assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
+
+
+async def test_a_name_that_the_terminal_cannot_show_ends_nothing(
+    devices: Devices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    inverter = devices.dtu.house.inverters[SERIALS[0]]
+    inverter.model = replace(inverter.model, name="\N{BLACK SUN WITH RAYS} S\N{LATIN SMALL LETTER U WITH DIAERESIS}d")
+    path = devices.config(tmp_path)
+    code, out, err = await run("check", "--config", path)
+    assert (code, err) == (0, "")
+    assert "\\u2600" in out
+    async with running("--config", path, "--dry-run", "--live") as program:
+        assert program.stdout
+        while b"\\u2600" not in await program.stdout.readline():
+            pass
+        program.terminate()
+        assert await program.wait() == 0
 
 
 async def test_live_line_that_nobody_reads_any_more_does_not_end_the_regulation(

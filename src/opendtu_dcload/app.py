@@ -93,6 +93,8 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
         stack.push_async_callback(loop.leave)
         stack.enter_context(leaving(supervisor))
         log.info("%s", first_line(config, bus))
+        if dry_run:
+            log.info("nothing is commanded, what is shown as set is what would be")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")

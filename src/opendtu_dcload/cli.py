@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import logging
 import os
 import sys
@@ -24,6 +25,8 @@ STATE_FOLDER = "STATE_DIRECTORY"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name from a device must not end anything
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.start is not _run and (arguments.dry_run or arguments.live):
@@ -105,8 +108,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from opendtu_dcload import app, config  # noqa: PLC0415  demo and simulate start faster without
 
     settings = config.load_config(arguments.config)
+    mark = "dry run: " if arguments.dry_run else ""
     logging.basicConfig(
-        level=settings.log.level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
+        level=settings.log.level.upper(), stream=sys.stderr, format=f"%(levelname)s {mark}%(message)s", force=True
     )
     folder = Path(os.environ.get(STATE_FOLDER) or arguments.config.parent)
     try:

@@ -78,7 +78,7 @@ async def report_health(supervisor: Supervisor, state: State, version: str, cloc
     while True:
         plan = state.plan
         if plan is not None and clock() - plan.at_s < FRESH_S:
-            text = f"{plan.reason}, {plan.setpoint_w:.0f} W wanted"
+            text = f"{plan.words}, {plan.setpoint_w:.0f} W wanted"
             supervisor.say(
                 systemd=f"READY=1\nWATCHDOG=1\nSTATUS={text}",
                 line=f"ok {clock():.0f} {os.getpid()} {version} {text}",

@@ -20,7 +20,7 @@ def live_line(state: State, now_s: float) -> str:
     parts = [f"grid {meter.power_w:6.0f} W" if meter and now_s - meter.at_s < 5 else "grid      - W"]
     if plan is not None:
         parts += [_inverter(state, inverter) for inverter in plan.inverters]
-        parts.append(str(plan.reason))
+        parts.append(plan.words)
     return " | ".join(parts)
 
 

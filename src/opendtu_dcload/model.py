@@ -286,6 +286,13 @@ class Plan:
     reason: Reason
     inverters: tuple[InverterPlan, ...] = ()
     relay: RelayOrder = RelayOrder.HOLD
+    is_dry: bool = False
+    """It is only shown, nothing is commanded."""
+
+    @property
+    def words(self) -> str:
+        """Its reason for people, marked when it is only shown."""
+        return f"dry run: {self.reason}" if self.is_dry else str(self.reason)
 
 
 METER = "meter"

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 
 from opendtu_dcload import cli
+from opendtu_dcload.config import parse_config
 from opendtu_dcload.doctor.check import check
 from opendtu_dcload.doctor.computer import check_computer, is_allowed
 from opendtu_dcload.doctor.findings import Findings, Level
+from opendtu_dcload.sim.http_server import Faults
 from opendtu_dcload.sim.opendtu_server import FACTORY_PASSWORD
+from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.shelly_server import Gen1Server
 from tests.doctor.plant import PASSWORD, SERIALS, Plant, notes, of, plant, problems, silent
 
 
@@ -96,6 +101,8 @@ def meter_hides_export(plant: Plant) -> None:
         (battery_is_gone, {}, [f"{SERIALS[0]}: OpenDTU does not reach it by radio"]),
         (data_are_old, {}, [f"{SERIALS[0]}: OpenDTU heard of it"]),
         (serial_is_wrong, {}, ["1124a0000009 is not known to the DTU"]),
+        (lambda _: None, {"floor_v": 12}, ["does not suit battery.min_voltage_v = 12"] * 2),
+        (lambda _: None, {"floor_v": 480}, ["does not suit battery.min_voltage_v = 480"] * 2),
         (lambda _: None, {"floor_v": 60}, ["below battery.min_voltage_v = 60", "below battery.min_voltage_v = 60"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -117,6 +124,57 @@ async def test_what_cannot_measure_the_grid_is_welcome_at_plug_in_solar():
         findings = await found(devices, control=f'[solar]\nhost = "{devices.meter.host}"\n')
     assert len(problems(findings)) == 1
     assert any("plug-in solar" in finding.text for finding in of(findings, Level.OK))
+
+
+async def test_a_wrong_serial_is_told_with_the_right_ones():
+    async with plant(count=3, limits_w=(100.0,) * 3) as devices:
+        devices.serials = ("1124a0000001", "1124a0000009")
+        told = problems(await found(devices))
+        devices.serials = ("1124a0000001", "1124a0000002", "1124a0000003", "1124a0000009")
+        told += problems(await found(devices))
+    assert "1124a0000009 is not known to the DTU: correct the serial" in told[0]
+    assert "1124a0000002 (HMS 2), 1124a0000003 (HMS 3)" in told[0]
+    assert "1124a0000001 (" not in told[0]
+    assert told[1].endswith("1124a0000009 is not known to the DTU: add it there, it knows no other than those listed")
+
+
+MIXED_UP = "correct it, the addresses of Shelly and OpenDTU may be swapped"
+
+
+@pytest.mark.parametrize("password", ["", "of-the-shelly"], ids=["open", "locked"])
+@pytest.mark.parametrize("server", [Gen1Server, Gen2Server], ids=["generation 1", "generation 2"])
+async def test_swapped_addresses_are_recognised(server: Any, password: str):
+    async with plant() as devices, server(devices.dtu, devices.clock, password=password or None) as shelly:
+        text = devices.text().replace(devices.meter.host, "x").replace(devices.opendtu.host, shelly.host)
+        findings = silent()
+        await check(parse_config(tomli.loads(text.replace('"x"', f'"{devices.opendtu.host}"'))), findings)
+        told = problems(findings)
+        host = devices.opendtu.host
+    assert told[0].startswith(f"meter.host = {host} is an OpenDTU, not a Shelly: {MIXED_UP}")
+    assert told[1].startswith(f"opendtu.host = {shelly.host} is a Shelly (")
+    assert f"), not an OpenDTU: {MIXED_UP}" in told[1]
+    assert len(told) == 2
+
+
+async def test_a_locked_shelly_and_a_silent_device_are_not_taken_for_anything_else():
+    async with plant() as devices:
+        devices.opendtu.faults = Faults(status=401)
+        host = devices.opendtu.host
+        findings = silent()
+        await check(parse_config(tomli.loads(f'[meter]\nhost = "{host}"\n[opendtu]\nhost = "{host}"\n')), findings)
+    assert not any("is an OpenDTU" in problem or "is a Shelly" in problem for problem in problems(findings))
+
+
+async def test_the_dtu_in_place_of_plug_in_solar_or_relay_is_recognised():
+    async with plant() as devices:
+        host = devices.opendtu.host
+        text = f'{devices.text()}[solar]\nhost = "{host}"\n[relay]\nhost = "{host}"\n'
+        findings = silent()
+        await check(parse_config(tomli.loads(text)), findings)
+    assert [problem.partition(",")[0] for problem in problems(findings)] == [
+        f"solar.host = {host} is an OpenDTU",
+        f"relay.host = {host} is an OpenDTU",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ from opendtu_dcload.config import load_config
 from opendtu_dcload.doctor import draft as draft_module
 from opendtu_dcload.doctor.draft import Draft, shipped_text
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.first_config import Ask, FirstConfig, Given
+from opendtu_dcload.doctor.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.old_config import convert
+from opendtu_dcload.doctor.questions import Ask
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.sim.shelly_gen2 import Gen2Server
 from tests.doctor.plant import PASSWORD, SERIALS, Plant, notes, plant, problems, silent

@@ -19,9 +19,11 @@ from opendtu_dcload.control.output import Unit
 from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.doctor.step import step_test
 from opendtu_dcload.doctor.step_answer import Answer, answer_of, choose_limit, verdict
+from opendtu_dcload.errors import ServiceError
 from opendtu_dcload.sim.house import InverterModel
 from opendtu_dcload.sim.http_server import Faults
 from tests.doctor.plant import SERIALS, Plant, notes, of, plant, problems, silent
+from tests.doctor.terminal import at_terminal
 from tests.doctor.test_bus import config as on_bus
 from tests.doctor.test_bus import named
 from tests.venus.conftest import Daemon
@@ -207,6 +209,95 @@ async def test_another_controller_ends_the_test_and_keeps_its_limit_no_longer_th
     assert "another controller sets the limit" in problems(findings)[0]
 
 
+@pytest.mark.parametrize("leg", [1, 2], ids=["there", "back"])
+@pytest.mark.parametrize("after_s", [1.0, 4.0, 7.0])
+async def test_somebody_who_levels_out_the_step_with_another_inverter_is_not_taken_for_a_blind_meter(
+    leg: int, after_s: float
+):
+    async with plant(limits_w=(100.0, 300.0)) as devices:
+        posted_at_s: list[float] = []
+
+        async def sleep(duration_s: float) -> None:
+            await devices.clock.sleep(duration_s)
+            if len(devices.opendtu.posted) == leg and not posted_at_s:
+                posted_at_s.append(devices.clock.now_s)
+            if len(posted_at_s) == 1 and devices.clock.now_s >= posted_at_s[0] + after_s:
+                posted_at_s.append(devices.clock.now_s)
+                devices.dtu.post_limit(SERIALS[1], 0, 100.0 if leg == 1 else 300.0)
+
+        devices.dtu.post_limit(SERIALS[1], 0, 300.0 if leg == 1 else 100.0)
+        devices.dtu.advance(10.0)
+        devices.clock.now_s = 10.0
+        findings = silent()
+        await step_test(devices.config(), findings, devices.clock, sleep)
+        devices.dtu.advance(devices.clock.now_s + 30)
+        assert devices.limits_w()[0] == 100.0
+    assert "another controller sets" in problems(findings)[0]
+    assert not any("does not see" in problem or "reversed" in problem for problem in problems(findings))
+
+
+# ---- a fresh plant, whose limits are above the cap ---------------------------------------------------------------
+
+
+async def lowered(plant: Plant, sums_w: list[float | None], **changes: Any) -> Findings:
+    findings = silent()
+    await step_test(plant.config(**changes), findings, plant.clock, plant.clock.sleep, sums_w.append)
+    return findings
+
+
+async def test_limits_above_the_cap_are_lowered_first_after_asking():
+    sums_w: list[float | None] = []
+    async with plant(limits_w=(400.0, 400.0)) as devices:
+        findings = await lowered(devices, sums_w, control="max_feed_in_w = 500\n")
+        assert limits_posted_w(devices) == [
+            (SERIALS[0], 20.0),
+            (SERIALS[1], 20.0),
+            (SERIALS[0], 220.0),
+            (SERIALS[0], 20.0),
+            (SERIALS[1], 220.0),
+            (SERIALS[1], 20.0),
+        ]
+        assert devices.limits_w() == [20.0, 20.0]
+        counters = devices.dtu.counters
+    assert sums_w == [800.0]
+    assert counters.persistent == counters.raised_or_repeated_while_pending == 0
+    assert notes(findings) == [
+        f"inverter {serial} is set to its minimum of 20 W, which it keeps: " for serial in SERIALS
+    ]
+    assert len(of(findings, Level.OK)) == 2
+
+
+async def test_an_inverter_that_is_low_already_is_not_raised_and_none_is_lowered_below_the_cap():
+    sums_w: list[float | None] = []
+    async with plant(limits_w=(400.0, 10.0)) as devices:
+        await lowered(devices, sums_w, control="max_feed_in_w = 300\n")
+        assert limits_posted_w(devices)[:1] == [(SERIALS[0], 20.0)]
+        assert devices.limits_w() == [20.0, 10.0]
+    async with plant(limits_w=(300.0, 100.0)) as devices:
+        await lowered(devices, sums_w, control="max_feed_in_w = 400\n")
+        assert devices.limits_w() == [300.0, 100.0]
+    assert sums_w == [410.0, None]
+
+
+async def test_an_inverter_that_does_not_take_its_minimum_ends_it_before_any_step():
+    async with plant(limits_w=(400.0, 400.0)) as devices:
+        devices.dtu.commands_enabled = False
+        findings = await lowered(devices, [], control="max_feed_in_w = 500\n")
+        assert limits_posted_w(devices) == [(SERIALS[0], 20.0)]
+    assert ["did not take the limit of 20 W" in problem for problem in problems(findings)] == [True]
+
+
+async def test_who_does_not_agree_finds_everything_as_it_was():
+    def disagree(_: float | None) -> None:
+        raise ServiceError("nothing was set")
+
+    async with plant(limits_w=(400.0, 400.0)) as devices:
+        config = devices.config(control="max_feed_in_w = 500\n")
+        with pytest.raises(ServiceError):
+            await step_test(config, silent(), devices.clock, devices.clock.sleep, disagree)
+        assert limits_posted_w(devices) == []
+
+
 # ---- it is set back whatever happens ----------------------------------------------------------------------------
 
 
@@ -379,6 +470,58 @@ async def moving(plant: Plant) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_at_a_terminal_it_says_that_limits_above_the_cap_are_lowered_and_takes_a_german_no_and_yes(
+    tmp_path: Path,
+):
+    question = "Nothing else may command them meanwhile. Go on? [y/N]"
+    async with plant(count=1, limits_w=(400.0,)) as devices, moving(devices):
+        path = devices.file(tmp_path, control="max_feed_in_w = 300\n")
+        arguments = ("0.6", "check", "--step", "--config", path)
+        async with at_terminal(*arguments, program=PROGRAM) as terminal:
+            await terminal.hear("Their limits allow 400 W together, more than control.max_feed_in_w = 300")
+            await terminal.answer(question, "vielleicht", "nein")
+            assert await terminal.end() == 1
+            assert '"vielleicht" is neither yes nor no' in terminal.said
+            assert "nothing was set" in terminal.said
+            assert devices.opendtu.posted == []
+        async with at_terminal(*arguments, program=PROGRAM) as terminal:
+            await terminal.answer(question, "ja")
+            assert await terminal.end() == 0
+            assert "ok       inverter 1124a0000001: of a step of 200 W the meter shows" in terminal.said
+        assert devices.limits_w() == [20.0]
+
+
+async def test_ctrl_d_and_a_closed_terminal_at_the_question_set_nothing(tmp_path: Path):
+    async with plant(count=1) as devices, moving(devices):
+        async with at_terminal(
+            "0.6", "check", "--step", "--config", devices.file(tmp_path), program=PROGRAM
+        ) as terminal:
+            await terminal.hear("Go on? [y/N]")
+            terminal.type(b"\x04")
+            assert await terminal.end() == 1
+            assert "Traceback" not in terminal.said
+        assert devices.opendtu.posted == []
+
+
+async def test_without_a_bus_the_service_on_this_machine_is_seen_and_not_disturbed(tmp_path: Path):
+    async with plant(count=1) as devices, moving(devices):
+        path = devices.file(tmp_path)
+        service = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "opendtu_dcload", "--config", str(path), stderr=PIPE
+        )
+        while not devices.opendtu.posted:  # noqa: ASYNC110  another process brings it about
+            await asyncio.sleep(0.02)
+        process = await start(devices, tmp_path)
+        out, err = await process.communicate()
+        service.terminate()
+        _, log = await service.communicate()
+    assert (process.returncode, err) == (1, b"")
+    assert b"problem  the service runs (on this machine), so no step was made: stop it" in out
+    assert b"note     this program runs already (on this machine): do not start it twice" in out
+    assert b"another controller sets limits" not in out
+    assert b"another controller" not in log
 
 
 async def start(plant: Plant, folder: Path, *, tail_s: float = 0.6) -> asyncio.subprocess.Process:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
@@ -21,11 +22,12 @@ from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.plant_guard import Beside, GuardSettings
 from opendtu_dcload.control.policy import Command, Reboot, SetLimit, SetPower
 from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.control.shadow import Shadow
 from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
-from opendtu_dcload.model import Alarm, Outcome, Plan, Priority, Reason
+from opendtu_dcload.model import Alarm, Cause, Outcome, Plan, Priority, Reason
 from opendtu_dcload.seasonal_store import SeasonalStore
 from opendtu_dcload.state import State
 
@@ -179,7 +181,7 @@ class ControlLoop:
             dtus: take the commands, by name.
             posted: called with the name of a DTU when it was sent a command.
             clock: monotonic time in s.
-            dry_run: decide and publish, command nothing.
+            dry_run: decide and publish, command nothing but a shadow of the inverters.
             seasonal: keeps the seasonal minimum SoC over restarts; None = it is not wanted.
             today: the local date, by which energies are counted.
         """
@@ -189,7 +191,7 @@ class ControlLoop:
         self._dtus = dtus
         self._posted = posted
         self._clock = clock
-        self._is_dry = dry_run
+        self._shadow = Shadow() if dry_run else None
         self._rated_w: dict[str, float] = {}
         self._reason = Reason.STARTING
         self._reason_at_s = clock()
@@ -219,15 +221,14 @@ class ControlLoop:
                 self._state.set_plan(self._decision.plan)
                 self._account()
                 changed.clear()
-                if not self._is_dry:
-                    await self._send(self._decision, tasks)
+                await self._send(self._decision, tasks)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_S):
                         await changed.wait()
 
     async def leave(self) -> None:
         """Tell every inverter what it does without us, within 5 s in all, and say what is known to have come of it."""
-        if self._is_dry or self._config.is_read_only:
+        if self._shadow is not None or self._config.is_read_only:
             return
         how = self._config.control.on_stop
         commands = self._by_dtu(self._controller.leave(off=how == "off"))
@@ -250,15 +251,18 @@ class ControlLoop:
     def _decide(self) -> Decision:
         now_s = self._clock()
         if self._config.is_read_only:
-            return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY))
+            return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY, is_dry=self._shadow is not None))
         self._learn_rated()
         state = self._state
         self._controller.settings = narrowed(self._settings, state.wishes)
         busy = frozenset(name for name, task in self._sending.items() if not task.done())
         beside = Beside(state.battery, state.multiplus, state.solar, state.relay, state.wishes)
-        decision = self._controller.step(
-            Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, beside)
-        )
+        seen = Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, beside)
+        if self._shadow is not None:
+            seen = self._shadow.seen(seen, [track.unit for track in self._controller.tracks.values()])
+        decision = self._controller.step(seen)
+        if self._shadow is not None:
+            decision = replace(decision, plan=replace(decision.plan, is_dry=True))
         if self._seasonal is not None:
             self._seasonal.keep(self._controller.guards.seasonal.highest_pct)
         self._log_reason(decision.plan)
@@ -268,12 +272,14 @@ class ControlLoop:
         """Show what is wrong and what was counted."""
         state, now_s = self._state, self._clock()
         alarms = self._alarms.see(state, now_s)
+        if self._shadow is not None:
+            alarms = tuple(alarm for alarm in alarms if alarm.cause is not Cause.COMMAND_WITHOUT_EFFECT)
         if alarms != state.alarms:
             _log_alarms(state.alarms, alarms)
             state.set_alarms(alarms)
         for serial, track in self._controller.tracks.items():
             self._commands.see(serial, track.limits)
-        if self._commands.records != state.commands:
+        if self._shadow is None and self._commands.records != state.commands:
             state.set_commands(self._commands.records)
         if state.meter is not None:
             self._ledger.see(self._today(), state.meter, self._room_w())
@@ -315,7 +321,7 @@ class ControlLoop:
             for name, commands in self._by_dtu(decision.commands).items()
         }
         for reboot in decision.reboots:
-            if reboot.dtu not in sending:
+            if reboot.dtu not in sending and self._shadow is None:
                 sending[reboot.dtu] = tasks.create_task(self._reboot(reboot), name=f"reboot of {reboot.dtu}")
         self._sending |= sending
         if sending:
@@ -383,7 +389,9 @@ class ControlLoop:
         log.debug("%s", command)
         unit = self._controller.tracks[command.serial].unit
         dtu = self._dtus[unit.dtu]
-        if isinstance(command, SetLimit):
+        if self._shadow is not None:
+            self._shadow.take(command, unit, self._clock())
+        elif isinstance(command, SetLimit):
             await dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
         elif isinstance(command, SetPower):
             await dtu.set_power(command.serial, command.on)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
+from opendtu_dcload.alone import alone
 from opendtu_dcload.config import Config
 from opendtu_dcload.devices.opendtu import OpenDtu
-from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import check_bus
 from opendtu_dcload.doctor.computer import check_computer
 from opendtu_dcload.doctor.dtu import check_dtu
@@ -34,21 +34,45 @@ async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep
     async with aiohttp.ClientSession() as session:
         mac = None
         if config.meter.source == "shelly":
-            mac = await check_meter(ShellyMeter(config.meter, session), findings)
+            mac = await check_meter(config.meter, session, findings)
         is_running = await check_bus(config, mac, findings)
+        if not is_running and await _runs_here(config):
+            is_running = True
+            findings.note("this program runs already (on this machine)", "do not start it twice")
         await check_gx(config, findings)
         if config.solar is not None:
-            await check_solar(ShellyMeter(config.solar, session, section="solar"), findings)
+            await check_solar(config.solar, session, findings)
         seen: list[tuple[OpenDtu, dict[str, LimitStatus]]] = []
         for asked in config.dtus:
             serials = config.serials_of(asked)
             dtu = OpenDtu(asked, session, serials)
-            limits = await check_dtu(config, asked, dtu, findings)
+            limits = await check_dtu(config, asked, dtu, session, findings)
             if limits is not None and serials:
                 seen.append((dtu, {serial: limits[serial] for serial in serials if serial in limits}))
         if seen and not is_running:
             await _watch_limits(seen, findings, sleep)
         await check_relay(config, session, findings)
+
+
+def commanded(config: Config) -> list[tuple[str, str]]:
+    """Return host of the DTU and serial of each inverter that may be commanded."""
+    return [(config.dtu_of(inverter).host, inverter.serial) for inverter in config.inverters]
+
+
+async def _runs_here(config: Config) -> bool:
+    """Tell whether this program commands the inverters from this machine, be there a bus or not."""
+
+    class TakenError(Exception):
+        pass
+
+    def give_up() -> None:
+        raise TakenError
+
+    try:
+        async with alone(commanded(config), give_up):
+            return False
+    except TakenError:
+        return True
 
 
 async def _watch_limits(seen: list[tuple[OpenDtu, dict[str, LimitStatus]]], findings: Findings, sleep: Sleep) -> None:

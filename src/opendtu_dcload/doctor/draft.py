@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pwd
 import re
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ COMMENT_COLUMN = 31
 _HEAD = re.compile(r"#?\[\[?(\w+)\]")
 """The beginning of a section; one with # is not used."""
 NAME = "config.toml"
+SERVICE_USER = "opendtu-dcload"
+"""On a Debian; on a GX there is none and the service is root's."""
 
 
 def shipped_file() -> Path:
@@ -123,25 +128,32 @@ class Draft:
         """The whole file."""
         return "\n".join(self._lines) + "\n"
 
-    def write(self, path: Path, *, has_secret: bool) -> None:
-        """Write the file, readable by its owner alone when it holds a password.
+    def write(self, path: Path, *, has_secret: bool) -> str:
+        """Write the file; return in words who may read it, empty when everybody may.
+
+        With a password in it these are its owner and the service's user; what root writes is the folder owner's.
 
         Raises:
             ConfigError: there is such a file already, or it cannot be written.
         """
+        is_made = False
         try:
-            if path.exists() and can_be_written(path):  # its owner stays, and a group that may read it
-                if has_secret:
-                    path.chmod(path.stat().st_mode & 0o640)
-                flags = os.O_WRONLY | os.O_TRUNC
-            else:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            is_new = not (path.exists() and can_be_written(path))
+            flags = os.O_WRONLY | (os.O_CREAT | os.O_EXCL if is_new else os.O_TRUNC)
             number = os.open(path, flags, 0o600 if has_secret else 0o644)
+            is_made = is_new
             with open(number, "w", encoding="utf-8") as file:  # noqa: PTH123  Path cannot create with a mode
+                if os.geteuid() == 0:
+                    _give_away(number, path.parent.stat() if is_new else os.fstat(number))
+                if has_secret:
+                    _hide(number)
                 file.write(self.text)
+                return _readers(os.fstat(number)) if has_secret else ""
         except FileExistsError as err:
             raise ConfigError([exists(path)]) from err
         except OSError as err:
+            if is_made:  # half a file would not be overwritten the next time
+                path.unlink(missing_ok=True)
             raise ConfigError([f"{path} cannot be written ({err.strerror}); name another file with --config"]) from err
 
     def _find(self, section: str, key: str) -> int:
@@ -169,3 +181,37 @@ def _line(key: str, value: Value, comment: str) -> str:
     # what JSON calls a string or a number is one in TOML too
     written = f"{key} = {json.dumps(value, ensure_ascii=False)}"
     return f"{written:<{COMMENT_COLUMN - 1}} {comment}".rstrip()
+
+
+def _give_away(number: int, like: os.stat_result) -> None:
+    """Let a file that root has opened belong to the owner and group of `like`; root's, to the service's group."""
+    group = _service_group() if like.st_uid == like.st_gid == 0 else like.st_gid
+    with contextlib.suppress(OSError):  # a file system without owners
+        os.fchown(number, like.st_uid, 0 if group is None else group)
+
+
+def _hide(number: int) -> None:
+    """Let a file be read by its owner alone, and by a group that may already or is the service's."""
+    found = os.fstat(number)
+    os.fchmod(number, 0o640 if found.st_gid == _service_group() else found.st_mode & 0o640)
+
+
+def _service_group() -> int | None:
+    try:
+        return pwd.getpwnam(SERVICE_USER).pw_gid
+    except KeyError:
+        return None
+
+
+def _readers(found: os.stat_result) -> str:
+    names = [_name_of(found.st_uid)]
+    if found.st_mode & stat.S_IRGRP:
+        names.append(SERVICE_USER if found.st_gid == _service_group() else f"the group {found.st_gid}")
+    return " and ".join(names)
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"the user {user}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import aiohttp
+
 from opendtu_dcload.config import Config, OpenDtuConfig
 from opendtu_dcload.control.loop import stale_after_s
 from opendtu_dcload.devices.opendtu import InverterSettings, LiveData, OpenDtu
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.inverter import check_inverter
+from opendtu_dcload.doctor.inverter import check_inverter, unknown
 from opendtu_dcload.doctor.meter import tell_round_trip
+from opendtu_dcload.doctor.stranger import OPENDTU, recognised
 from opendtu_dcload.errors import DeviceError
 from opendtu_dcload.model import LimitStatus
 from opendtu_dcload.offer import inverter_blocks
@@ -29,7 +32,7 @@ IN_OPENDTU = "in OpenDTU, Settings, Inverter"
 
 
 async def check_dtu(
-    config: Config, asked: OpenDtuConfig, dtu: OpenDtu, findings: Findings
+    config: Config, asked: OpenDtuConfig, dtu: OpenDtu, session: aiohttp.ClientSession, findings: Findings
 ) -> dict[str, LimitStatus] | None:
     """Look at a DTU and its inverters; return the limits that it knows, None when it did not answer."""
     name = f"Open{asked.label}"
@@ -44,7 +47,7 @@ async def check_dtu(
         limits = await dtu.limits()
         took_ms.append((time.monotonic() - started_s) * 1000)
     except DeviceError as err:
-        findings.error(err)
+        findings.error(await recognised(err, OPENDTU, asked, session))
         return None
     tell_round_trip(name, took_ms, SLOW_MS, findings)
     _check_hints(name, live, findings)
@@ -149,8 +152,6 @@ def _check_inverters(
     for inverter in listed:
         status, limit = live.inverters.get(inverter.serial), limits.get(inverter.serial)
         if status is None or limit is None:
-            findings.problem(
-                f"inverter {inverter.serial} is not known to the {asked.label}", "add it there or correct the serial"
-            )
+            findings.problem(*unknown(config, inverter, live))
         else:
             check_inverter(config, inverter, status, limit, findings)

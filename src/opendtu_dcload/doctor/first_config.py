@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ from opendtu_dcload.doctor.bus import check_bus
 from opendtu_dcload.doctor.draft import Block, Draft, can_be_written, exists, shipped_text
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.gx import check_gx
-from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError
+from opendtu_dcload.doctor.inverter import FLOOR_V, suits
+from opendtu_dcload.doctor.questions import Ask, is_yes, quoted, voltage_v
+from opendtu_dcload.doctor.stranger import OPENDTU, recognised
+from opendtu_dcload.errors import ConfigError, DeviceAnswerError, DeviceAuthError, DeviceError
 from opendtu_dcload.model import InverterStatus, LimitStatus
 
-Ask = Callable[[str], str]
-"""Puts a question to the user and returns the answer, stripped; empty when there is none."""
-
-FLOOR_V = (8.0, 500.0)
-"""What battery.min_voltage_v may be."""
+TRIES = 3
+"""So often a password is asked for: a Shelly locks out who tries on."""
 DEFAULT_POLL_S = 5.0
+DTU_QUESTION = "OpenDTU's admin password (empty = later): "
+SHELLY_QUESTION = "The Shelly's password (empty = later): "
 GX = "gx"
 """Given instead of the Shelly's address."""
 
@@ -61,8 +63,8 @@ class FirstConfig:
         self._dtu: dict[str, Any] = {"host": given.opendtu}
         self._password_file = given.password_file
 
-    async def write(self) -> None:
-        """Ask, then write the file.
+    async def write(self) -> str:
+        """Ask, then write the file; return in words who may read it, empty when everybody may.
 
         Raises:
             ConfigError: the file exists, or an answer cannot be used.
@@ -84,7 +86,7 @@ class FirstConfig:
             self._draft.drop("meter", "host")
         if "password_file" in self._dtu:
             self._draft.drop("opendtu", "password")
-        self._draft.write(self._path, has_secret="password" in self._meter or "password" in self._dtu)
+        return self._draft.write(self._path, has_secret="password" in self._meter or "password" in self._dtu)
 
     def _ask_addresses(self) -> None:
         asked = (
@@ -102,33 +104,37 @@ class FirstConfig:
             name = self._password_file.absolute()
             folder = self._path.absolute().parent
             self._dtu["password_file"] = name.name if name.parent == folder else str(name)
-        elif self._ask_secret is not None and (password := self._ask_secret("OpenDTU's admin password: ")):
-            self._dtu["password"] = password
 
     def _parsed(self) -> Config:
         """Return what is known so far as a configuration, checked as any other."""
         return parse_config({"meter": self._meter, "opendtu": self._dtu}, self._path.absolute().parent)
 
     async def _find_meter(self, session: aiohttp.ClientSession) -> None:
+        tries_left = TRIES if self._ask_secret is not None else 0
         while True:
-            meter = ShellyMeter(self._parsed().meter, session)
             try:
+                meter = ShellyMeter(self._parsed().meter, session)
                 info = await meter.identify()
                 reading = await meter.read()
             except ConfigError as err:
                 # several channels: only the user knows which one is the grid's
                 self._findings.note(err.problems[0])
-                channel = self._ask("Channel: ") if self._ask is not None else ""
+                self._meter.pop("channel", None)
+                channel = self._ask("Channel (empty = later): ") if self._ask is not None else ""
                 if not channel:
                     self._draft.set("meter", "channel", "")
                     return
                 self._meter["channel"] = channel
+            except DeviceAnswerError as err:
+                raise await recognised(err, "meter", self._parsed().meter, session) from err
             except DeviceAuthError as err:
-                password = "" if self._ask_secret is None else self._ask_secret("The Shelly's password: ")
+                refused = "The Shelly refuses it. " if self._meter.pop("password", None) else ""
+                password = self._ask_secret(refused + SHELLY_QUESTION) if self._ask_secret and tries_left else ""
                 if not password:
-                    self._findings.error(err)
+                    self._findings.problem(str(err).partition(";")[0])
                     return
                 self._meter["password"] = password
+                tries_left -= 1
             else:
                 self._findings.ok(f"meter {info.model} (generation {info.generation}, firmware {info.firmware})")
                 self._findings.ok(
@@ -137,8 +143,12 @@ class FirstConfig:
                 return
 
     async def _find_dtu(self, session: aiohttp.ClientSession) -> None:
+        await self._ask_password(session)
         dtu = OpenDtu(self._parsed().dtus[0], session, ())
-        status = await dtu.system()
+        try:
+            status = await dtu.system()
+        except DeviceError as err:
+            raise await recognised(err, OPENDTU, self._parsed().dtus[0], session) from err
         known = (await dtu.live(())).known
         live = await dtu.live([inverter.serial for inverter in known])
         limits = await dtu.limits()
@@ -150,8 +160,37 @@ class FirstConfig:
         ]
         for block in blocks:
             self._findings.ok(f"inverter {block.serial} {block.note}")
-        self._choose(blocks)
-        self._set_floor([i.dc_voltage_v for i in live.inverters.values() if i.dc_voltage_v])
+        voltages_v = {s: i.dc_voltage_v for s, i in live.inverters.items() if i.reachable and i.dc_voltage_v}
+        if self._ask is None:
+            self._findings.note(
+                "every inverter that OpenDTU knows is listed",
+                f"remove those from {self._path} that are not on the battery",
+            )
+            self._fill_in(blocks, voltages_v, None)
+        else:
+            self._choose(blocks, voltages_v, self._ask)
+
+    async def _ask_password(self, session: aiohttp.ClientSession) -> None:
+        """Ask for OpenDTU's password until it is accepted; one that is refused is not kept."""
+        if self._ask_secret is None or self._password_file is not None:
+            return
+        question = DTU_QUESTION
+        for _ in range(TRIES):
+            if not (password := self._ask_secret(question)):
+                return
+            self._dtu["password"] = password
+            try:
+                await OpenDtu(self._parsed().dtus[0], session, ()).check_password()
+            except DeviceAuthError as err:
+                if (other := await recognised(err, OPENDTU, self._parsed().dtus[0], session)) is not err:
+                    raise other from err
+                del self._dtu["password"]
+                question = f"OpenDTU refuses it. {DTU_QUESTION}"
+            except DeviceError:  # something else is wrong: the next request tells
+                return
+            else:
+                return
+        self._findings.problem("OpenDTU refuses the password, so none is written", "fill in opendtu.password")
 
     async def _ask_admin(self, dtu: OpenDtu) -> Mapping[str, str]:
         """Set what only the password shows; return the inverters' types by serial."""
@@ -167,34 +206,50 @@ class FirstConfig:
             self._findings.error(err)
             return {}
 
-    def _choose(self, blocks: list[Block]) -> None:
-        if self._ask is None:
-            self._findings.note(
-                "every inverter that OpenDTU knows is listed",
-                f"remove those from {self._path} that are not on the battery",
-            )
-            self._draft.set_inverters(blocks)
-            return
-        on_battery = [
-            block
-            for block in blocks
-            if self._ask(f"Is {block.serial} {block.note} on the battery? [y/N] ") in {"y", "Y"}
-        ]
-        others = [replace(block, is_active=False) for block in blocks if block not in on_battery]
-        self._draft.set_inverters(on_battery + others)
-
-    def _set_floor(self, voltages_v: list[float]) -> None:
-        measured = f"{min(voltages_v):.1f} V" if voltages_v else "not known"
-        self._draft.remark("battery", "min_voltage_v", f"The battery's voltage when this file was made: {measured}.")
-        question = f"Battery voltage below which nothing may be drawn (now {measured}; empty = later): "
-        while self._ask is not None and (text := self._ask(question)):
-            try:
-                floor_v = float(text)
-            except ValueError:
-                continue
-            if FLOOR_V[0] <= floor_v <= FLOOR_V[1]:
-                self._draft.set("battery", "min_voltage_v", floor_v)
+    def _choose(self, blocks: list[Block], voltages_v: Mapping[str, float], ask: Ask) -> None:
+        """Ask which inverters are on the battery and how far down it may go, until the user agrees to the whole."""
+        while True:
+            chosen = [
+                replace(block, is_active=is_yes(ask, f"Is {block.serial} {block.note} on the battery?"))
+                for block in blocks
+            ]
+            floor_v = self._ask_floor(ask, _lowest_v(chosen, voltages_v))
+            for block in chosen:
+                told = "on the battery" if block.is_active else "not on the battery, so neither set nor guarded"
+                self._findings.note(f"inverter {block.serial} {block.note}: {told}")
+            below = "the voltage that you fill in later" if floor_v is None else f"{floor_v:g} V"
+            self._findings.note(f"below {below} nothing is drawn from the battery")
+            if is_yes(ask, "Write it so?", otherwise=True):
+                self._fill_in(chosen, voltages_v, floor_v)
                 return
+
+    def _ask_floor(self, ask: Ask, now_v: float | None) -> float | None:
+        """Return the battery's lowest voltage in V; None = the user fills it in later."""
+        lowest_v, highest_v = FLOOR_V
+        question = f"Battery voltage below which nothing may be drawn ({_now(now_v)}; empty = later): "
+        text = question
+        while answer := ask(text):
+            floor_v = voltage_v(answer)
+            if floor_v is None:
+                text = f"{quoted(answer)} is no voltage, write it as 48.5. {question}"
+            elif now_v is not None and not suits(floor_v, now_v):
+                text = f"{floor_v:g} V does not suit a battery that has {now_v:.1f} V. {question}"
+            elif not lowest_v <= floor_v <= highest_v:
+                text = f"{floor_v:g} V is not from {lowest_v:g} to {highest_v:g} V, what inverters endure. {question}"
+            elif now_v is not None and floor_v > now_v:
+                text = question
+                if is_yes(ask, f"It has {now_v:.1f} V, so nothing is drawn until it is charged. Take {floor_v:g} V?"):
+                    return floor_v
+            else:
+                return floor_v
+        return None
+
+    def _fill_in(self, blocks: list[Block], voltages_v: Mapping[str, float], floor_v: float | None) -> None:
+        self._draft.set_inverters(sorted(blocks, key=lambda block: not block.is_active))
+        now = _now(_lowest_v(blocks, voltages_v)).removeprefix("now ")
+        self._draft.remark("battery", "min_voltage_v", f"The battery's voltage when this file was made: {now}.")
+        if floor_v is not None:
+            self._draft.set("battery", "min_voltage_v", floor_v)
 
     async def _find_bus(self) -> None:
         if "host" not in self._meter:
@@ -205,6 +260,15 @@ class FirstConfig:
         if seen.has_problems:
             self._findings.note("no D-Bus of a Venus OS that this user may use, so dbus.enabled is set to false")
             self._draft.set("dbus", "enabled", False)
+
+
+def _lowest_v(blocks: list[Block], voltages_v: Mapping[str, float]) -> float | None:
+    """Return the lowest voltage in V of the inverters on the battery; None = not known."""
+    return min((voltages_v[b.serial] for b in blocks if b.is_active and b.serial in voltages_v), default=None)
+
+
+def _now(now_v: float | None) -> str:
+    return "now not known" if now_v is None else f"now {now_v:.1f} V"
 
 
 def _describe(name: str, kind: str | None, limit: LimitStatus | None, status: InverterStatus | None) -> str:

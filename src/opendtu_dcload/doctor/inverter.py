@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.control.alarms import HIGHEST_INPUT_V
 from opendtu_dcload.control.loop import stale_after_s, unit_of
+from opendtu_dcload.devices.opendtu import LiveData
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.model import InverterStatus, LimitStatus
+
+_NO_OTHER = "add it there, it knows no other than those listed"
+
+FLOOR_V = (8.0, HIGHEST_INPUT_V)
+"""What battery.min_voltage_v can be meant to be; the configuration takes more."""
+FLOOR_SHARES = (0.6, 1.2)
+"""A floor as a share of the voltage that the battery has: from empty to full a lithium cell rises by half."""
+
+
+def suits(floor_v: float, now_v: float) -> bool:
+    """Tell whether a floor in V can be meant for a battery that has `now_v`, be that full or empty."""
+    lowest, highest = FLOOR_SHARES
+    return lowest * now_v <= floor_v <= highest * now_v
+
+
+def unknown(config: Config, inverter: InverterConfig, live: LiveData) -> tuple[str, str]:
+    """Return what is wrong with an inverter that its DTU does not know, and what to do."""
+    listed = {other.serial for other in config.inverters}
+    others = ", ".join(f"{other.serial} ({other.name})" for other in live.known if other.serial not in listed)
+    advice = f"correct the serial, or add it there; it knows {others}" if others else _NO_OTHER
+    return f"inverter {inverter.serial} is not known to the {config.dtu_of(inverter).label}", advice
 
 
 def check_inverter(
@@ -42,7 +65,9 @@ def _check_battery(floor_v: float | None, name: str, voltage_v: float | None, fi
     if floor_v is None or voltage_v is None or voltage_v <= 1:
         return
     text = f"{name}: battery {voltage_v:.1f} V"
-    if voltage_v < floor_v:
+    if not suits(floor_v, voltage_v):
+        findings.problem(f"{text} does not suit battery.min_voltage_v = {floor_v:g}", "correct the setting")
+    elif voltage_v < floor_v:
         findings.problem(f"{text} is below battery.min_voltage_v = {floor_v:g}", "charge it, or correct the setting")
     else:
         findings.ok(f"{text}, floor {floor_v:g} V")

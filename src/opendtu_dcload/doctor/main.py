@@ -13,6 +13,7 @@ from opendtu_dcload.doctor.check import check
 from opendtu_dcload.doctor.findings import Finding, Findings, print_finding
 from opendtu_dcload.doctor.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.old_config import import_config
+from opendtu_dcload.doctor.questions import ask_secret, ask_user, is_yes
 from opendtu_dcload.doctor.step import step_test
 from opendtu_dcload.errors import ConfigError, ServiceError
 
@@ -42,10 +43,10 @@ def run_check(path: Path, *, is_json: bool = False, has_step: bool = False, has_
         print(findings.as_json())
         return WRONG_CONFIG
     findings.ok(f"{path} is valid")
-    if has_step and not has_consent:
-        _ask(len(config.inverters))
+    if has_step and not has_consent and not sys.stdin.isatty():
+        raise ConfigError(["check --step asks before it sets anything: run it at a terminal, or add --yes"])
     try:
-        asyncio.run(_check(config, findings, has_step=has_step))
+        asyncio.run(_check(config, findings, has_step=has_step, has_consent=has_consent))
     except asyncio.CancelledError:  # a signal ended it; the inverters are set back already
         findings.problem("interrupted before the end")
     finally:
@@ -54,34 +55,50 @@ def run_check(path: Path, *, is_json: bool = False, has_step: bool = False, has_
     return PROBLEMS if findings.has_problems else 0
 
 
-async def _check(config: Config, findings: Findings, *, has_step: bool) -> None:
+async def _check(config: Config, findings: Findings, *, has_step: bool, has_consent: bool) -> None:
+    if not has_step:
+        await check(config, findings)
+        return
+    _hear_signals()
     await check(config, findings)
-    if has_step:
-        task = asyncio.current_task()
-        assert task is not None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        await step_test(config, findings, time.monotonic, asyncio.sleep)
+
+    def agree(above_cap_w: float | None) -> None:
+        if not has_consent:
+            _ask_for_step(config, above_cap_w)
+
+    await step_test(config, findings, time.monotonic, asyncio.sleep, agree)
 
 
-def _ask(count: int) -> None:
+def _hear_signals() -> None:
+    """Let a signal end the running task in good order."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
+def _ask_for_step(config: Config, above_cap_w: float | None) -> None:
     """Return when the user wants the step.
 
     Raises:
-        ConfigError: there is nobody to ask.
         ServiceError: the answer is no.
     """
-    if not sys.stdin.isatty():
-        raise ConfigError(["check --step asks before it sets anything: run it at a terminal, or add --yes"])
-    print(
-        f"Each of {count} inverters is told another limit for about half a minute (an HM for a minute or two), "
-        "then the one it has now.\nThe service must not be running, nor any other controller. Go on? [y/N] ",
-        end="",
-        file=sys.stderr,
-        flush=True,
+    lowered = (
+        ""
+        if above_cap_w is None
+        else (
+            f"Their limits allow {above_cap_w:.0f} W together, more than control.max_feed_in_w = "
+            f"{config.control.max_feed_in_w:g}: before that each is set to its minimum, which it then has instead.\n"
+        )
     )
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio would let Ctrl-C wait for the answer
+    if not is_yes(
+        ask_user,
+        f"Each of {len(config.inverters)} inverters is told another limit for about half a minute (an HM for a minute "
+        f"or two), then the one it had before.\n{lowered}Nothing else may command them meanwhile. Go on?",
+    ):
         raise ServiceError("nothing was set")
+    _hear_signals()
 
 
 def _keep_quiet(_: Finding) -> None:
@@ -95,16 +112,16 @@ def run_init(path: Path, given: Given) -> int:
         ServiceError: nothing was written.
     """
     is_terminal = sys.stdin.isatty()
-    ask, ask_secret = (_question, _secret_question) if is_terminal else (None, None)
     findings = Findings()
 
-    async def write() -> None:
+    async def write() -> str:
         if is_terminal:  # asyncio would let Ctrl-C wait for the answer to the question
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        await FirstConfig(path, given, ask, ask_secret, findings).write()
+        return await FirstConfig(
+            path, given, ask_user if is_terminal else None, ask_secret if is_terminal else None, findings
+        ).write()
 
-    asyncio.run(write())
-    return _tell_left(path, findings)
+    return _tell_left(path, asyncio.run(write()), findings)
 
 
 def run_import(old: Path, new: Path) -> int:
@@ -114,13 +131,12 @@ def run_import(old: Path, new: Path) -> int:
         ConfigError: `old` cannot be read, or `new` exists.
     """
     findings = Findings()
-    import_config(old, new, findings)
-    return _tell_left(new, findings)
+    return _tell_left(new, import_config(old, new, findings), findings)
 
 
-def _tell_left(path: Path, findings: Findings) -> int:
-    """Say that the file was written and what is to be filled in."""
-    findings.ok(f"{path} is written")
+def _tell_left(path: Path, readers: str, findings: Findings) -> int:
+    """Say that the file was written, who may read it when not everybody may, and what is to be filled in."""
+    findings.ok(f"{path} is written, only {readers} may read it" if readers else f"{path} is written")
     try:
         config = load_config(path)
     except ConfigError as err:
@@ -134,21 +150,3 @@ def _tell_left(path: Path, findings: Findings) -> int:
             )
     findings.note("next", f"opendtu-dcload check --config {path}")
     return 0
-
-
-def _question(text: str) -> str:
-    try:
-        return input(text).strip()
-    except EOFError as err:
-        raise ServiceError("left at a question: nothing was written") from err
-
-
-def _secret_question(text: str) -> str:
-    try:
-        from getpass import getpass  # noqa: PLC0415  a package of its own on a GX, which need not be there
-    except ImportError:
-        return _question(text)
-    try:
-        return getpass(text).strip()
-    except EOFError as err:
-        raise ServiceError("left at a question: nothing was written") from err

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import time
 
+import aiohttp
+
+from opendtu_dcload.config import MeterConfig
+from opendtu_dcload.config_battery import SolarConfig
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.doctor.stranger import recognised
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.model import MeterReading
 
@@ -14,8 +19,9 @@ SLOW_MS = 500.0
 """In a healthy network a Shelly answers in less than 100 ms."""
 
 
-async def check_meter(meter: ShellyMeter, findings: Findings) -> str | None:
+async def check_meter(config: MeterConfig, session: aiohttp.ClientSession, findings: Findings) -> str | None:
     """Read the meter some times; return its MAC, None when it cannot be used."""
+    meter = ShellyMeter(config, session)
     try:
         info = await meter.identify()
         took_ms = []
@@ -23,8 +29,11 @@ async def check_meter(meter: ShellyMeter, findings: Findings) -> str | None:
             started_s = time.monotonic()
             reading = await meter.read()
             took_ms.append((time.monotonic() - started_s) * 1000)
-    except (ConfigError, DeviceError) as err:
+    except ConfigError as err:
         findings.error(err)
+        return None
+    except DeviceError as err:
+        findings.error(await recognised(err, "meter", config, session))
         return None
     firmware = info.firmware or "unknown"
     findings.ok(f"meter {info.model} (generation {info.generation}, firmware {firmware}, MAC {info.mac})")
@@ -38,12 +47,15 @@ def grid(reading: MeterReading) -> str:
     return f"grid {abs(reading.power_w):.0f} W {'import' if reading.power_w >= 0 else 'export'}"
 
 
-async def check_solar(solar: ShellyMeter, findings: Findings) -> None:
+async def check_solar(config: SolarConfig, session: aiohttp.ClientSession, findings: Findings) -> None:
     """Read the Shelly at the plug-in solar once."""
+    solar = ShellyMeter(config, session, section="solar")
     try:
         info, reading = await solar.identify(), await solar.read()
-    except (ConfigError, DeviceError) as err:
+    except ConfigError as err:
         findings.error(err)
+    except DeviceError as err:
+        findings.error(await recognised(err, "solar", config, session))
     else:
         findings.ok(f"plug-in solar {info.model} gives {abs(reading.power_w):.0f} W now")
 

@@ -75,8 +75,8 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 Values = Mapping[str, Mapping[str, str]]
 
 
-def import_config(old: Path, new: Path, findings: Findings) -> None:
-    """Write `new` from `old`, and tell what the user must see to on the GX.
+def import_config(old: Path, new: Path, findings: Findings) -> str:
+    """Write `new` from `old`, and tell what the user must see to on the GX; return in words who may read it.
 
     Raises:
         ConfigError: `old` cannot be read, or `new` exists.
@@ -90,7 +90,7 @@ def import_config(old: Path, new: Path, findings: Findings) -> None:
             "the battery's temperature is another sensor now, and always the true one",
             "choose it anew in the temperature rule of the GX's relay, with thresholds to match, or a heater stays off",
         )
-    draft.write(new, has_secret=True)
+    return draft.write(new, has_secret=True)
 
 
 def convert(values: Values, name: str, draft: Draft) -> None:

@@ -7,6 +7,7 @@ import aiohttp
 from opendtu_dcload.config import Config
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.doctor.stranger import recognised
 from opendtu_dcload.errors import ConfigError, DeviceError
 
 NO_RELAY = "if this program or its computer dies, the inverters keep their last limit"
@@ -24,7 +25,9 @@ async def check_relay(config: Config, session: aiohttp.ClientSession, findings: 
     relay = ShellyRelay(config.relay, config.relay.output, session)
     try:
         model, status = await relay.verify(), await relay.read()
-    except (ConfigError, DeviceError) as err:
+    except ConfigError as err:
         findings.error(err)
+    except DeviceError as err:
+        findings.error(await recognised(err, "relay", config.relay, session))
     else:
         findings.ok(f"relay {model} stays off after a power cut; it is {'on' if status.is_on else 'off'} now")

@@ -277,7 +277,7 @@ class MeterService:
             "/FirmwareVersion": info.firmware if info is not None else None,
             "/Connected": int(meter is not None),
             "/NrOfPhases": _phase_count(phases),
-            "/Plan/Reason": str(plan.reason) if plan is not None else None,
+            "/Plan/Reason": plan.words if plan is not None else None,
             **self._plan.values(plan),
             **self._total.values(meter),
         }

@@ -155,7 +155,7 @@ class InverterService:
             "/CustomName": given or self._name or (known.name if known is not None else ""),
             "/HardwareVersion": f"OpenDTU {dtu.firmware}".strip() if dtu is not None else None,
             "/Connected": int(told.status is not None),
-            "/Reason": f"{plan.reason}{note}" if plan is not None else None,
+            "/Reason": f"{plan.words}{note}" if plan is not None else None,
             **self._measured.values(told.status),
             **self._acknowledged.values(told.limit),
             **(self._wanted.values(mine if told.status is not None else None) if self._wanted is not None else {}),

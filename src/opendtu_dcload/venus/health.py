@@ -85,7 +85,7 @@ class PlantHealth:
         heard_at_s = [status.at_s for status in known if status is not None]
         plan = state.plan_at(now_s)
         return {
-            "/Plan/Reason": str(plan.reason) if plan is not None else None,
+            "/Plan/Reason": plan.words if plan is not None else None,
             "/Plan/SetPoint": plan.setpoint_w if plan is not None else None,
             "/Plan/Cap": plan.cap_w if plan is not None else None,
             "/Health/LastCommand": f"{name}: {record.last}" if serial else None,
