@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from opendtu_dcload import __version__
 from opendtu_dcload.errors import ConfigError, ServiceError
+from opendtu_dcload.unblocked import unblocked
 
 FAILED = 1
 WRONG_CONFIG = 2
@@ -28,6 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.start is not _run and (arguments.dry_run or arguments.live):
         parser.error("--dry-run and --live belong to running without a command")
+    with unblocked() if arguments.start is _run else contextlib.nullcontext():
+        return _exit_code(arguments)
+
+
+def _exit_code(arguments: argparse.Namespace) -> int:
     try:
         return int(arguments.start(arguments))
     except ConfigError as err:
