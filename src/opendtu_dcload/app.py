@@ -20,7 +20,7 @@ from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
-from opendtu_dcload.health import Supervisor, leaving, report_health
+from opendtu_dcload.health import Supervisor, Watchdog, leaving, report_health
 from opendtu_dcload.live import print_live
 from opendtu_dcload.offer import offer_inverters
 from opendtu_dcload.polling import DtuPoller, Meter, poll_meter, poll_solar
@@ -80,9 +80,9 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
         loop = ControlLoop(
             config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
         )
-        supervisor = Supervisor.of(os.environ)
+        supervisor, watchdog = Supervisor.of(os.environ), Watchdog()
         stack.push_async_callback(loop.leave)
-        stack.enter_context(leaving(supervisor))
+        stack.enter_context(leaving(supervisor, watchdog))
         log.info("%s", first_line(config, bus))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -100,7 +100,8 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
                     _start_services(tasks, config, state, bus, watch) if bus is not None and watch is not None else None
                 )
                 tasks.create_task(_regulate(loop, controls), name="control")
-                tasks.create_task(report_health(supervisor, state, __version__, clock), name="health")
+                health = report_health(supervisor, state, __version__, clock, watchdog.feed)
+                tasks.create_task(health, name="health")
                 if config.is_read_only:
                     for dtu in config.dtus:
                         tasks.create_task(offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
