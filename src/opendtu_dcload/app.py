@@ -17,6 +17,7 @@ import aiohttp
 from opendtu_dcload import __version__
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, stale_after_s
+from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
@@ -70,7 +71,7 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
     state = State()
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(open_session())
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         pollers = {
             dtu.name: DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)

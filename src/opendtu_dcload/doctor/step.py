@@ -17,6 +17,7 @@ from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.response import ANSWER_SHARE
+from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import looking, running_names
@@ -84,7 +85,7 @@ async def step_test(config: Config, findings: Findings, clock: Callable[[], floa
         findings.problem("no inverter is listed, so there is none to make a step", "add [[inverter]] blocks")
         return
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(open_session())
         meter: Meter = ShellyMeter(config.meter, session, clock)
         if config.meter.source == "gx":
             try:
