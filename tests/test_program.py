@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -292,6 +293,22 @@ async def test_wrong_password_is_one_sentence_without_the_password(devices: Devi
         await program.wait()
     assert "wrong-one" not in log
     assert "Traceback" not in log
+
+
+async def test_a_password_that_others_can_read_is_told_in_log_and_check(devices: Devices) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o755)  # noqa: PTH101
+        path = devices.config(Path(name))
+        path.chmod(0o644)
+        advice = f"every user of this computer can read the password in {path}: chmod o-rwx {path}"
+        async with running("--config", path) as program:
+            await until(lambda: devices.dtu.counters.limits > 0)
+            program.terminate()
+            _, log = await program.communicate()
+        assert log.decode().count(f"WARNING {advice}\n") == 1
+        _, out, _ = await run("check", "--config", path)
+        assert out.count(f"note     {advice}\n") == 1
+        assert PASSWORD not in log.decode() + out
 
 
 async def test_five_mistakes_are_reported_in_one_run(tmp_path: Path) -> None:

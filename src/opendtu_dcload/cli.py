@@ -115,6 +115,8 @@ def _run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(
         level=settings.log.level.upper(), stream=sys.stderr, format="%(levelname)s %(message)s", force=True
     )
+    if exposed := config.exposed_passwords(settings, arguments.config):
+        logging.getLogger(__name__).warning("%s", exposed)
     folder = Path(os.environ.get(STATE_FOLDER) or arguments.config.parent)
     try:
         asyncio.run(app.run(settings, folder, dry_run=arguments.dry_run, live=arguments.live))
