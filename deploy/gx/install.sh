@@ -9,6 +9,9 @@ version_behind() { # a link; nothing if it leads to none
     target=$(readlink "$1") && [ -d "$base/$target/share/$name" ] || target=
     case $target in versions/*) echo "$target" ;; esac
 }
+is_copied() {
+    [ -d "$base/$new" ] && [ ! -L "$base/$new" ]
+}
 is_same() { # two trees
     python3 -B "$share/tree.py" same "$1" "$2" 2>/dev/null
 }
@@ -37,9 +40,9 @@ old=$(version_behind "$base/previous") # of an update that nobody has seen the e
 new=$current
 if [ -z "$current" ] || ! is_same "$tree" "$base/$current"; then
     new=versions/$version
-    while [ -d "$base/$new" ] && ! is_same "$tree" "$base/$new"; do new=$new+; done
+    while is_copied && ! is_same "$tree" "$base/$new"; do new=$new+; done
 fi
-if [ ! -d "$base/$new" ]; then
+if ! is_copied; then
     rm -rf "$base/versions/.new"
     needed_kb=$(($(du -sk "$tree" | cut -f1) * 3 / 2 + 4096)) # half as much again for the bytecode
     free_kb=$(df -Pk /data | awk 'END {print $4}')
@@ -50,11 +53,12 @@ fi
 
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
-if [ ! -d "$base/$new" ]; then
+if ! is_copied; then
     mkdir -p "$base/versions"
     cp -R "$tree" "$base/versions/.new"
     python3 "$base/versions/.new/share/$name/tree.py" imports "$base/versions/.new"
     sync
+    rm -rf "${base:?}/$new" # a link or a file
     mv "$base/versions/.new" "$base/$new"
 fi
 share=$base/$new/share/$name
