@@ -1,12 +1,12 @@
 """Installer and uninstaller that are killed at any step, find the disk full at any step, or links in their way.
 
-A second run must lead to where one undisturbed run leads. The package is a small stand-in: the scripts are the real ones.
+A second run must lead to where one undisturbed run leads. The package is a small stand-in, the scripts are the real
+ones.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -64,19 +64,20 @@ def small_package(folder: Path, version: str) -> None:
 
 
 @pytest.fixture
-async def machine(gx: Gx) -> AsyncIterator[Gx]:
+async def machine(gx: Gx) -> Gx:
     """A GX with two packages in RAM, and a rc.local of its user's."""
     await gx.boot()
     for version in ("1.0", "2.0"):
         small_package(gx.data / f"p{version}", version)
     await gx.ok("mv /data/p1.0 /data/p2.0 /tmp/")
-    yield gx
+    return gx
 
 
 FRESH = (
     "svc -dx /data/opendtu-dcload/service /data/opendtu-dcload/service/log 2>/dev/null; sleep 0.1; "
-    "rm -rf /service/opendtu-dcload /run/opendtu-dcload; umount /data 2>/dev/null; mount -t tmpfs -o size=12m none /data && "
-    "cp -R /tmp/p1.0 /tmp/p2.0 /data/ && mkdir /data/log && printf '{others}' >/data/rc.local && chmod 755 /data/rc.local"
+    "rm -rf /service/opendtu-dcload /run/opendtu-dcload; umount /data 2>/dev/null; "
+    "mount -t tmpfs -o size=12m none /data && cp -R /tmp/p1.0 /tmp/p2.0 /data/ && mkdir /data/log && "
+    "printf '{others}' >/data/rc.local && chmod 755 /data/rc.local"
 ).format(others=OTHERS.replace("\n", "\\n"))
 LOOK = (
     "cd /data && ls -ld /service/* 2>/dev/null | sed 's/.*opendtu/opendtu/'; "
@@ -151,7 +152,7 @@ async def test_links_in_the_way_are_not_followed(machine: Gx, target: str) -> No
     wanted = await state(machine)
     await prepare(machine, mine)
     links = [f"{HOME}/{name}" for name in LINKS] + ["/data/rc.local.new", "/service/opendtu-dcload"]
-    await machine.ok(f"mkdir -p {HOME}/versions && for link in {' '.join(links)}; do ln -s {target} $link; done")
+    await machine.ok(f"mkdir -p {HOME}/versions && for link in {' '.join(links)}; do ln -s /data/{target} $link; done")
     code, said = await machine.run(INSTALL.format("p1.0"))
     assert code == 0, said
     assert await state(machine) == wanted
