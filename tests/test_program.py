@@ -153,6 +153,39 @@ async def test_silent_meter_takes_the_plant_down_the_ladder_and_back(devices: De
     assert told == ["meter lost: Shelly", "meter stale: ramp", "meter stale: minimum", "meter lost: off", "meter back"]
 
 
+async def test_meter_that_answers_without_end_counts_as_silent_and_fills_no_memory(
+    devices: Devices, tmp_path: Path
+) -> None:
+    house = devices.dtu.house
+    port = int(devices.meter.host.split(":")[1])
+
+    async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"X-A: b\r\n" * 10_000)
+                await writer.drain()
+        writer.close()
+
+    async with running("--config", devices.config(tmp_path, control=QUICK)) as program:
+        await until(lambda: abs(house.grid_w - 10) < 30)
+        before_kb = resident_kb(program.pid)
+        await devices.meter.stop()
+        async with await asyncio.start_server(endless, "127.0.0.1", port):
+            await until(lambda: house.output_w == 0)
+            assert resident_kb(program.pid) - before_kb < 20_000
+            program.terminate()
+            _, raw = await program.communicate()
+    told = re.findall(r"meter stale: \w+|meter lost: off", raw.decode())
+    assert told == ["meter stale: ramp", "meter stale: minimum", "meter lost: off"]
+
+
+def resident_kb(pid: int) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1])
+
+
 def on_bus(bus: str, path: str, service: str = f"acload.shelly_{MAC}") -> str:
     """Return what a service answers, empty while it is not on the bus."""
     argv = ["dbus-send", f"--bus={bus}", "--print-reply=literal", f"--dest=com.victronenergy.{service}", path]

@@ -194,3 +194,10 @@ async def test_uninstall_on_a_full_disk_takes_everything_off(machine: Gx) -> Non
     assert (await machine.ok(f"ls -A {HOME} /data")).split() == [
         "/data:", "fill", "log", "opendtu-dcload", "p1.0", "rc.local", f"{HOME}:", "config.toml",
     ]  # fmt: skip
+
+
+async def test_a_log_that_takes_nothing_does_not_keep_the_program_from_its_next_start(machine: Gx) -> None:
+    start = "/tmp/p1.0/share/opendtu-dcload/start"
+    await machine.ok("mkdir /run/opendtu-dcload && cut -d. -f1 /proc/uptime >/run/opendtu-dcload/started")
+    await machine.run(f"((head -c 65536 /dev/zero; exec {start}) | sleep 1000) >/dev/null 2>&1 &")
+    await machine.ok("until grep -qs ended /run/opendtu-dcload/health; do sleep 0.1; done")
