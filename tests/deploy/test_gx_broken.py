@@ -44,7 +44,7 @@ at_step() {{
 trap at_step DEBUG
 """
 KILL = "kill -9 $$"
-FILL = "while head -c 65536 /dev/zero >>/data/fill; do :; done 2>/dev/null; head -c 4096 /dev/zero >>/data/fill"
+FILL = "yes >>/data/fill 2>/dev/null || :"
 
 
 def small_package(folder: Path, version: str) -> None:
@@ -189,6 +189,8 @@ async def test_a_configuration_and_an_rc_local_that_are_links_stay_links(machine
 async def test_uninstall_on_a_full_disk_takes_everything_off(machine: Gx) -> None:
     await prepare(machine, "rm -r /data/p2.0 && " + INSTALL.format("p1.0"))
     await machine.ok(FILL)
+    assert (await machine.run("echo no room >/data/more"))[0] == 1
+    await machine.ok("rm /data/more")
     await machine.ok(UNINSTALL)
     assert await machine.ok("cat /data/rc.local") == OTHERS
     assert (await machine.ok(f"ls -A {HOME} /data")).split() == [
@@ -199,5 +201,5 @@ async def test_uninstall_on_a_full_disk_takes_everything_off(machine: Gx) -> Non
 async def test_a_log_that_takes_nothing_does_not_keep_the_program_from_its_next_start(machine: Gx) -> None:
     start = "/tmp/p1.0/share/opendtu-dcload/start"
     await machine.ok("mkdir /run/opendtu-dcload && cut -d. -f1 /proc/uptime >/run/opendtu-dcload/started")
-    await machine.run(f"((head -c 65536 /dev/zero; exec {start}) | sleep 1000) >/dev/null 2>&1 &")
+    await machine.run(f"((yes | head -c 65536; exec {start}) | sleep 1000) >/dev/null 2>&1 &")
     await machine.ok("until grep -qs ended /run/opendtu-dcload/health; do sleep 0.1; done")
