@@ -21,7 +21,7 @@ SCRIPTS = ("install.sh", "uninstall.sh", "restart.sh", "paths.sh", "status", "st
 TREE = """import os, sys
 def files(tree):
     return {path[len(tree):]: open(path).read() for folder, _, names in os.walk(tree)
-            for path in (f"{folder}/{name}" for name in names)}
+            for path in (f"{folder}/{name}" for name in names) if "__pycache__" not in path}
 question, *trees = sys.argv[1:]
 if question == "same" and files(trees[0]) != files(trees[1]):
     sys.exit("they differ")
@@ -120,7 +120,7 @@ async def test_a_second_run_after_a_broken_one_leads_to_the_same_end(
 ) -> None:
     await prepare(machine, before)
     code, last = await steps(machine, command, 0, ":")
-    assert (code, last > 8) == (0, True)
+    assert (code, last > 5) == (0, True)
     wanted = await state(machine)
     for number in range(1, last + 1):
         await prepare(machine, before)
