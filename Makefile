@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint test-lowest plots outages lies try-armhf clean
+.PHONY: demo test lint test-lowest test-pythons plots outages lies try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -32,6 +32,18 @@ NO_PART := tests/control tests/deploy $(patsubst %,tests/sim/test_%.py,bench cas
 test-lowest: $(LOWEST)/ready
 	$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(addprefix --ignore=,$(NO_PART))
 
+# The Pythons of Venus OS and of Raspberry Pi OS where they are installed, with the newest packages and with the oldest.
+test-pythons: test-python-3.12 test-python-3.13
+test-python-%: $(READY)
+	@python=$(call interpreter,$*); if [ -z "$$python" ]; then echo 'Python $* is not installed here: left out'; else \
+	$(call test_with,.venv-$*,) && $(call test_with,.venv-$*-lowest,$(oldest)); fi
+
+interpreter = $$(for python in python$(1) "$$(pyenv root 2>/dev/null)"/versions/$(1)*/bin/python; do \
+	"$$python" -c '' 2>/dev/null && echo "$$python" && break; done)
+test_with = { [ $(1)/ready -nt pyproject.toml ] || { "$$python" -m venv $(1) && \
+	$(1)/bin/python -m pip install --quiet --editable '.[test]' $(2) && touch $(1)/ready; }; } && \
+	$(1)/bin/python -VV && $(1)/bin/python -m pytest $(SIDE_BY_SIDE) $(addprefix --ignore=,$(NO_PART))
+
 $(READY): pyproject.toml
 	@python3 -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
 	python3 -m venv $(VENV)
@@ -40,9 +52,10 @@ $(READY): pyproject.toml
 
 $(LOWEST)/ready: pyproject.toml $(READY)
 	python3 -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' \
-		$$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
+	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' $(oldest)
 	@touch $@
+
+oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
 
 # The two pictures of the README; a test says when they are no longer what the controller does.
 plots: $(READY)
@@ -61,7 +74,7 @@ try-armhf: $(READY)
 	PYTHON=$(PYTHON) deploy/try_armhf.sh
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist src/*.egg-info
+	rm -rf $(VENV) .venv-* build dist src/*.egg-info
 
 need = command -v $(1) >/dev/null || { $(call install,$(2)); }
 

@@ -14,6 +14,8 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
+from opendtu_dcload.devices.http import open_session
+
 
 class FakeClock:
     def __init__(self) -> None:
@@ -117,7 +119,7 @@ async def running_device() -> AsyncIterator[tuple[FakeDevice, aiohttp.ClientSess
     await site.start()
     device.host = f"127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with aiohttp.ClientSession() as session:
+        async with open_session() as session:
             yield device, session
     finally:
         device.closing.set()

@@ -2,6 +2,9 @@
 
 import os
 import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,6 +20,7 @@ from opendtu_dcload.config import (
     DbusConfig,
     LogConfig,
     OpenDtuConfig,
+    exposed_passwords,
     load_config,
     parse_config,
 )
@@ -167,32 +171,42 @@ def test_a_password_comes_from_the_environment():
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "there is no file"),
         (b"", "is empty"),
         (b"\r\n", "is empty"),
         (b"\xff\xfe", "is not UTF-8"),
         (b"x" * 1001, "is longer than 1000 bytes"),
     ],
 )
-def test_a_password_file_that_holds_no_password_is_named(tmp_path: Path, content: bytes | None, why: str):
-    if content is not None:
-        (tmp_path / "key").write_bytes(content)
+def test_a_password_file_that_holds_no_password_is_named(tmp_path: Path, content: bytes, why: str):
+    (tmp_path / "key").write_bytes(content)
     found = problem(login(password_file="key"), tmp_path)
     assert found.startswith("opendtu.password_file: ")
     assert str(tmp_path / "key") in found
     assert why in found
 
 
-@pytest.mark.parametrize(("name", "why"), [(".", "there is no file"), ("x" * 300, "cannot be read"), ("", "is empty")])
+@pytest.mark.parametrize(("name", "why"), [(".", "is no file"), ("key", "is no file"), ("", "is empty")])
 def test_a_password_file_that_is_no_file_is_refused(tmp_path: Path, name: str, why: str):
+    (tmp_path / "key").symlink_to("key")
     assert why in problem(login(password_file=name), tmp_path)
+
+
+@pytest.mark.parametrize("key", ["password_file", "password_env"])
+@pytest.mark.parametrize(
+    "name", ["hunter2", "with space", "/etc/no/such/hunter2", "a/hunter2", "hunter2" * 100, "hunter2\u2028", "~hunter2"]
+)
+def test_a_password_in_the_place_of_a_name_is_not_shown(tmp_path: Path, key: str, name: str):
+    found = problem(login(**{key: name}), tmp_path)
+    assert found.startswith(f"opendtu.{key}: ")
+    assert "hunter2" not in found
+    assert "with space" not in found
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("DTU", "the environment variable DTU is not set"),
-        ("EMPTY", "the environment variable EMPTY is not set"),
+        ("DTU", "there is no such environment variable; set it where the service is started"),
+        ("EMPTY", "there is no such environment variable"),
         ("LATIN", "is not UTF-8"),
         (SECRET, "*** is no name of an environment variable"),
         ("", "is empty"),
@@ -221,6 +235,73 @@ def test_pydantic_s_own_error_does_not_show_a_password_either():
 def test_a_password_given_twice_is_refused(tmp_path: Path):
     found = problem(login(password=SECRET, password_file="key"), tmp_path)
     assert found == "opendtu: the password is given 2 times (password, password_file); keep one of them"
+
+
+def exposed(path: Path) -> str:
+    return exposed_passwords(load_config(path, {"DTU": SECRET}), path)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder into which every user may look, as /etc."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize(
+    ("written", "mode", "key_mode", "named"),
+    [
+        (f'password = "{SECRET}"', 0o644, 0o600, ["config.toml"]),
+        (f'password = "{SECRET}"', 0o640, 0o644, []),
+        (f'password = "{SECRET}"', 0o600, 0o644, []),
+        ('password_file = "key"', 0o644, 0o600, []),
+        ('password_file = "key"', 0o600, 0o604, ["key"]),
+        ('password_env = "DTU"', 0o644, 0o644, []),
+        (
+            f'password_file = "key"\n[relay]\nhost = "relay"\npassword = "{SECRET}"',
+            0o644,
+            0o644,
+            ["config.toml", "key"],
+        ),
+    ],
+    ids=["in it", "in it, for a group", "in it, hidden", "in a file", "in an open file", "in the environment", "both"],
+)
+def test_a_password_that_others_can_read_is_told_once_with_what_to_do(
+    open_folder: Path, written: str, mode: int, key_mode: int, named: list[str]
+):
+    (open_folder / "key").write_text(SECRET)
+    path = write(open_folder, GOOD.replace('password_file = "key"', written))
+    path.chmod(mode)
+    (open_folder / "key").chmod(key_mode)
+    told = exposed(path)
+    if named:
+        files = [str(open_folder / name) for name in named]
+        commands = " && ".join(f"chmod o-rwx {file}" for file in files)
+        assert told == f"every user of this computer can read the password in {' and '.join(files)}: {commands}"
+        subprocess.run(["sh", "-c", commands], check=True)
+    assert exposed(path) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root rights")
+def test_the_command_leaves_the_password_readable_for_the_service(open_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    path = write(open_folder, GOOD.replace('password_file = "key"', f'password = "{SECRET}"'))
+    path.chmod(0o644)
+    for name in ("geteuid", "getegid"):
+        monkeypatch.setattr(os, name, lambda: 12345)
+    monkeypatch.setattr(os, "getgroups", list)
+    command = exposed(path).split(": ")[1]
+    assert command == f"chgrp 12345 {path} && chmod 640 {path}"
+    subprocess.run(["sh", "-c", command], check=True)
+    assert (path.stat().st_gid, path.stat().st_mode & 0o777) == (12345, 0o640)
+    assert exposed(path) == ""
+
+
+def test_a_password_in_a_folder_that_nobody_else_may_enter_is_well_kept(open_folder: Path):
+    path = write(open_folder, GOOD.replace('password_file = "key"', f'password = "{SECRET}"'))
+    path.chmod(0o644)
+    open_folder.chmod(0o700)
+    assert exposed(path) == ""
 
 
 # ---- the file that is shipped -----------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 import asyncio
 import contextlib
+import gzip
+import resource
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import aiohttp
@@ -12,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from opendtu_dcload.devices.http import LONGEST_BODY, BackOff, Door, HttpStatusError
+import opendtu_dcload
+from opendtu_dcload.devices.http import LONGEST_BODY, BackOff, Door, HttpStatusError, open_session
 from opendtu_dcload.errors import (
     DeviceAnswerError,
     DeviceAuthError,
@@ -435,3 +439,79 @@ def test_no_answer_raises_anything_but_a_device_error(body: bytes, status: int, 
                 await door.get("/a")
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "x-gzip", "gzip, gzip"])
+async def test_a_compressed_answer_is_refused_before_it_is_unpacked(rig: Rig, name: str) -> None:
+    packed = gzip.compress(b"[" + b" " * 50_000_000 + b"]")
+    assert len(packed) < LONGEST_BODY
+    rig.device.answers["/a"] = text(packed, headers={"Content-Encoding": name})
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DeviceAnswerError, match="compressed"):
+        await rig.door.get("/a")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < most + 10_000  # kB
+
+
+async def test_no_compression_is_asked_for(rig: Rig) -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.headers["Accept-Encoding"])
+        return web.json_response({})
+
+    rig.device.answers["/a"] = handler
+    await rig.door.get("/a")
+    assert asked == ["identity"]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (HEAD, b"X-A: " + b"b" * 1000 + b"\r\n"),
+        (HEAD, b"a:\r\n"),
+        (HEAD, b"X" * 1000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: " + b"b" * 1000 + b"\r\n\r\n"),
+        (CHUNKED + b"0\r\n", b"X-A: " + b"b" * 1000 + b"\r\n"),
+        (CHUNKED, b"1;" + b"x" * 1000 + b"\r\n \r\n"),
+        (CHUNKED, b"0" * 1000),
+        (b"", b"\r\n" * 1000),
+    ],
+    ids=["headers", "short headers", "one name", "100s", "103s", "trailers", "chunk extensions", "zeros", "lines"],
+)
+async def test_an_answer_without_end_is_cut_off_before_the_time_limit(begin: bytes, more: bytes) -> None:
+    sent = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(begin)
+        part = more * (65536 // len(more))
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(part)
+                await writer.drain()
+                sent += len(part)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, open_session() as session:
+        door = Door("Device", "meter", replace(Settings(host), timeout_s=60), session, FakeClock())
+        with pytest.raises((DeviceAnswerError, DeviceConnectionError)):
+            await door.get("/a")
+    assert sent < 20_000_000  # what the two sockets hold
+
+
+def test_every_door_of_the_program_opens_into_a_bounded_session() -> None:
+    package = Path(opendtu_dcload.__file__).parent
+    others = [
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if "aiohttp.ClientSession(" in file.read_text() and file.parts[len(package.parts)] != "sim"
+    ]
+    assert others == ["devices/http.py"]

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -150,6 +151,39 @@ async def test_silent_meter_takes_the_plant_down_the_ladder_and_back(devices: De
     log = raw.decode()
     told = re.findall(r"meter lost: (?:Shelly|off)|meter stale: \w+|meter back", log)
     assert told == ["meter lost: Shelly", "meter stale: ramp", "meter stale: minimum", "meter lost: off", "meter back"]
+
+
+async def test_meter_that_answers_without_end_counts_as_silent_and_fills_no_memory(
+    devices: Devices, tmp_path: Path
+) -> None:
+    house = devices.dtu.house
+    port = int(devices.meter.host.split(":")[1])
+
+    async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b"X-A: b\r\n" * 10_000)
+                await writer.drain()
+        writer.close()
+
+    async with running("--config", devices.config(tmp_path, control=QUICK)) as program:
+        await until(lambda: abs(house.grid_w - 10) < 30)
+        before_kb = resident_kb(program.pid)
+        await devices.meter.stop()
+        async with await asyncio.start_server(endless, "127.0.0.1", port):
+            await until(lambda: house.output_w == 0)
+            assert resident_kb(program.pid) - before_kb < 20_000
+            program.terminate()
+            _, raw = await program.communicate()
+    told = re.findall(r"meter stale: \w+|meter lost: off", raw.decode())
+    assert told == ["meter stale: ramp", "meter stale: minimum", "meter lost: off"]
+
+
+def resident_kb(pid: int) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1])
 
 
 def on_bus(bus: str, path: str, service: str = f"acload.shelly_{MAC}") -> str:
@@ -382,6 +416,22 @@ async def test_wrong_password_is_one_sentence_without_the_password(devices: Devi
         await program.wait()
     assert "wrong-one" not in log
     assert "Traceback" not in log
+
+
+async def test_a_password_that_others_can_read_is_told_in_log_and_check(devices: Devices) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o755)  # noqa: PTH101
+        path = devices.config(Path(name))
+        path.chmod(0o644)
+        advice = f"every user of this computer can read the password in {path}: chmod o-rwx {path}"
+        async with running("--config", path) as program:
+            await until(lambda: devices.dtu.counters.limits > 0)
+            program.terminate()
+            _, log = await program.communicate()
+        assert log.decode().count(f"WARNING {advice}\n") == 1
+        _, out, _ = await run("check", "--config", path)
+        assert out.count(f"note     {advice}\n") == 1
+        assert PASSWORD not in log.decode() + out
 
 
 async def test_five_mistakes_are_reported_in_one_run(tmp_path: Path) -> None:

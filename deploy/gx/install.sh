@@ -5,6 +5,17 @@ share=$(cd "$(dirname "$0")" && pwd -P)
 tree=$(cd "$share/../.." && pwd -P)
 . "$share/paths.sh"
 
+version_behind() { # a link; nothing if it leads to none
+    target=$(readlink "$1") && [ -d "$base/$target/share/$name" ] || target=
+    case $target in versions/*) echo "$target" ;; esac
+}
+is_copied() {
+    [ -d "$base/$new" ] && [ ! -L "$base/$new" ]
+}
+is_same() { # two trees
+    python3 -B "$share/tree.py" same "$1" "$2" 2>/dev/null
+}
+
 # --- May it be installed here? Nothing is touched before all of this has been answered.
 
 [ "$(id -u)" = 0 ] || die "run this as root"
@@ -14,28 +25,40 @@ echo "$venus" | awk -F '[v.~-]' '{exit !($2 * 1000 + $3 >= 3060)}' || die "Venus
 command -v python3 >/dev/null || die "there is no python3"
 python3 -B "$share/tree.py" fits "$tree"
 python3 -B "$share/tree.py" imports "$tree"
-needed_kb=$(($(du -sk "$tree" | cut -f1) * 3 / 2 + 4096)) # half as much again for the bytecode
-free_kb=$(df -Pk /data | awk 'END {print $4}')
-[ "$free_kb" -ge "$needed_kb" ] || die "/data has $((free_kb / 1024)) MB free, $((needed_kb / 1024)) MB are needed"
 if svstat /service/dbus-opendtu 2>/dev/null | grep -q ': up'; then
     die "dbus-opendtu runs and would set the same inverters. Stop it with its own uninstall.sh, or until the next" \
         "reboot with: svc -d /service/dbus-opendtu"
 fi
 version=$(version_of "$tree")
+for link in "$base/current" "$base/previous" "$base/$name" "$base/restart.sh" "$base/status" "$base/uninstall.sh" "$service"; do
+    [ -L "$link" ] || [ ! -d "$link" ] || die "$link is a folder: move it away"
+done
+
+current=$(version_behind "$base/current")
+old=$(version_behind "$base/previous") # of an update that nobody has seen the end of
+[ -n "$old" ] || old=$current
+new=$current
+if [ -z "$current" ] || ! is_same "$tree" "$base/$current"; then
+    new=versions/$version
+    while is_copied && ! is_same "$tree" "$base/$new"; do new=$new+; done
+fi
+if ! is_copied; then
+    rm -rf "$base/versions/.new"
+    needed_kb=$(($(du -sk "$tree" | cut -f1) * 3 / 2 + 4096)) # half as much again for the bytecode
+    free_kb=$(df -Pk /data | awk 'END {print $4}')
+    [ "$free_kb" -ge "$needed_kb" ] || die "/data has $((free_kb / 1024)) MB free, $((needed_kb / 1024)) MB are needed"
+fi
 
 # --- The new version beside the running one
 
-old=$(readlink "$base/current" || true)
-if [ -n "$old" ] && python3 -B "$share/tree.py" same "$tree" "$base/$old" 2>/dev/null; then
-    new=$old
-else
-    new=versions/$version
-    while [ -e "$base/$new" ]; do new=$new+; done
-    rm -rf "$base/versions/.new"
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+if ! is_copied; then
     mkdir -p "$base/versions"
     cp -R "$tree" "$base/versions/.new"
     python3 "$base/versions/.new/share/$name/tree.py" imports "$base/versions/.new"
     sync
+    rm -rf "${base:?}/$new" # a link or a file
     mv "$base/versions/.new" "$base/$new"
 fi
 share=$base/$new/share/$name
@@ -45,66 +68,77 @@ share=$base/$new/share/$name
 keys() {
     awk '/^#?\[/ {gsub(/[][#]/, "", $1); section = $1} /^#?[a-z_]+ *=/ {sub(/^#/, ""); print section "." $1}' "$1"
 }
-if [ ! -e "$base/config.toml" ] || { [ -n "$old" ] && cmp -s "$base/$old/share/$name/config.toml" "$base/config.toml"; }; then
-    (umask 077 && cp "$share/config.toml" "$base/config.toml") # anew also while nobody has filled it in
+config=$base/config.toml
+is_untouched() {
+    [ ! -L "$config" ] && { [ ! -e "$config" ] || cmp -s "$base/$old/share/$name/config.toml" "$config"; }
+}
+if is_untouched; then
+    put "$config" 600 <"$share/config.toml" # anew also while nobody has filled it in
 elif [ -n "$old" ] && [ "$new" != "$old" ]; then
-    keys "$base/$old/share/$name/config.toml" >"$base/known.new"
-    added=$(keys "$share/config.toml" | grep -vxFf "$base/known.new" || true)
-    rm -f "$base/known.new"
+    added=$(keys "$share/config.toml" | grep -vxF "$(keys "$base/$old/share/$name/config.toml")" || true)
     [ -z "$added" ] || echo "New settings, explained in $share/config.toml:" $added
 fi
 
-place() { # file, where to; written only if it differs
-    cmp -s "$1" "$2" && return
-    cp "$1" "$2.new"
-    chmod 755 "$2.new"
-    mv "$2.new" "$2"
+for folder in "$base/service" "$base/service/log"; do
+    [ ! -L "$folder" ] || rm -f "$folder"
+    mkdir -p "$folder"
+done
+for file in run log/run; do
+    if [ -L "$base/service/$file" ] || ! cmp -s "$share/service/$file" "$base/service/$file"; then
+        put "$base/service/$file" 755 <"$share/service/$file"
+    fi
+    chmod 755 "$base/service/$file"
+done
+point() { # a link, where to
+    [ "$(readlink "$1")" = "$2" ] || ln -sfn "$2" "$1"
 }
-mkdir -p "$base/service/log"
-place "$share/service/run" "$base/service/run"
-place "$share/service/log/run" "$base/service/log/run"
 for script in $name restart.sh status uninstall.sh; do
-    [ -L "$base/$script" ] || ln -s "current/share/$name/$script" "$base/$script"
+    point "$base/$script" "current/share/$name/$script"
 done
 
 # /service is in RAM, so rc.local links it at each boot: first of all, as others may end or block the script.
 line="ln -sfn $base/service $service # $name"
 if [ ! -e "$boot" ]; then
-    printf '#!/bin/sh\n%s\n' "$line" >"$boot.new"
-    chmod 755 "$boot.new"
-    mv "$boot.new" "$boot"
+    printf '#!/bin/sh\n%s\n' "$line" | put "$boot" 755
 elif ! grep -qxF "$line" "$boot"; then
-    cp -p "$boot" "$boot.new"
-    awk -v line="$line" -v mark="# $name\$" '
+    whole=$(awk -v line="$line" -v mark="# $name\$" '
         NR == 1 && /^#!/ {print; print line; next}
         NR == 1 {print line}
         $0 !~ mark {print}
-        END {if (!NR) print line}' "$boot" >"$boot.new"
-    mv "$boot.new" "$boot"
+        END {if (!NR) print line}' "$boot" && echo .)
+    printf %s "${whole%.}" | put "$boot"
 fi
 [ -x "$boot" ] || echo "$boot is not executable, so nothing in it runs at boot: chmod 755 $boot" >&2
 
 # --- The switch, by one rename
 
 switch_to() {
-    rm -f "$base/current.new"
+    rm -rf "$base/current.new"
     ln -s "$1" "$base/current.new"
     python3 -c 'import os, sys; os.replace(*sys.argv[1:])' "$base/current.new" "$base/current"
 }
-[ "$new" = "$old" ] || switch_to "$new"
-[ "$(readlink "$service")" = "$base/service" ] || ln -sfn "$base/service" "$service"
+remove_older() {
+    [ "$new" != "$old" ] || return 0
+    for other in "$base"/versions/*; do
+        [ "$other" = "$base/$new" ] || [ "$other" = "$base/$old" ] || rm -rf "$other"
+    done
+    rm -f "$base/previous"
+}
+if [ "$new" != "$current" ]; then
+    [ -z "$old" ] || point "$base/previous" "$old"
+    switch_to "$new"
+fi
+point "$service" "$base/service"
 ! command -v svrescan >/dev/null || svrescan
 
-if cmp -s "$share/config.toml" "$base/config.toml"; then
-    echo "$name $version is installed. Fill in $base/config.toml, then run $base/restart.sh"
+if cmp -s "$share/config.toml" "$config"; then
+    remove_older
+    echo "$name $version is installed. Fill in $config, then run $base/restart.sh"
     exit 0
 fi
-[ "$new" = "$old" ] && grep -q '^ok' "$run/health" 2>/dev/null || restart
+grep -q "^ok [0-9]* [0-9]* $version " "$run/health" 2>/dev/null && [ "$new" = "$current" ] || restart
 if healthy "$version" 60; then
-    cd "$base/versions"
-    for other in * .new; do
-        [ "versions/$other" = "$new" ] || [ "versions/$other" = "$old" ] || rm -rf "$other"
-    done
+    remove_older
     echo "$name $version runs. Look at it with $base/status"
     exit 0
 fi
@@ -115,7 +149,7 @@ if [ -n "$old" ] && [ "$new" != "$old" ]; then
     switch_to "$old"
     restart
     healthy "$went_back_to" 60 || echo "$name: the old version does not run either: $why" >&2
-    rm -rf "${base:?}/$new"
+    rm -rf "${base:?}/$new" "$base/previous"
     die "went back to $went_back_to"
 fi
 die "correct what the log says, then run $base/restart.sh"

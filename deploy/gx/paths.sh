@@ -6,10 +6,36 @@ service=/service/$name
 run=/run/$name
 log=/var/log/$name
 boot=/data/rc.local
+[ ! -L "$boot" ] || boot=$(readlink -f "$boot")
 
 die() {
+    is_told=yes
     echo "$name: $*" >&2
     exit 1
+}
+
+# Makes what comes on stdin the content of a file: whole or not at all, also on a full disk or when the power goes.
+put() { # file, mode if there is none yet
+    rm -rf "$1.new"
+    [ ! -L "$1" ] || rm -f "$1"
+    if [ -e "$1" ]; then
+        cp -p "$1" "$1.new"
+    else
+        (umask 077 && : >"$1.new")
+        chmod "$2" "$1.new"
+    fi
+    cat >"$1.new" # unlike busybox' awk and grep it says when the disk is full
+    sync
+    mv "$1.new" "$1"
+}
+
+# Run at the end, whatever the end is.
+clean_up() {
+    code=$?
+    trap '' HUP INT TERM
+    rm -rf "$boot.new" "$base"/*.new "$base"/service/*.new "$base"/service/log/*.new "$base/versions/.new"
+    [ "$code" = 0 ] || [ -n "${is_told-}" ] || echo "$name: ended half-way: run it again, after what stands above" >&2
+    exit "$code"
 }
 
 last_log_lines() {

@@ -4,23 +4,33 @@ set -eu
 share=$(cd "$(dirname "$(readlink -f "$0")")" && pwd -P)
 . "$share/paths.sh"
 
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
 is_gone() {
     ! svok "$1"
 }
-if [ -e "$service" ]; then
-    # While the link is there the supervisor would start it anew. It takes up to 5 s to leave the inverters in order;
-    # only then its log may go.
-    rm -f "$service"
-    for part in "$base/service" "$base/service/log"; do
-        svc -dx "$part" || true
-        await is_gone "$part" || echo "$name: it does not end" >&2
-    done
-fi
+# While the link is there the supervisor would start it anew. It takes up to 5 s to leave the inverters in order; only
+# then its log may go.
+rm -f "$service"
+for part in "$base/service" "$base/service/log"; do
+    svok "$part" || continue
+    svc -dx "$part" || true
+    await is_gone "$part" || echo "$name: it does not end" >&2
+done
+
+# What a second run can do without goes first: /data may be full.
+cd "$base"
+current=$(readlink current || true)
+for version in versions/*; do
+    [ "$version" = "$current" ] || rm -rf "$version"
+done
+[ ! -d versions ] || find versions -name __pycache__ -prune -exec rm -rf {} \;
+rm -rf service "$run"
 if [ -e "$boot" ] && grep -q "# $name\$" "$boot"; then
-    cp -p "$boot" "$boot.new"
-    grep -v "# $name\$" "$boot" >"$boot.new" || true
-    mv "$boot.new" "$boot"
+    left=$(awk -v mark="# $name\$" '$0 !~ mark' "$boot" && echo .)
+    printf %s "${left%.}" | put "$boot"
 fi
-rm -rf "$base/service" "$base/versions" "$run"
-rm -f "$base/current" "$base/$name" "$base/restart.sh" "$base/status" "$base/uninstall.sh"
+rm -f previous "$name" restart.sh status
+rm -rf versions current uninstall.sh
 echo "$name is uninstalled. What stays: the settings in $base and the log in $log"

@@ -21,10 +21,11 @@ from opendtu_dcload.alone import alone
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.dtu import DtuSettings
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, settings_of
+from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.relay import ShellyRelay
 from opendtu_dcload.devices.shelly import ShellyMeter
-from opendtu_dcload.health import Supervisor, leaving, report_health
+from opendtu_dcload.health import Supervisor, Watchdog, leaving, report_health
 from opendtu_dcload.live import print_live
 from opendtu_dcload.offer import offer_inverters
 from opendtu_dcload.polling import DtuPoller, Meter, poll_meter, poll_solar
@@ -77,10 +78,10 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
     state = State()
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)
-        supervisor = Supervisor.of(os.environ)
+        supervisor, watchdog = Supervisor.of(os.environ), Watchdog()
         if not dry_run and not await _is_alone(config, supervisor, stop, stack):
             return
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(open_session())
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         pollers = {
             dtu.name: DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
@@ -91,7 +92,7 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
             config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
         )
         stack.push_async_callback(loop.leave)
-        stack.enter_context(leaving(supervisor))
+        stack.enter_context(leaving(supervisor, watchdog))
         log.info("%s", first_line(config, bus))
         if dry_run:
             log.info("nothing is commanded, what is shown as set is what would be")
@@ -111,7 +112,8 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
                     _start_services(tasks, config, state, bus, watch) if bus is not None and watch is not None else None
                 )
                 tasks.create_task(_regulate(loop, controls), name="control")
-                tasks.create_task(report_health(supervisor, state, __version__, clock), name="health")
+                health = report_health(supervisor, state, __version__, clock, watchdog.feed)
+                tasks.create_task(health, name="health")
                 if config.is_read_only:
                     for dtu in config.dtus:
                         tasks.create_task(offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from opendtu_dcload import __version__
 from opendtu_dcload.errors import ConfigError, ServiceError
+from opendtu_dcload.unblocked import unblocked
 
 FAILED = 1
 WRONG_CONFIG = 2
@@ -31,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.start is not _run and (arguments.dry_run or arguments.live):
         parser.error("--dry-run and --live belong to running without a command")
+    with unblocked() if arguments.start is _run else contextlib.nullcontext():
+        return _exit_code(arguments)
+
+
+def _exit_code(arguments: argparse.Namespace) -> int:
     try:
         return int(arguments.start(arguments))
     except ConfigError as err:
@@ -112,6 +119,8 @@ def _run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(
         level=settings.log.level.upper(), stream=sys.stderr, format=f"%(levelname)s {mark}%(message)s", force=True
     )
+    if exposed := config.exposed_passwords(settings, arguments.config):
+        logging.getLogger(__name__).warning("%s", exposed)
     folder = Path(os.environ.get(STATE_FOLDER) or arguments.config.parent)
     try:
         asyncio.run(app.run(settings, folder, dry_run=arguments.dry_run, live=arguments.live))

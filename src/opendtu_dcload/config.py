@@ -212,6 +212,34 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     return parse_config(config_source.read_table(path), path.parent, environ)
 
 
+def exposed_passwords(config: Config, path: Path) -> str:
+    """Return the sentence for passwords in files that every user of this computer can read, empty if there are none.
+
+    Args:
+        config: what was read.
+        path: from where.
+    """
+    logins = [login for login in (config.meter, *config.dtus, config.solar, config.relay) if login is not None]
+    files = {
+        (path.parent / login.password_file if login.password_file else path).absolute()
+        for login in logins
+        if login.password is not None and login.password_env is None
+    }
+    exposed = sorted(file for file in files if config_source.is_open_to_all(file))
+    if not exposed:
+        return ""
+    names, commands = " and ".join(map(str, exposed)), " && ".join(map(_hidden_by, exposed))
+    return f"every user of this computer can read the password in {names}: {commands}"
+
+
+def _hidden_by(file: Path) -> str:
+    """Return the command that takes a file from others and leaves it to this user, who reads it."""
+    found = file.stat()
+    if found.st_uid == os.geteuid() or found.st_gid in {os.getegid(), *os.getgroups()}:
+        return f"chmod o-rwx {file}"
+    return f"chgrp {os.getegid()} {file} && chmod 640 {file}"
+
+
 def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mapping[str, str] = os.environ) -> Config:
     """Return the settings in a parsed TOML document; relative password files are looked for in `folder`.
 

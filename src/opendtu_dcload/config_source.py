@@ -1,8 +1,10 @@
 """Where the settings come from: the TOML file itself, and the files and variables that hold passwords."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_IROTH, S_IXOTH
 from typing import Any
 
 import tomli
@@ -81,17 +83,30 @@ def read_password(
         return {}
     try:
         if ways == ["password_file"]:
-            return {"password": _from_file(folder / name)}
+            return {"password": _from_file(folder, name)}
         return {"password": _from_variable(name, environ)}
     except ConfigError as error:
         problems += [f"{key}.{ways[0]}: {problem}" for problem in error.problems]
         return {}
 
 
-def _from_file(path: Path) -> str:
+def is_open_to_all(path: Path) -> bool:
+    """Tell whether every user of this computer can read the file."""
+    try:
+        folders = path.resolve().parents
+        return bool(path.stat().st_mode & S_IROTH) and all(folder.stat().st_mode & S_IXOTH for folder in folders)
+    except OSError:
+        return False
+
+
+def _from_file(folder: Path, name: str) -> str:
+    path = folder / name
+    if not os.path.lexists(path):  # its name is not shown: it may be the password itself
+        where = f"unless it begins with / it is looked for in {folder.absolute()}"
+        raise ConfigError([f"there is no such file ({where}); write the password into it, or name another one"])
     try:
         if not path.is_file():  # nor a pipe, which could block for ever
-            raise ConfigError([f"there is no file {path}; write the password into it, or name another file"])
+            raise ConfigError([f"{path} is no file; write the password into one, and name that"])
         with path.open("rb") as file:
             content = file.read(_MAX_PASSWORD_BYTES + 1)
         password = content.decode("utf-8-sig").rstrip("\r\n")
@@ -107,11 +122,12 @@ def _from_file(path: Path) -> str:
 
 
 def _from_variable(name: str, environ: Mapping[str, str]) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):  # not shown: it may be the password itself
+    # as long as there is none of this name it is not shown: it may be the password itself
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ConfigError(["*** is no name of an environment variable; write letters, digits and underscores"])
     password = environ.get(name, "")
     if not password:
-        raise ConfigError([f"the environment variable {name} is not set; set it where the service is started"])
+        raise ConfigError(["there is no such environment variable; set it where the service is started"])
     if any("\ud800" <= char <= "\udfff" for char in password):  # how Python shows bytes that are no text
         raise ConfigError([f"the environment variable {name} is not UTF-8 text; set it again"])
     return password

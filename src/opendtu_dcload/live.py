@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 from collections.abc import Callable
 
 from opendtu_dcload.model import InverterPlan
@@ -37,8 +35,7 @@ async def print_live(state: State, clock: Callable[[], float]) -> None:
     while True:
         await asyncio.sleep(1.0)
         try:
-            print(live_line(state, clock()), flush=True)
+            print(live_line(state, clock()))
         except OSError as err:
             log.info("the live line ends, regulation goes on: %s", err.strerror)
-            sys.stdout = open(os.devnull, "w")  # noqa: ASYNC230, PTH123, SIM115  so that the exit does not fail on it
             return

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from opendtu_dcload.control.controller import Decision, Seen
+from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.control.shadow import Shadow
 from opendtu_dcload.model import Plan, Reason

@@ -39,6 +39,19 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, []), done.stderr
 
 
+def test_the_unit_has_no_right_that_the_program_does_not_use() -> None:
+    needs("systemd-analyze")
+    analyze = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(FILES / "opendtu-dcload.service")]
+    said = subprocess.run(analyze, capture_output=True, text=True, check=True).stdout
+    weak = {line.split()[1] for line in said.splitlines() if line.startswith("✗")}
+    # it needs the network and its user's addresses, and lives in the machine's own root
+    assert weak <= {
+        "RootDirectory=/RootImage=", "PrivateMounts=", "PrivateNetwork=", "DeviceAllow=", "IPAddressDeny=",
+        "RestrictAddressFamilies=~AF_NETLINK", "RestrictAddressFamilies=~AF_UNIX",
+        "RestrictAddressFamilies=~AF_(INET|INET6)",
+    }  # fmt: skip
+
+
 @contextlib.contextmanager
 def system_bus(folder: Path, user: str | None) -> Iterator[str]:
     """A dbus-daemon with Debian's configuration of the system bus, and our policy for a user; yield its address."""

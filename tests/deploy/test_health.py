@@ -72,18 +72,21 @@ async def test_a_relay_and_plug_in_solar_that_are_silent_keep_no_sign_of_life_aw
 @pytest.mark.parametrize("age_s", [None, 10.0], ids=["no decision yet", "the loop hangs"])
 async def test_says_nothing_without_a_fresh_decision(age_s: float | None, tmp_path: Path) -> None:
     receiver, name = listen(tmp_path)
+    fed: list[int] = []
     state = State()
     if age_s is not None:
         state.set_plan(Plan(100.0 - age_s, 0.0, 0.0, Reason.STARTING))
     supervisor = Supervisor(name, 0.001, None)
     with receiver:
-        report = asyncio.create_task(report_health(supervisor, state, "1", lambda: 100.0))
+        report = asyncio.create_task(report_health(supervisor, state, "1", lambda: 100.0, lambda: fed.append(1)))
         await asyncio.sleep(0.02)
         with pytest.raises(BlockingIOError):
             receiver.recv(4096)
+        assert not fed
         state.set_plan(Plan(99.0, 0.0, 0.0, Reason.STARTING))
         said = await asyncio.get_running_loop().sock_recv(receiver, 4096)
         assert said.startswith(b"READY=1")
+        assert fed
         report.cancel()
 
 

@@ -71,6 +71,10 @@ def test_a_limit_of_another_kind_is_a_mistake():
         (COUNT, 7.0, 7),
         (COUNT, 2**31, None),
         (COUNT, 1e300, None),
+        pytest.param(COUNT, 10**400, None, id="beyond every float"),
+        pytest.param(NUMBER, 10**400, None, id="beyond every float, decimals"),
+        (NUMBER, 2**64, None),
+        (TEXT, 2**64, None),
         (COUNT, False, 0),
         (TEXT, "x" * 255, "x" * 255),
         (TEXT, "x" * 256, None),
@@ -89,8 +93,8 @@ def test_what_a_client_writes_is_converted_or_nothing(item, raw, expected):
 
 
 SENT = st.recursive(
-    st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.booleans() | st.integers() | st.sampled_from([10**400, -(10**400)]) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
     max_leaves=5,
 )
 
@@ -101,3 +105,15 @@ def test_nothing_a_client_sends_gets_through_unchecked(raw, item):
     assert converted is None or type(converted) is item.kind
     assert item.clean(converted) == converted
     item.as_variant(converted)
+
+
+@pytest.mark.parametrize("item", [NUMBER, COUNT])
+def test_an_integer_beyond_every_float_is_shown_as_no_value(item):
+    assert item.clean(10**400) is None
+    assert item.clean(-(10**400)) is None
+
+
+@pytest.mark.parametrize("value", [[1], ["a", 1], {1: "a"}, 10**5000], ids=["number", "mixed", "key", "large"])
+def test_a_list_that_is_not_all_text_is_a_mistake_of_ours_and_told_as_one(value):
+    with pytest.raises(TypeError, match="is not of kind list"):
+        NAMES.clean(value)

@@ -77,7 +77,7 @@ async def test_a_service_that_answers_nothing_costs_one_timeout_for_all_its_path
         assert await watch.read(SYSTEM, "/DeviceInstance") == 0
 
 
-@pytest.mark.parametrize("value", [None, "63", True, math.nan, math.inf, -0.1, 100.1, [1], {"a": 1}], ids=repr)
+@pytest.mark.parametrize("value", [None, "63", True, math.nan, math.inf, -0.1, 100.1, 2**1024, [1], {"a": 1}], ids=repr)
 def test_what_is_no_number_in_the_range_is_none(value):
     assert number(value, 0, 100) is None
 

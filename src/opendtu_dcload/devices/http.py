@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import os
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from pydantic import SecretStr
 from yarl import URL
 
@@ -26,6 +28,8 @@ Clock = Callable[[], float]
 
 LONGEST_BODY = 256 * 1024
 """Bytes. The largest honest answer, OpenDTU's old live document with ten inverters, has about 30 kB."""
+LONGEST_ANSWER = 2 * LONGEST_BODY
+"""Bytes, with headers, chunk sizes and trailers, of which aiohttp before 3.13 takes any number."""
 
 # A Gen2 Shelly locks every client out after some wrong passwords in 10 min: ask rarely.
 AUTH_PAUSE_S, LONGEST_AUTH_PAUSE_S = 60, 3600
@@ -53,6 +57,46 @@ class Login(Protocol):
     @property
     def timeout_s(self) -> float:
         """Time for a request and its whole answer."""
+
+
+class _EndlessError(aiohttp.ClientError):
+    """An answer goes on and on, and not in its body."""
+
+
+class _BoundedAnswers(ResponseHandler):
+    """A connection that ends when an answer grows beyond measure."""
+
+    _received = 0
+
+    def set_response_params(self, **settings: Any) -> None:
+        """Begin the next answer."""
+        self._received = 0
+        super().set_response_params(**settings)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of an answer."""
+        self._received += len(data)
+        if self._received <= LONGEST_ANSWER:
+            super().data_received(data)
+        elif self.transport is not None:
+            self.set_exception(_EndlessError(f"more than {LONGEST_ANSWER // 1024} kB"))
+            self.transport.abort()
+
+
+class _BoundedConnector(aiohttp.TCPConnector):
+    def __init__(self) -> None:
+        super().__init__()
+        self._factory = functools.partial(_BoundedAnswers, loop=self._loop)  # type: ignore[assignment]  # invariant
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Return a session for the doors, which bounds what a device can fill the memory with; the caller closes it.
+
+    Nothing is unpacked: no device packs what is asked for here, and 200 kB can become 300 MB.
+    """
+    return aiohttp.ClientSession(
+        connector=_BoundedConnector(), auto_decompress=False, headers={"Accept-Encoding": "identity"}
+    )
 
 
 class HttpStatusError(DeviceAnswerError):
@@ -98,7 +142,7 @@ class Door:
         name: how messages call the device.
         section: section of the configuration that holds its host and password.
         login: address, credentials, time limit.
-        session: opened and closed by the caller.
+        session: made by `open_session`, closed by the caller.
         clock: monotonic time in s, for the pauses.
         lock: shared by the doors of one device; None = this is the only one.
     """
@@ -224,6 +268,8 @@ class Door:
             allow_redirects=False,
             timeout=_NO_TIMEOUT,
         ) as response:
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise DeviceAnswerError(f"{self.name} answered {path} compressed, which was not asked for")
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk

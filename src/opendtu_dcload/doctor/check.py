@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-import aiohttp
-
 from opendtu_dcload.alone import alone
 from opendtu_dcload.config import Config
+from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.doctor.bus import check_bus
 from opendtu_dcload.doctor.computer import check_computer
@@ -31,7 +30,7 @@ STILL_PCT = 0.2
 async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep) -> None:
     """Probe everything that the configuration names and say what was found."""
     check_computer(findings)
-    async with aiohttp.ClientSession() as session:
+    async with open_session() as session:
         mac = None
         if config.meter.source == "shelly":
             mac = await check_meter(config.meter, session, findings)

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from opendtu_dcload.config import Config, parse_config
+from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import check_bus
@@ -74,7 +75,7 @@ class FirstConfig:
             raise ConfigError([exists(self._path)])
         self._ask_addresses()
         self._parsed()
-        async with aiohttp.ClientSession() as session:
+        async with open_session() as session:
             if "host" in self._meter:
                 await self._find_meter(session)
             await self._find_dtu(session)

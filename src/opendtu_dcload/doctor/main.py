@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from opendtu_dcload.config import Config, load_config
+from opendtu_dcload.config import Config, exposed_passwords, load_config
 from opendtu_dcload.doctor.check import check
 from opendtu_dcload.doctor.findings import Finding, Findings, print_finding
 from opendtu_dcload.doctor.first_config import FirstConfig, Given
@@ -43,6 +43,8 @@ def run_check(path: Path, *, is_json: bool = False, has_step: bool = False, has_
         print(findings.as_json())
         return WRONG_CONFIG
     findings.ok(f"{path} is valid")
+    if exposed := exposed_passwords(config, path):
+        findings.note(exposed)
     if has_step and not has_consent and not sys.stdin.isatty():
         raise ConfigError(["check --step asks before it sets anything: run it at a terminal, or add --yes"])
     try:

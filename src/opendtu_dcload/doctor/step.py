@@ -19,6 +19,7 @@ from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.control.output import Unit
 from opendtu_dcload.control.response import ANSWER_SHARE
+from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu import OpenDtu
 from opendtu_dcload.devices.shelly import ShellyMeter
 from opendtu_dcload.doctor.bus import looking, running_names
@@ -113,7 +114,7 @@ async def _step_alone(
     config: Config, findings: Findings, clock: Callable[[], float], sleep: Sleep, agree: Agree | None
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+        session = await stack.enter_async_context(open_session())
         meter: Meter = ShellyMeter(config.meter, session, clock)
         if config.meter.source == "gx":
             try:

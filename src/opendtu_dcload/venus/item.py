@@ -14,6 +14,7 @@ Value: TypeAlias = int | float | str | list[str]
 INVALID_TEXT = "---"
 _SIGNATURES: dict[type, str] = {int: "i", float: "d", str: "s", list: "as"}
 _INT32 = range(-(2**31), 2**31)
+_INT64 = range(-(2**63), 2**64)
 _MAX_TEXT_CHARS = 255
 
 
@@ -58,15 +59,15 @@ class Item:
         if value is None:
             return None
         if self.kind is float and isinstance(value, int | float):
-            # adding zero turns -0.0 into 0.0
-            return round(float(value), self.digits) + 0.0 if math.isfinite(value) else None
+            number = finite(value)
+            return None if number is None else round(number, self.digits) + 0.0  # which turns -0.0 into 0.0
         if self.kind is int and isinstance(value, int):
             return int(value) if value in _INT32 else None
         if self.kind is str and isinstance(value, str):
             return printable(value)
-        if self.kind is list and isinstance(value, list):
+        if self.kind is list and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
             return [printable(entry) for entry in value]
-        raise TypeError(f"{value!r} is not of kind {self.kind.__name__}")
+        raise TypeError(f"a {type(value).__name__} is not of kind {self.kind.__name__}")
 
     def convert(self, raw: Any) -> Value | None:
         """Return what a client wrote as a value of the item's kind, None when there is no sensible one in it.
@@ -80,14 +81,13 @@ class Item:
             return [printable(entry) for entry in raw] if is_texts else None
         if not isinstance(raw, int | float | str):  # an empty array is a client's "invalid"
             return None
+        if isinstance(raw, int) and raw not in _INT64:  # more than the bus can carry
+            return None
         if self.kind is str:
             text = raw if isinstance(raw, str) else str(int(raw) if isinstance(raw, bool) else raw)
             return printable(text) if _is_short_text(text) else None
-        try:
-            number = float(raw)
-        except ValueError:
-            return None
-        if not math.isfinite(number):
+        number = finite(raw)
+        if number is None:
             return None
         if self.is_clamped:
             number = self.clamped(number)
@@ -130,6 +130,15 @@ class Item:
     def properties(self) -> dict[str, Variant]:
         """Return the item as `GetItems` and `ItemsChanged` show it."""
         return {"Value": self.as_variant(self.value), "Text": Variant("s", self.as_text()), **self.limits()}
+
+
+def finite(value: float | str) -> float | None:
+    """Return `value` as a float, None when it is none, or not finite, or more than a float can hold."""
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def printable(text: str) -> str:

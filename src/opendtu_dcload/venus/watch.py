@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
@@ -18,6 +17,7 @@ from opendtu_dcload.errors import BusError, CallRefusedError
 from opendtu_dcload.venus.address import BusAddress
 from opendtu_dcload.venus.busitem import ACCEPTED, INTERFACE
 from opendtu_dcload.venus.connection import RETRY_DELAYS_S, Connection, stay_connected
+from opendtu_dcload.venus.item import finite
 
 PREFIX = "com.victronenergy"
 SYSTEM = f"{PREFIX}.system"
@@ -175,4 +175,5 @@ def number(value: object, low: float, high: float) -> float | None:
     """Return a value from the bus as a number from `low` to `high`; None when it is none, or not in the range."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and low <= value <= high else None
+    known = finite(value)
+    return known if known is not None and low <= known <= high else None
