@@ -39,6 +39,7 @@ from opendtu_dcload.control.policy import (
     room_left_w,
 )
 from opendtu_dcload.control.question import output_of, question_w
+from opendtu_dcload.control.reasons import reason_of
 from opendtu_dcload.control.regulator import Regulator
 from opendtu_dcload.control.response import JUDGED_STEP_W, PROBE_W, ResponseGuard
 from opendtu_dcload.control.settings import Settings
@@ -59,14 +60,8 @@ FOREIGN_COUNT = 2
 FOREIGN_WITHIN_S = 600.0
 CORRECTED_W = 50.0
 """When the model of the plant was corrected by this much, own steps can no longer be told from it."""
-ODD_EXPORT_W = 50.0
-"""So much more export than the plant gives comes from somebody else, or from a meter turned round."""
 EXPORT_W, EXPORT_S = 30.0, 5.0
 """Export of so much for so long, with nothing of ours under way, is real whatever the model holds possible."""
-FEEDS_W = 30.0
-"""An unreachable inverter that gives so much more than its minimum is worth a word."""
-NEARLY_W = 10.0
-"""The last Watts below the ceiling are not worth a command, also while the house draws more."""
 METER_DELAY_S = 0.5
 """A meter shows the mean of about the last second."""
 
@@ -118,7 +113,7 @@ class Controller:
             outputs_w = self._fairness.move(seen.now_s, self.tracks.values())
         wishes = self._wishes(seen.now_s, outputs_w, allowance)
         commands = self._commands(seen, wishes, allowance, restarts)
-        plan = self._plan(seen.now_s, wishes, allowance, self._reason(seen, allowance, span))
+        plan = self._plan(seen.now_s, wishes, allowance, self._why(seen, allowance, span))
         return Decision(plan, tuple(commands), tuple(reboots))
 
     def posted(self, command: Command, now_s: float) -> None:
@@ -426,54 +421,11 @@ class Controller:
         """Tell whether an inverter may get its first limit of ours: what is shown before it may not rule at all."""
         return allowance.may_regulate and track.is_usable and math.isfinite(self._reading_at_s)
 
-    def _reason(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
-        if allowance.reason is Reason.GUARD_ESCALATED:
-            return allowance.reason
-        if seen.meter is None or not seen.dtus:
-            return Reason.STARTING
-        if all(troubles := [t.trouble for t in self.tracks.values()]):
-            return Reason.DTU_PASSWORD if Reason.DTU_PASSWORD in troubles else Reason.DTU_SILENT
-        if allowance.reason is not None:
-            return allowance.reason
-        if len(self._foreign_at_s) >= FOREIGN_COUNT:
-            return Reason.FOREIGN_LIMITS
-        if sum(t.highest_w for t in self.tracks.values() if t.is_missing(seen.now_s)) > allowance.cap_w:
-            return Reason.CAP_UNREACHABLE
-        if (doubt := self._doubt(seen.now_s)) is not None:
-            return doubt
-        if not any(t.is_usable for t in self.tracks.values()):
-            wanted_w = [t.unit.minimum_w for s, t in self.tracks.items() if s not in self.settings.switched_off]
-            if not wanted_w:
-                return Reason.SWITCHED_OFF
-            return allowance.cap_reason if allowance.cap_w < min(wanted_w) - CAP_SLACK_W else Reason.NO_INVERTER
-        return self._reason_to_regulate(seen.meter.power_w, allowance, span)
-
-    def _reason_to_regulate(self, grid_w: float, allowance: Allowance, span: Span) -> Reason:
-        """Return what bounds the plant while nothing else does, at a grid power in W."""
-        is_short = grid_w > self.settings.target_w + NEARLY_W
-        is_at_most = span.committed_w >= span.ceiling_w - (NEARLY_W if is_short else 1)
-        if is_at_most and span.is_capped and allowance.cap_reason is not Reason.FEED_IN_CAP:
-            return allowance.cap_reason
-        if span.committed_w <= span.floor_w + 1:
-            is_odd = grid_w < -span.committed_w - ODD_EXPORT_W
-            return (self.response.doubt if is_odd else None) or Reason.ALL_AT_MINIMUM
-        if is_at_most and span.is_capped:
-            return Reason.FEED_IN_CAP
-        if is_short and any(t.is_usable and t.held_w is not None for t in self.tracks.values()):
-            return Reason.HELD
-        return Reason.ALL_AT_RATED if is_at_most else Reason.REGULATING
-
-    def _doubt(self, now_s: float) -> Reason | None:
-        """Return why some inverter does not do what it is told, None when all do as far as is known."""
-        tracks = self.tracks.values()
-        lost = [t for t in tracks if t.is_missing(now_s) and t.is_lost and not t.is_fresh and t.trouble is None]
-        if any(t.final_w > t.unit.minimum_w + FEEDS_W for t in lost):
-            return Reason.LOST_FEEDS
-        if any(t.is_ignoring(now_s) for t in tracks):
-            return Reason.COMMANDS_IGNORED
-        if any(t.limits.is_unconfirmed(now_s) and t.is_fresh for t in tracks):
-            return Reason.UNCONFIRMED
-        return None
+    def _why(self, seen: Seen, allowance: Allowance, span: Span) -> Reason:
+        wanted = [track for serial, track in self.tracks.items() if serial not in self.settings.switched_off]
+        is_shared = len(self._foreign_at_s) >= FOREIGN_COUNT
+        doubt = self.response.doubt
+        return reason_of(seen, allowance, span, self.tracks.values(), wanted, self.settings.target_w, doubt, is_shared)
 
     def _plan(self, now_s: float, wishes: Mapping[str, Wish], allowance: Allowance, reason: Reason) -> Plan:
         notes = {s: note(track, has_several_dtus=len(self._dtus) > 1) for s, track in self.tracks.items()}
