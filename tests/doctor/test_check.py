@@ -86,6 +86,11 @@ def serial_is_wrong(plant: Plant) -> None:
     plant.serials = (SERIALS[0], "1124a0000009")
 
 
+def model_is_unknown(plant: Plant) -> None:
+    plant.dtu.unknown_models.add(SERIALS[0])
+    plant.dtu.believed[SERIALS[0]].rated_w = 0.0
+
+
 def meter_hides_export(plant: Plant) -> None:
     plant.meter.device = "plus1pm"
 
@@ -101,6 +106,7 @@ def meter_hides_export(plant: Plant) -> None:
         (battery_is_gone, {}, [f"{SERIALS[0]}: OpenDTU does not reach it by radio"]),
         (data_are_old, {}, [f"{SERIALS[0]}: OpenDTU heard of it"]),
         (serial_is_wrong, {}, ["1124a0000009 is not known to the DTU"]),
+        (model_is_unknown, {}, [f"{SERIALS[0]}: OpenDTU does not know this model"]),
         (lambda _: None, {"floor_v": 12}, ["does not suit battery.min_voltage_v = 12"] * 2),
         (lambda _: None, {"floor_v": 480}, ["does not suit battery.min_voltage_v = 480"] * 2),
         (lambda _: None, {"floor_v": 60}, ["below battery.min_voltage_v = 60", "below battery.min_voltage_v = 60"]),

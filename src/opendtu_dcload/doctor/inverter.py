@@ -40,7 +40,12 @@ def check_inverter(
     name = f"inverter {inverter.serial}"
     rated = f"{limit.rated_w:.0f} W rated" if limit.rated_w else "rated power not known yet"
     findings.ok(f"{name} {status.name!r}: {rated}, will be set from {unit.minimum_w:.0f} to {unit.maximum_w:.0f} W")
-    if limit.limit_pct is None:
+    if limit.rated_w is None and status.reachable:
+        findings.problem(
+            f"{name}: OpenDTU does not know this model, or has only just started: it shows no rated power",
+            "ask again in a minute; if it stays so, update OpenDTU",
+        )
+    elif limit.limit_pct is None:
         findings.note(
             f"{name}: OpenDTU does not know its limit", "nothing to do, the service sends it its minimum first"
         )
