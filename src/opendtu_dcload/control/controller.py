@@ -356,7 +356,8 @@ class Controller:
             track.unit.minimum_w * track.gain,
             track.most_w,
             may_rise=self._may_rise(track, now_s),
-            may_fall=now_s >= limits.held_until_s and (not track.is_pending or allowance.is_urgent or may_replace),
+            may_fall=now_s >= limits.held_until_s
+            and (not track.is_pending or allowance.is_urgent or may_replace or track.is_overdue),
             accurate_w=accurate_w(track),
             rank=self._fairness.rank(track.unit.serial),
         )

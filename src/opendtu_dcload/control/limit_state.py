@@ -25,8 +25,8 @@ HELD_S = 60.0
 """How long nothing is sent to an inverter whose limit the DTU declined."""
 IGNORED_WAITS_S = (5.0, 15.0, 45.0)
 """The same after commands that were taken and had no effect: one may be lost in a restart of the DTU, more are none."""
-IGNORED_OFTEN = 2
-"""So many in a row are no accident."""
+IGNORED_OFTEN, IGNORED_FOR_S = 2, 120.0
+"""So many in a row are no accident; when nothing more is wanted, nobody knows any longer."""
 UNCONFIRMED_S = 30.0
 """From when on a limit that is not acknowledged is worth a word: lost packets and a queue take up to 12 s."""
 
@@ -73,7 +73,7 @@ class LimitState:
         """Of our limits since the start."""
         self._superseded_w = 0.0
         self._is_dtu_pending = self._was_pending = self._is_echo_old = self._has_no_echo = False
-        self._knows_rated = False
+        self._knows_rated = self._has_echo = False
         self._known_since_s = math.inf
         self._taken_at_s = -math.inf
 
@@ -105,7 +105,7 @@ class LimitState:
 
     def is_unconfirmed(self, now_s: float) -> bool:
         """Tell whether what was sent has gone without an acknowledgement for too long."""
-        return now_s - self.unconfirmed_since_s >= UNCONFIRMED_S
+        return self.is_pending and now_s - self.unconfirmed_since_s >= UNCONFIRMED_S
 
     def needs_refresh(self, now_s: float) -> bool:
         """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
@@ -123,6 +123,7 @@ class LimitState:
         self.has_replaced = self.posted_w is not None
         self.was_commanded = True
         self._was_pending = False
+        self._has_echo = self._knows_rated
         self.is_foreign_pending &= self._is_dtu_pending  # one that failed is replaced before it is sent again
         self.posted_w = limit_w
         self.posted_at_s = self._taken_at_s = now_s
@@ -205,15 +206,15 @@ class LimitState:
         return LimitNews.FOREIGN if is_other and not self.is_foreign_pending else LimitNews.SHOWN
 
     def _is_confirmed_by(self, status: LimitStatus, shown_w: float | None) -> bool:
-        if not status.rated_w:  # no % to compare with: it went out and came back
-            return self._was_pending
+        if shown_w is None and not (status.rated_w and self._has_echo):
+            return self._was_pending  # no % to compare with: it went out and came back
         return shown_w is not None and self.posted_w is not None and self._is(shown_w, self.posted_w)
 
     def _acknowledge(self, now_s: float) -> None:
         self.limit_w, self.posted_w, self._superseded_w = self.posted_w, None, 0.0
         self.is_ours = True
         self._is_echo_old = self.has_replaced = self.is_foreign_pending = False
-        self._has_no_echo = not self._knows_rated
+        self._has_no_echo = not self._has_echo
         self._known_since_s = now_s
         self.unconfirmed_since_s = math.inf
         self.ignored = 0

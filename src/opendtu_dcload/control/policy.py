@@ -157,7 +157,7 @@ def _may_set(now_s: float, track: Track, wish: Wish) -> bool:
     if abs(wish.limit_w - known_w) < (CAP_SLACK_W if wish.must_fit and wish.limit_w < known_w else SMALLEST_CHANGE_W):
         return is_new and not track.is_pending and wish.may_wake
     if wish.limit_w < known_w:
-        may_replace = known_w - wish.limit_w > REPLACE_PENDING_W and not limits.has_replaced
+        may_replace = track.is_overdue or (known_w - wish.limit_w > REPLACE_PENDING_W and not limits.has_replaced)
         return not track.is_pending or wish.is_urgent or may_replace
     spaced = now_s - limits.raised_at_s >= track.unit.raise_spacing_s
     return not track.is_pending and spaced

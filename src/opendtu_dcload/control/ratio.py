@@ -62,7 +62,10 @@ class Ratio:
         if self._settled and self._settled[-1][0] == limit_w:
             self._settled.pop()
         self._settled.append((limit_w, output_w))
-        if abs(output_w - self._expected_w(limit_w)) <= self._near_w(limit_w):
+        if self._expected_w(limit_w) + self._near_w(limit_w) < output_w <= HIGHEST * limit_w + NEAR_W:
+            self.value = min(max(output_w / limit_w, LOWEST), HIGHEST)  # nothing holds an output up: it follows
+            self.forget_hold()
+        elif abs(output_w - self._expected_w(limit_w)) <= self._near_w(limit_w):
             self._follows()
             if self._is_accurate(limit_w):
                 self._approach(output_w / limit_w)

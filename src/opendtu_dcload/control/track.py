@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import replace
 
 from opendtu_dcload.control.delays import Delays
-from opendtu_dcload.control.limit_state import IGNORED_OFTEN, SETTLE_S, LimitNews, LimitState
+from opendtu_dcload.control.limit_state import IGNORED_FOR_S, IGNORED_OFTEN, SETTLE_S, LimitNews, LimitState
 from opendtu_dcload.control.output import OutputModel, Unit
 from opendtu_dcload.control.ratio import Ratio
 from opendtu_dcload.model import InverterStatus, LimitStatus, Reason
@@ -24,6 +24,8 @@ WINDOW_S = 2.0
 """A limit keeps its radio this long, and is acknowledged at the end of it (OpenDTU: receive timeout of 2000 ms)."""
 LONGEST_RADIO_S = 10.0
 """Five transmissions of one limit: then the DTU gives up for now, and so does the belief in it."""
+IGNORED_S = 30.0
+"""So long after the first command without effect it is said."""
 ANCHOR_W = 5.0
 """A model without a limit to follow is corrected when it is this far from what was measured."""
 TOO_HIGH_SAMPLES = 2
@@ -76,6 +78,8 @@ class Track:
         self.fresh_at_s = -math.inf
         """When they last were, or when they were first heard of."""
         self.is_told_off = False
+        self.is_overdue = False
+        """The limit on its way has not been acknowledged in the longest time: a lower one may take its place."""
         self.is_trusted = False
         """Its measured output was once what its limit says, so the meter can be judged by its steps."""
         self.corrected_w = 0.0
@@ -85,6 +89,7 @@ class Track:
         self._is_withheld = False
         """The model does not follow the limit on its way: nothing shows that the inverter will."""
         self._expires_at_s = math.inf
+        self._was_repeated = False
         self._too_high = 0
         self._too_high_since_s = math.inf
         self._sent: deque[tuple[float, float]] = deque()
@@ -152,7 +157,10 @@ class Track:
 
     def is_ignoring(self, now_s: float) -> bool:
         """Tell whether its DTU takes commands that have no effect."""
-        return self.limits.ignored >= IGNORED_OFTEN and self.limits.is_unconfirmed(now_s)
+        is_recent = now_s - self.limits.posted_at_s < IGNORED_FOR_S
+        return (
+            self.limits.ignored >= IGNORED_OFTEN and is_recent and now_s - self.limits.unconfirmed_since_s >= IGNORED_S
+        )
 
     @property
     def disobeys_since_s(self) -> float | None:
@@ -200,7 +208,7 @@ class Track:
     @property
     def is_understood(self) -> bool:
         """Whether it is known what came of its last limit: of one that is held only its settled output tells."""
-        return self.held_w is None or (self.status is not None and self.is_settled(self.status.at_s))
+        return self.held_w is None or (self.status is not None and self._has_come_out(self.status.at_s))
 
     def limit_for_w(self, output_w: float) -> float:
         """Return the limit in W that leads to an output in W, as far as is known."""
@@ -211,6 +219,8 @@ class Track:
 
     def needs_refresh(self, now_s: float) -> bool:
         """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
+        if self.held_w is not None and not self._was_repeated and not self.is_pending:
+            return not self.is_lost and now_s - self.limits.posted_at_s >= AGAIN_S  # it may have missed it, after all
         return not self.is_lost and self.limits.needs_refresh(now_s)
 
     def set_unit(self, unit: Unit) -> None:
@@ -225,10 +235,12 @@ class Track:
     def post(self, now_s: float, limit_w: float, radio_free_s: float) -> None:
         """Remember a limit that is given to the DTU now, whose radio is busy until `radio_free_s`."""
         self._is_withheld = self.is_lost or self._is_withheld or self.is_contradicted or self.limits.ignored > 0
+        self._was_repeated = limit_w == self.limit_w
         self.limits.post(now_s, limit_w)
         received_s = max(now_s, radio_free_s) + RADIO_S
         self._delays.posted(now_s, received_s)
         self._expires_at_s = received_s + self.credit_s + LONGEST_RADIO_S
+        self.is_overdue = False
         self._sent.append((received_s, limit_w))
         if not self._is_withheld:
             self._aim(received_s, limit_w)
@@ -337,8 +349,7 @@ class Track:
         if not is_producing:
             return
         self._trust(output_w, now_s)
-        commanded_at_s = max(self.limits.posted_at_s, self._power_sent_at_s, self._foreign_at_s)
-        is_settled = status.at_s > commanded_at_s + self.credit_s + WINDOW_S and not self.is_pending
+        is_settled = self._has_come_out(status.at_s)
         if self.limits.is_ours and self.limit_w is not None:
             self._learn(output_w, status.at_s, is_settled=is_settled)
         if is_settled:
@@ -348,7 +359,8 @@ class Track:
 
     def see_lost(self, now_s: float) -> None:
         """Note since when it is lost, or found, and what has expired; to be called once all else was seen."""
-        if self.limits.posted_w is not None and now_s > self._expires_at_s:
+        self.is_overdue = self.limits.posted_w is not None and now_s > self._expires_at_s
+        if self.is_overdue:
             self._retract()
         if self.is_lost:
             self._lost_since_s = min(self._lost_since_s, now_s)
@@ -399,6 +411,11 @@ class Track:
         if not self._is_withheld:
             self._is_withheld = True
             self._jump()
+
+    def _has_come_out(self, at_s: float) -> bool:
+        """Tell whether a measurement of that time shows what became of the last command."""
+        commanded_at_s = max(self.limits.posted_at_s, self._power_sent_at_s, self._foreign_at_s)
+        return at_s > commanded_at_s + self.credit_s + WINDOW_S and not self.is_pending
 
     def _trust(self, output_w: float, now_s: float) -> None:
         while len(self._aims) > 1 and self._aims[1][0] < now_s - TRUSTED_WITHIN_S:

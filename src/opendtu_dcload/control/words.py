@@ -21,4 +21,6 @@ def note(track: Track, *, has_several_dtus: bool) -> str:
         return "limit unknown"
     if not track.is_producing:
         return "switched off" if track.is_told_off else "gives no power yet"
+    if track.held_w is not None:
+        return "held by something else than its limit"
     return "too hot for full power" if track.ceiling_w < track.unit.maximum_w else ""
