@@ -70,7 +70,7 @@ async def test_a_hang_ends_the_program_after_the_inverters_were_told(
     assert program.returncode == 1
     assert log.count(b"hangs in ") == 1, log
     assert b"Traceback" not in log
-    assert b"stopping: inverters set to minimum" in log
+    assert b"stopping, inverters told minimum: acknowledged by" in log
     await until(lambda: limits_w(devices) == [20, 20])
 
 
