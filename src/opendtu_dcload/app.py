@@ -78,9 +78,10 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
     state = State()
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)
-        supervisor, watchdog = Supervisor.of(os.environ), Watchdog()
+        supervisor = Supervisor.of(os.environ)
         if not dry_run and not await _is_alone(config, supervisor, stop, stack):
             return
+        watchdog = Watchdog()
         session = await stack.enter_async_context(open_session())
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         pollers = {
