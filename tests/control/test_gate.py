@@ -54,14 +54,14 @@ def pending_for_ever(plant: Plant) -> None:
 
     def deliver(radio: object, now_s: float) -> None:
         if radio.on_air is not None and radio.on_air.kind == "limit":  # type: ignore[attr-defined]  # a Radio
-            radio.deliver_at_s = float("inf")  # type: ignore[attr-defined]
+            radio.deliver_at_s = float("inf")  # type: ignore[attr-defined]  # a part that lies
         else:
-            delivers(radio, now_s)  # type: ignore[arg-type]
+            delivers(radio, now_s)  # type: ignore[arg-type]  # a part that lies
 
     dtu = plant.dtu
     if plant.now_s > 300 and "_fail" not in vars(dtu):
         usual, delivers = dtu._fail, dtu._deliver
-        dtu._fail, dtu._deliver = fail, deliver  # type: ignore[method-assign]
+        dtu._fail, dtu._deliver = fail, deliver  # type: ignore[method-assign]  # a part that lies
 
 
 def foreign_every(seconds: int, limit_w: float) -> Hostile:
@@ -92,7 +92,7 @@ def dtu_reboots(plant: Plant) -> None:
 
 def deaf_inverters(plant: Plant) -> None:
     for inverter in plant.house.inverters.values():
-        inverter.receive_limit = lambda *_: None  # type: ignore[method-assign]
+        inverter.receive_limit = lambda *_: None  # type: ignore[method-assign]  # a part that lies
 
 
 HOSTILE: dict[str, Hostile] = {

@@ -27,7 +27,7 @@ def restart(plant: Plant) -> None:
 
 def two_of_800_w(load_w: list[float], **options: float) -> Plant:
     models = models_of(2, "1144", rated_w=RATED_W, inputs=2)
-    return make_plant(load_w, models, settings=Settings(max_feed_in_w=CAP_W), is_warm=True, **options)  # type: ignore[arg-type]
+    return make_plant(load_w, models, settings=Settings(max_feed_in_w=CAP_W), is_warm=True, **options)  # type: ignore[arg-type]  # mixed kinds
 
 
 def test_a_raise_of_the_predecessor_that_has_not_arrived_leaves_no_room_for_the_other():

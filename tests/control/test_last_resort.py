@@ -160,11 +160,11 @@ def deafen(plant: Plant, serial: str) -> None:
     takes, restarts = inverter.receive_limit, inverter.restart
 
     def restart(now_s: float) -> None:
-        inverter.receive_limit = takes  # type: ignore[method-assign]
+        inverter.receive_limit = takes  # type: ignore[method-assign]  # a part that lies
         restarts(now_s)
 
-    inverter.receive_limit = lambda *_: None  # type: ignore[method-assign]
-    inverter.restart = restart  # type: ignore[method-assign]
+    inverter.receive_limit = lambda *_: None  # type: ignore[method-assign]  # a part that lies
+    inverter.restart = restart  # type: ignore[method-assign]  # a part that lies
 
 
 def restarts_of(plant: Plant) -> list[float]:
@@ -215,7 +215,7 @@ def test_room_is_made_and_confirmed_before_the_restart_goes_out():
     first = min(plant.controller.tracks.values(), key=lambda track: track.limit_w or 0.0)
     plant.controller._last_resort._preparing = (first.unit.serial, plant.now_s)
     attempts = plant.controller._last_resort._restarts[first.unit.serial]
-    attempts._bad_since_s, attempts.see = -RESTART_AFTER_S, lambda *_, **__: None  # type: ignore[method-assign]
+    attempts._bad_since_s, attempts.see = -RESTART_AFTER_S, lambda *_, **__: None  # type: ignore[method-assign]  # a part that lies
     others = [i for s, i in plant.house.inverters.items() if s != first.unit.serial]
     assert sum(i.limit_w for i in others) > 400
     while not restarts_of(plant):
@@ -239,7 +239,7 @@ def hung(plant: Plant) -> None:
         dtu.loss = 0.0
         boots()
 
-    dtu.boot = boot  # type: ignore[method-assign]
+    dtu.boot = boot  # type: ignore[method-assign]  # a part that lies
 
 
 def test_a_dtu_whose_radio_hangs_is_rebooted_and_the_plant_regulates_again():
