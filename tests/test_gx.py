@@ -70,8 +70,7 @@ async def test_the_dc_sum_is_right_steady_and_gone_with_the_dtu_or_beside_anothe
         await stand_in.fall_silent(VEBUS)
         await stand_in.leave(BATTERY)
         await devices.opendtu.stop()
-        while await power_w() is not None:  # noqa: ASYNC110  another process brings it about
-            await asyncio.sleep(0.05)
+        await until(lambda: DC_SYSTEM not in (watch.names or ()))
         assert await watch.read(METER, "/Connected") == 1
         program.terminate()
         _, log = await program.communicate()

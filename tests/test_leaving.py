@@ -180,6 +180,7 @@ async def test_a_raise_that_still_waits_for_its_turn_is_not_sent_any_more(plant:
         await regulating(plant)
         dtu.is_late(repeat(0.0))
         dtu.faults = Faults(delay_s=60.0)  # a reading hangs, and the raise behind it
+        await until(lambda: dtu.in_flight == 0)
         await until(lambda: dtu.in_flight > 0)
         plant.house.load_w = [700.0]
         await asyncio.sleep(2.0)

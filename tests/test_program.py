@@ -100,6 +100,15 @@ async def running(*arguments: str | Path) -> AsyncIterator[Process]:
         await process.wait()
 
 
+async def line(program: Process) -> str:
+    """Return the next line of its output; what ended instead has failed, and its log says why."""
+    assert program.stdout is not None
+    assert program.stderr is not None
+    read = await program.stdout.readline()
+    assert read, (await program.stderr.read()).decode(errors="replace")
+    return read.decode(errors="replace")
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that real devices and processes bring about; the test's own time limit ends it otherwise."""
     while not condition():  # noqa: ASYNC110  another process brings it about, there is no event for it
@@ -267,12 +276,12 @@ async def test_a_copy_that_waits_ends_when_it_is_told_and_sends_nothing(devices:
 
 async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
     async with running("--config", devices.config(tmp_path), "--dry-run", "--live") as program:
-        assert program.stdout
-        lines = [(await program.stdout.readline()).decode() for _ in range(3)]
+        planned = r"grid +-?\d+ W \| HMS 0 \d+ W \(set \d+\) \| HMS 1 \d+ W \(set \d+\) \| dry run: \w"
+        while not re.match(planned, await line(program)):
+            pass
         program.terminate()
         _, log = await program.communicate()
     assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
-    assert re.match(r"grid +-?\d+ W \| HMS 0 \d+ W \(set \d+\) \| HMS 1 \d+ W \(set \d+\) \| dry run: \w", lines[-1])
     told = log.decode().splitlines()
     assert len(told) >= 2
     assert all(re.match(r"[A-Z]+ dry run: ", line) for line in told)
@@ -288,14 +297,12 @@ async def test_dry_run_is_marked_on_the_bus_where_its_set_points_stay_with_the_l
     told = re.compile(r"set (\d+)")
     try:
         async with running("--config", devices.config(tmp_path, bus=bus), "--dry-run", "--live") as program:
-            assert program.stdout
             await until(lambda: "dry run: regulating" in on_bus(bus, "/Plan/Reason"))
             await until(lambda: "dry run: regulating" in on_bus(bus, "/Reason", f"dcload.opendtu_{SERIALS[0]}"))
-            assert "dry run: regulating" in on_bus(bus, "/Plan/Reason", "digitalinput.opendtu_dcload")
+            await until(lambda: "dry run: regulating" in on_bus(bus, "/Plan/Reason", "digitalinput.opendtu_dcload"))
 
             async def planned_w() -> float:
-                assert program.stdout
-                return sum(map(float, told.findall((await program.stdout.readline()).decode())))
+                return sum(map(float, told.findall(await line(program))))
 
             while await planned_w() != pytest.approx(LOAD_W, abs=40):
                 pass
@@ -321,8 +328,7 @@ async def test_a_name_that_the_terminal_cannot_show_ends_nothing(
     assert (code, err) == (0, "")
     assert "\\u2600" in out
     async with running("--config", path, "--dry-run", "--live") as program:
-        assert program.stdout
-        while b"\\u2600" not in await program.stdout.readline():
+        while "\\u2600" not in await line(program):
             pass
         program.terminate()
         assert await program.wait() == 0

@@ -61,7 +61,9 @@ class _StopError(Exception):
     """Ends the task group in good order."""
 
 
-async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool = False) -> None:
+async def run(
+    config: Config, folder: Path, *, dry_run: bool = False, live: bool = False, watchdog: Watchdog | None = None
+) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP, then leave the inverters as `control.on_stop` says.
 
     Args:
@@ -69,6 +71,7 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
         folder: where to keep what must survive a restart.
         dry_run: decide and publish, command nothing.
         live: print one line per second.
+        watchdog: ends the process that this hangs in; None = the process is not ours to end.
 
     Raises:
         ConfigError: the configuration does not fit what was found.
@@ -81,7 +84,8 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
         supervisor = Supervisor.of(os.environ)
         if not dry_run and not await _is_alone(config, supervisor, stop, stack):
             return
-        watchdog = Watchdog()
+        feed = watchdog.feed if watchdog is not None else (lambda: None)
+        feed()
         session = await stack.enter_async_context(open_session())
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         pollers = {
@@ -113,7 +117,7 @@ async def run(config: Config, folder: Path, *, dry_run: bool = False, live: bool
                     _start_services(tasks, config, state, bus, watch) if bus is not None and watch is not None else None
                 )
                 tasks.create_task(_regulate(loop, controls), name="control")
-                health = report_health(supervisor, state, __version__, clock, watchdog.feed)
+                health = report_health(supervisor, state, __version__, clock, feed)
                 tasks.create_task(health, name="health")
                 if config.is_read_only:
                     for dtu in config.dtus:

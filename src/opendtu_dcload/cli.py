@@ -112,7 +112,7 @@ def _add_config(parser: argparse.ArgumentParser, default: Path | str) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload import app, config  # noqa: PLC0415  demo and simulate start faster without
+    from opendtu_dcload import app, config, health  # noqa: PLC0415  demo and simulate start faster without
 
     settings = config.load_config(arguments.config)
     mark = "dry run: " if arguments.dry_run else ""
@@ -123,7 +123,9 @@ def _run(arguments: argparse.Namespace) -> int:
         logging.getLogger(__name__).warning("%s", exposed)
     folder = Path(os.environ.get(STATE_FOLDER) or arguments.config.parent)
     try:
-        asyncio.run(app.run(settings, folder, dry_run=arguments.dry_run, live=arguments.live))
+        asyncio.run(
+            app.run(settings, folder, dry_run=arguments.dry_run, live=arguments.live, watchdog=health.Watchdog())
+        )
     except ExceptionGroup as group:
         raise _first(group) from group
     return 0

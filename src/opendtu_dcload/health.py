@@ -68,16 +68,15 @@ class Supervisor:
 
 
 class Watchdog:
-    """Ends this process when nobody feeds it, whatever it hangs in: a wait, a loop, or code that lets no Python run.
+    """Ends this process when it is no longer fed, whatever it hangs in: a wait, a loop, or code without any Python.
 
-    First by an exception, which leaves the event loop, so that the inverters are told; then, if that leads nowhere, at
-    once and from a thread that needs no Python.
+    It waits for its first food. First it ends by an exception, which leaves the event loop, so that the inverters are
+    told; then, if that leads nowhere, at once and from a thread that needs no Python.
     """
 
     def __init__(self) -> None:
         self._nowhere: IO[str] = open(os.devnull, "w")  # noqa: SIM115, PTH123  faulthandler writes into it at the very end
         signal.signal(signal.SIGALRM, self._end)
-        self.feed()
 
     def feed(self) -> None:
         """Let the process live on."""
@@ -100,14 +99,15 @@ class Watchdog:
 
 
 @contextlib.contextmanager
-def leaving(supervisor: Supervisor, watchdog: Watchdog) -> Iterator[None]:
+def leaving(supervisor: Supervisor, watchdog: Watchdog | None) -> Iterator[None]:
     """Tell at the end that the service is going, and take its sign of life away."""
     try:
         yield
     except SystemExit:
         log.debug("the watchdog's exception has left the event loop already")
     finally:
-        watchdog.let_leave()
+        if watchdog is not None:
+            watchdog.let_leave()
         supervisor.say(systemd="STOPPING=1", line="stopping")
         if supervisor.file is not None:
             with contextlib.suppress(OSError):

@@ -203,8 +203,8 @@ async def test_each_service_signals_at_most_once_a_second_and_nothing_that_has_n
         monitor.terminate()
         await monitor.wait()
     assert len(sent_s) >= 4
-    for name, times_s in sent_s.items():
-        assert len(times_s) - 1 <= times_s[-1] - times_s[0] + 0.5, name
+    for name, times_s in sent_s.items():  # a second for the machine, which may let one of them wait
+        assert len(times_s) - 1 <= times_s[-1] - times_s[0] + 1.0, name
     before: dict[tuple[str, str], Any] = {}
     count = 0
     while not client.signals.empty():
