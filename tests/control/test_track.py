@@ -211,6 +211,17 @@ def test_another_master_is_noticed_while_a_limit_of_ours_is_on_its_way():
     assert any(feed(track, shown(12.0, 200, PENDING), shown(14.5, 77), shown(15.5, 77)))
 
 
+def test_a_read_back_that_shows_what_we_had_set_before_is_no_strangers_and_frees_nothing():
+    track = known(20.0)
+    track.post(10.0, 300.0, 10.0)
+    assert feed(track, shown(12.0, 300.0), shown(14.0, 20.0), shown(250.0, 300.0)) == [False, False, False]
+    track = known(20.0)
+    track.post(10.0, 300.0, 10.0)
+    feed(track, shown(12.0, 300.0), shown(14.0, 20.0))
+    assert track.highest_w >= 300.0
+    assert feed(track, shown(16.0, 60.0)) == [True]
+
+
 def test_the_first_limit_seen_is_not_foreign():
     assert feed(Track(UNIT), shown(1.0, 320), shown(2.0, 320)) == [False, False]
 

@@ -8,6 +8,7 @@ matched with what was sent by its time and its value.
 from __future__ import annotations
 
 import math
+from collections import deque
 from enum import Enum
 
 from opendtu_dcload.control.output import Unit
@@ -72,6 +73,8 @@ class LimitState:
         self.acknowledged_total = self.ignored_total = 0
         """Of our limits since the start."""
         self._superseded_w = 0.0
+        self._own_w: deque[float] = deque(maxlen=2)
+        """Our limits acknowledged last. A read-back shows the one before when the DTU asks too soon (OpenDTU #885)."""
         self._is_dtu_pending = self._was_pending = self._is_echo_old = self._has_no_echo = False
         self._knows_rated = self._has_echo = False
         self._known_since_s = math.inf
@@ -203,7 +206,9 @@ class LimitState:
         if shown_w is not None and self.limit_w is not None and not is_other:
             return LimitNews.NOTHING
         self._accept(shown_w, now_s)
-        return LimitNews.FOREIGN if is_other and not self.is_foreign_pending else LimitNews.SHOWN
+        is_own = shown_w is not None and any(self._is(shown_w, own_w) for own_w in self._own_w)
+        self._superseded_w = max(self._own_w) if is_own else 0.0
+        return LimitNews.FOREIGN if is_other and not (is_own or self.is_foreign_pending) else LimitNews.SHOWN
 
     def _is_confirmed_by(self, status: LimitStatus, shown_w: float | None) -> bool:
         if shown_w is None and not (status.rated_w and self._has_echo):
@@ -213,6 +218,7 @@ class LimitState:
     def _acknowledge(self, now_s: float) -> None:
         self.limit_w, self.posted_w, self._superseded_w = self.posted_w, None, 0.0
         self.is_ours = True
+        self._own_w.append(self.limit_w or 0.0)
         self._is_echo_old = self.has_replaced = self.is_foreign_pending = False
         self._has_no_echo = not self._has_echo
         self._known_since_s = now_s
