@@ -54,7 +54,7 @@ say "opendtu-dcload --version"
 emulated -m opendtu_dcload --version
 
 say "opendtu-dcload check"
-"$python" -m opendtu_dcload.sim.plant --trace ukdale_h1_2013-04-13 --start 51840 >"$work/hosts" &
+"$python" -m opendtu_dcload.sim.demo.demo_plant --trace ukdale_h1_2013-04-13 --start 51840 >"$work/hosts" &
 plant=$!
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     [ ! -s "$work/hosts" ] || break
@@ -63,7 +63,7 @@ done
 [ -s "$work/hosts" ] || die "the simulated devices do not come up"
 "$python" - "$work/hosts" >"$root/data/config.toml" <<'EOF'
 import json, sys
-from opendtu_dcload.sim.demo import config_text
+from opendtu_dcload.sim.demo.demo import config_text
 hosts = json.load(open(sys.argv[1]))
 print(config_text(hosts["meter"], hosts["dtu"], has_bus=False))
 EOF

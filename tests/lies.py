@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from opendtu_dcload.sim.dtu import COMMAND_WINDOW_S, ON_AIR_S, SimDtu
-from opendtu_dcload.sim.house import WH_PER_WS, House, InverterModel, MeterSample
-from opendtu_dcload.sim.http_server import tick
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.shelly_meter import MeterView
+from opendtu_dcload.sim.plant.house import WH_PER_WS, House, InverterModel, MeterSample
+from opendtu_dcload.sim.plant.sim_dtu import COMMAND_WINDOW_S, ON_AIR_S, SimDtu
+from opendtu_dcload.sim.servers.http_server import tick
+from opendtu_dcload.sim.servers.meter_view import MeterView
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 
 LOAD_W, FALLEN_LOAD_W = 500.0, 150.0
 FALL_AFTER_S = 5.0

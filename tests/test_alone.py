@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from opendtu_dcload import alone as module
-from opendtu_dcload.alone import alone
+from opendtu_dcload import single_instance as module
+from opendtu_dcload.single_instance import alone
 
 A, B = ("192.0.2.20", "114181807700"), ("192.0.2.20", "114181807701")
 
@@ -50,7 +50,7 @@ async def test_who_gives_up_waiting_keeps_nothing() -> None:
 
 async def test_a_process_that_is_killed_holds_nobody_up() -> None:
     code = (
-        "import asyncio; from opendtu_dcload.alone import alone\n"
+        "import asyncio; from opendtu_dcload.single_instance import alone\n"
         "async def main():\n"
         f"    async with alone([{A!r}], lambda: None):\n"
         "        print(flush=True); await asyncio.sleep(60)\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from opendtu_dcload.venus.dcsystem import NAME as DC_SYSTEM
-from opendtu_dcload.venus.watch import Watch, number
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch, number
+from opendtu_dcload.venus.services.dcsystem import NAME as DC_SYSTEM
 from tests.test_program import Devices, devices, running, until
 from tests.venus.conftest import Daemon
 from tests.venus.system_stand_in import BATTERY, GRID, GRID_VALUES, VEBUS, Gx, gx
@@ -31,8 +31,8 @@ async def bus(tmp_path: Path) -> AsyncIterator[Daemon]:
 
 
 @contextlib.asynccontextmanager
-async def watching(bus: Daemon) -> AsyncIterator[Watch]:
-    watch = Watch(bus.address)
+async def watching(bus: Daemon) -> AsyncIterator[ServiceWatch]:
+    watch = ServiceWatch(bus.address)
     task = asyncio.create_task(watch.run())
     await watch.wait_ready()
     yield watch

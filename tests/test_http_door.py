@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 import opendtu_dcload
-from opendtu_dcload.devices.http import LONGEST_BODY, BackOff, Door, HttpStatusError, open_session
+from opendtu_dcload.devices.http import LONGEST_BODY, BackOff, DeviceHttp, HttpStatusError, open_session
 from opendtu_dcload.errors import (
     DeviceAnswerError,
     DeviceAuthError,
@@ -42,10 +42,10 @@ class Rig:
         self.settings = Settings(device.host)
         self.door = self.build()
 
-    def build(self, password: str | None = None, timeout_s: float = 2.0) -> Door:
+    def build(self, password: str | None = None, timeout_s: float = 2.0) -> DeviceHttp:
         secret = None if password is None else SecretStr(password)
         self.settings = replace(self.settings, password=secret, timeout_s=timeout_s)
-        self.door = Door("Device", "meter", self.settings, self.session, self.clock)
+        self.door = DeviceHttp("Device", "meter", self.settings, self.session, self.clock)
         return self.door
 
 
@@ -175,7 +175,7 @@ async def test_doors_with_one_lock_take_turns(rig: Rig) -> None:
 
     rig.device.answers["/a"] = unhurried
     lock = asyncio.Lock()
-    doors = [Door("Device", "meter", rig.settings, rig.session, rig.clock, lock) for _ in range(2)]
+    doors = [DeviceHttp("Device", "meter", rig.settings, rig.session, rig.clock, lock) for _ in range(2)]
     await asyncio.gather(*(door.get("/a") for door in doors * 3))
     assert rig.device.most_in_flight == 1
 
@@ -433,7 +433,7 @@ def test_no_answer_raises_anything_but_a_device_error(body: bytes, status: int, 
     async def ask() -> None:
         async with running_device() as (device, session):
             device.answers["/a"] = text(body, status, {"WWW-Authenticate": f"Digest {challenge}"})
-            door = Door("Device", "meter", Settings(device.host, password=SecretStr("x")), session, FakeClock())
+            door = DeviceHttp("Device", "meter", Settings(device.host, password=SecretStr("x")), session, FakeClock())
             door.authenticate_with("digest")
             with contextlib.suppress(DeviceError):
                 await door.get("/a")
@@ -501,7 +501,7 @@ async def test_an_answer_without_end_is_cut_off_before_the_time_limit(begin: byt
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, open_session() as session:
-        door = Door("Device", "meter", replace(Settings(host), timeout_s=60), session, FakeClock())
+        door = DeviceHttp("Device", "meter", replace(Settings(host), timeout_s=60), session, FakeClock())
         with pytest.raises((DeviceAnswerError, DeviceConnectionError)):
             await door.get("/a")
     assert sent < 20_000_000  # what the two sockets hold

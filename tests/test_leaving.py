@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.http_server import Faults, Handler, tick
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.servers.http_server import Faults, Handler, tick
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.test_program import PASSWORD, running, until
 
 SERIALS = ("1124a0000001", "1124a0000002")

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.devices.http import Login
-from opendtu_dcload.devices.opendtu import InverterSettings, KnownInverter, OpenDtu
+from opendtu_dcload.devices.opendtu.opendtu_client import InverterSettings, KnownInverter, OpenDtu
 from opendtu_dcload.errors import (
     DeviceAnswerError,
     DeviceAuthError,

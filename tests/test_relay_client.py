@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from opendtu_dcload.devices.relay import ShellyRelay
+from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.errors import (
     ConfigError,
     DeviceAnswerError,
@@ -17,10 +17,10 @@ from opendtu_dcload.errors import (
     DeviceError,
     DeviceRefusedError,
 )
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.shelly_server import Gen1Server, ShellyServer
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.servers.shelly_server import Gen1Server, ShellyServer
 from tests.device_server import FakeDevice, Settings, running_device
 
 GEN1 = {"type": "SHSW-PM", "mac": "C45BBE5F0A11", "auth": False}

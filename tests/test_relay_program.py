@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload.model import CommandState
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.http_server import tick
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.shelly_meter import Relay
-from opendtu_dcload.sim.shelly_server import Gen1Server
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.http_server import tick
+from opendtu_dcload.sim.servers.meter_view import Relay
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from tests.test_program import LOAD_W, PASSWORD, SERIALS, run, running, until
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from opendtu_dcload.devices.relay import ShellyRelay
+from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.model import DtuStatus, MeterReading, Plan, Reason, RelayOrder
-from opendtu_dcload.relaying import RelayTask
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.shelly_server import Gen1Server
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.rearm_relay import RelayTask
 from tests.device_server import FakeClock, Settings
 
 
@@ -47,7 +47,7 @@ class Rig:
                 self.state.set_dtu("opendtu", DtuStatus(now_s))
             if self.has_plan:
                 self.state.set_plan(Plan(now_s, 0.0, 800.0, Reason.REGULATING, relay=self.order))
-            await task.step()
+            await task.rearm()
 
     @property
     def is_on(self) -> bool:

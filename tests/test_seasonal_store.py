@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opendtu_dcload.seasonal_store import FILE_NAME, SeasonalStore
+from opendtu_dcload.tasks.seasonal_store import FILE_NAME, SeasonalStore
 
 
 def test_what_was_kept_is_there_after_a_restart(tmp_path: Path):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from opendtu_dcload.config import MeterConfig
-from opendtu_dcload.devices.shelly import MeterSettings, ShellyMeter
-from opendtu_dcload.devices.shelly_answers import LARGEST_POWER_W
+from opendtu_dcload.devices.shelly.shelly_answers import LARGEST_POWER_W
+from opendtu_dcload.devices.shelly.shelly_meter import MeterSettings, ShellyMeter
 from opendtu_dcload.errors import (
     ConfigError,
     DeviceAnswerError,
@@ -843,7 +843,7 @@ def test_damaged_answers_give_a_sound_reading_or_a_device_error(data: st.DataObj
     async def read() -> None:
         async with aiohttp.ClientSession() as session:
             meter = ShellyMeter(Settings("127.0.0.1:9", channel=channel), session, FakeClock(), section=section)
-            meter._door.get = get  # type: ignore[method-assign] # the transport has its own test
+            meter._http.get = get  # type: ignore[method-assign] # the transport has its own test
             with contextlib.suppress(DeviceError, ConfigError):
                 reading = await meter.read()
                 assert isinstance(reading.power_w, float)

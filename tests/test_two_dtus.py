@@ -16,12 +16,12 @@ import tomli
 from pydantic import SecretStr
 
 from opendtu_dcload.config import OpenDtuConfig, parse_config
-from opendtu_dcload.control import leave
 from opendtu_dcload.control import loop as control_loop
+from opendtu_dcload.control.commands import leave
+from opendtu_dcload.control.commands.command_policy import Reboot, Restart
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.loop import ControlLoop
-from opendtu_dcload.control.policy import Reboot, Restart
-from opendtu_dcload.devices.opendtu import OpenDtu
+from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.model import (
     CommandState,
     DtuStatus,
@@ -32,14 +32,14 @@ from opendtu_dcload.model import (
     Outcome,
     Today,
 )
-from opendtu_dcload.polling import DtuPoller
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.http_server import Faults, tick
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.servers.http_server import Faults, tick
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.polling import DtuPoller
 from tests.test_program import run, running, until
 
 LEFT, RIGHT = ("1124a0000001", "1124a0000002"), ("1124a0000003", "1124a0000004")
@@ -266,14 +266,14 @@ async def test_leaving_does_not_wait_for_a_dtu_that_hangs_before_it_tells_the_ot
 async def test_last_resorts_reach_the_dtu_and_say_so(
     two: Two, rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    decide = rig.loop._controller.step
+    decide = rig.loop._controller.decide
 
     def with_last_resorts(seen: Seen) -> Decision:
         plan, (restarts, reboots) = decide(seen).plan, due.pop() if due else ((), ())
         return Decision(plan, restarts, reboots)
 
     due = [((Restart(LEFT[0], 1),), (Reboot("right", 2),))]
-    monkeypatch.setattr(rig.loop._controller, "step", with_last_resorts)
+    monkeypatch.setattr(rig.loop._controller, "decide", with_last_resorts)
     rig.see()
     async with rig.running():
         await until(lambda: bool(two.left.posted and two.right.posted))

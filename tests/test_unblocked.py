@@ -102,7 +102,7 @@ def test_an_output_that_was_closed_before_the_start_is_written_to_no_other_file(
     other = tmp_path / "other"
     code = (
         f"import os\nassert os.open({str(other)!r}, os.O_WRONLY | os.O_CREAT) == 2\n"
-        "import sys\nfrom opendtu_dcload.unblocked import unblocked\n"
+        "import sys\nfrom opendtu_dcload.patient_stream import unblocked\n"
         "with unblocked():\n    print('said', file=sys.stderr)\n"
     )
     done = subprocess.run(["sh", "-c", f'exec "{sys.executable}" -c "$1" 2>&-', "sh", code], check=False)
@@ -113,7 +113,7 @@ def test_an_output_that_others_made_non_blocking_loses_nothing() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     code = (
-        "import sys\nfrom opendtu_dcload.unblocked import unblocked\n"
+        "import sys\nfrom opendtu_dcload.patient_stream import unblocked\n"
         "with unblocked():\n    sys.stderr.write('x' * 300_000)\n    sys.stderr.write('end\\n')\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=writer) as program:

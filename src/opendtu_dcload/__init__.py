@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from opendtu_dcload.thin_library import fill_gaps
+from opendtu_dcload.compat import fill_gaps
 
 __version__ = version("opendtu-dcload")
 fill_gaps()

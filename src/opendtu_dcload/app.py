@@ -17,37 +17,37 @@ from pathlib import Path
 import aiohttp
 
 from opendtu_dcload import __version__
-from opendtu_dcload.alone import alone
 from opendtu_dcload.config import Config, InverterConfig
-from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, settings_of
 from opendtu_dcload.devices.http import open_session
-from opendtu_dcload.devices.opendtu import OpenDtu
-from opendtu_dcload.devices.relay import ShellyRelay
-from opendtu_dcload.devices.shelly import ShellyMeter
-from opendtu_dcload.health import Supervisor, Watchdog, leaving, report_health
-from opendtu_dcload.live import print_live
-from opendtu_dcload.offer import offer_inverters
-from opendtu_dcload.polling import DtuPoller, Meter, poll_meter, poll_solar
-from opendtu_dcload.relaying import RelayTask
-from opendtu_dcload.seasonal_store import SeasonalStore
+from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
+from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
+from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
+from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.acload import MeterService
-from opendtu_dcload.venus.address import BusAddress, resolve
-from opendtu_dcload.venus.alarm import ALARM_INSTANCE, AlarmService
-from opendtu_dcload.venus.battery import BatteryFollower
-from opendtu_dcload.venus.card import FOLDER, Control
-from opendtu_dcload.venus.controls import Controls
-from opendtu_dcload.venus.dcload import InverterService
-from opendtu_dcload.venus.dcsystem import DcSystemService, Source
-from opendtu_dcload.venus.device import Device
-from opendtu_dcload.venus.gx_meter import GxMeter
-from opendtu_dcload.venus.health import PlantHealth
-from opendtu_dcload.venus.notification import Platform
-from opendtu_dcload.venus.settings import LocalSettings
-from opendtu_dcload.venus.switch import SwitchService
-from opendtu_dcload.venus.temperature import TemperatureService
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.tasks.live_line import print_live
+from opendtu_dcload.tasks.polling import DtuPoller, Meter, poll_meter, poll_solar
+from opendtu_dcload.tasks.rearm_relay import RelayTask
+from opendtu_dcload.tasks.seasonal_store import SeasonalStore
+from opendtu_dcload.tasks.suggest_inverters import offer_inverters
+from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
+from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
+from opendtu_dcload.venus.gx.battery_follower import BatteryFollower
+from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
+from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.gx_meter import GxMeter
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.gx.notification import Platform
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services.acload import MeterService
+from opendtu_dcload.venus.services.alarm import ALARM_INSTANCE, AlarmService
+from opendtu_dcload.venus.services.dcload import InverterService
+from opendtu_dcload.venus.services.dcsystem import DcSystemService, SummedInverter
+from opendtu_dcload.venus.services.device import Device
+from opendtu_dcload.venus.services.diagnostics import PlantHealth
+from opendtu_dcload.venus.services.switch import SwitchService
+from opendtu_dcload.venus.services.temperature import TemperatureService
 
 log = logging.getLogger(__name__)
 
@@ -97,14 +97,14 @@ async def run(
             config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
         )
         stack.push_async_callback(loop.leave)
-        stack.enter_context(leaving(supervisor, watchdog))
+        stack.enter_context(announce_stop(supervisor, watchdog))
         log.info("%s", first_line(config, bus))
         if dry_run:
             log.info("nothing is commanded, what is shown as set is what would be")
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")
-                watch = Watch(bus) if bus is not None else None
+                watch = ServiceWatch(bus) if bus is not None else None
                 meter: Meter = ShellyMeter(config.meter, session, clock)
                 if watch is not None and config.meter.source == "gx":
                     meter = GxMeter(watch, clock)
@@ -200,7 +200,7 @@ def _start_beside(
 
 
 def _start_services(
-    tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: Watch
+    tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: ServiceWatch
 ) -> Controls | None:
     """Show everything on the bus; return what a user may set there, None when nothing may be commanded."""
     clock, dtus = time.monotonic, settings_of(config).dtus
@@ -272,7 +272,12 @@ def _controls(config: Config, state: State, settings: LocalSettings) -> Controls
 
 
 def _meter_service(
-    config: Config, state: State, bus: BusAddress, watch: Watch, settings: LocalSettings, controls: Controls | None
+    config: Config,
+    state: State,
+    bus: BusAddress,
+    watch: ServiceWatch,
+    settings: LocalSettings,
+    controls: Controls | None,
 ) -> MeterService:
     return MeterService(
         state,
@@ -290,6 +295,6 @@ def _meter_service(
     )
 
 
-def _source(config: Config, inverter: InverterConfig, dtus: Mapping[str, DtuSettings]) -> Source:
+def _source(config: Config, inverter: InverterConfig, dtus: Mapping[str, DtuSettings]) -> SummedInverter:
     dtu = config.dtu_of(inverter)
-    return Source(inverter.serial, dtu.name, dtu.poll_interval_s, dtus[dtu.name].freshness_s)
+    return SummedInverter(inverter.serial, dtu.name, dtu.poll_interval_s, dtus[dtu.name].freshness_s)

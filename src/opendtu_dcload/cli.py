@@ -17,7 +17,7 @@ from pathlib import Path
 
 from opendtu_dcload import __version__
 from opendtu_dcload.errors import ConfigError, ServiceError
-from opendtu_dcload.unblocked import unblocked
+from opendtu_dcload.patient_stream import unblocked
 
 FAILED = 1
 WRONG_CONFIG = 2
@@ -112,7 +112,8 @@ def _add_config(parser: argparse.ArgumentParser, default: Path | str) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload import app, config, health  # noqa: PLC0415  demo and simulate start faster without
+    from opendtu_dcload import app, config  # noqa: PLC0415  demo and simulate start faster without
+    from opendtu_dcload.tasks import watchdog  # noqa: PLC0415  as above
 
     settings = config.load_config(arguments.config)
     mark = "dry run: " if arguments.dry_run else ""
@@ -124,7 +125,7 @@ def _run(arguments: argparse.Namespace) -> int:
     folder = Path(os.environ.get(STATE_FOLDER) or arguments.config.parent)
     try:
         asyncio.run(
-            app.run(settings, folder, dry_run=arguments.dry_run, live=arguments.live, watchdog=health.Watchdog())
+            app.run(settings, folder, dry_run=arguments.dry_run, live=arguments.live, watchdog=watchdog.Watchdog())
         )
     except ExceptionGroup as group:
         raise _first(group) from group
@@ -132,39 +133,39 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload.doctor.main import run_check  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.doctor_main import run_check  # noqa: PLC0415  as above
 
     return run_check(arguments.config, is_json=arguments.json, has_step=arguments.step, has_consent=arguments.yes)
 
 
 def _init(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.doctor.doctor_main import run_init  # noqa: PLC0415  as above
     from opendtu_dcload.doctor.first_config import Given  # noqa: PLC0415  as above
-    from opendtu_dcload.doctor.main import run_init  # noqa: PLC0415  as above
 
     return run_init(arguments.config, Given(arguments.meter, arguments.opendtu, arguments.password_file))
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload.doctor.main import run_import  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.doctor_main import run_import  # noqa: PLC0415  as above
 
     return run_import(arguments.old, arguments.config)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload.sim.demo import run_demo  # noqa: PLC0415  the simulator is not needed on a GX
+    from opendtu_dcload.sim.demo.demo import run_demo  # noqa: PLC0415  the simulator is not needed on a GX
 
     return run_demo(arguments.duration)
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload.sim.report import print_simulation  # noqa: PLC0415  as above
+    from opendtu_dcload.sim.runs.report import print_simulation  # noqa: PLC0415  as above
 
     return print_simulation(arguments.trace, arguments.seed)
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload.sim.bench_report import print_bench  # noqa: PLC0415  as above
-    from opendtu_dcload.sim.plots import write_plots  # noqa: PLC0415  as above
+    from opendtu_dcload.sim.bench.bench_report import print_bench  # noqa: PLC0415  as above
+    from opendtu_dcload.sim.bench.plots import write_plots  # noqa: PLC0415  as above
 
     if arguments.plots is not None:
         write_plots(arguments.plots)

@@ -189,7 +189,7 @@ class RelayStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class UserOverrides:
     """What the user set on the GX while we run; None = as the file says. They narrow the file's limits, never widen."""
 
     is_regulating: bool = True

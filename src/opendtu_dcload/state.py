@@ -23,7 +23,7 @@ from opendtu_dcload.model import (
     RelayStatus,
     SolarReading,
     Today,
-    Wishes,
+    UserOverrides,
 )
 
 PLAN_COUNTS_S = 10.0
@@ -37,7 +37,7 @@ class State:
 
     Writers: the meter poller (`set_meter*`), one poller per DTU for its part (`set_inverters`, `set_limits`,
     `set_dtu`), the battery's follower on the bus (`set_battery`, `set_multiplus`), the controls on the GX
-    (`set_wishes`), the poller of the plug-in solar (`set_solar`), the relay's task (`set_relay`), the control loop
+    (`set_overrides`), the poller of the plug-in solar (`set_solar`), the relay's task (`set_relay`), the control loop
     (`set_plan`, `set_alarms`, `set_commands`, `set_today`); each poller the links of its own devices (`set_link`).
     """
 
@@ -57,7 +57,7 @@ class State:
         self.solar: SolarReading | None = None
         self.relay: RelayStatus | None = None
         """As last read; None = there is none, or it has not answered yet."""
-        self.wishes = Wishes()
+        self.overrides = UserOverrides()
         self.plan: Plan | None = None
         self.alarms: tuple[Alarm, ...] = ()
         """What is wrong now, the worst first."""
@@ -98,13 +98,13 @@ class State:
     def set_inverters(self, dtu: str, inverters: Mapping[str, InverterStatus]) -> None:
         """Keep the measured values of one DTU's inverters, instead of those it had."""
         self._inverters_of[dtu] = inverters
-        self.inverters = _together(self._inverters_of)
+        self.inverters = _merged(self._inverters_of)
         self._notify()
 
     def set_limits(self, dtu: str, limits: Mapping[str, LimitStatus]) -> None:
         """Keep what one DTU knows of the limits, instead of what it knew."""
         self._limits_of[dtu] = limits
-        self.limits = _together(self._limits_of)
+        self.limits = _merged(self._limits_of)
         self._notify()
 
     def set_dtu(self, name: str, status: DtuStatus) -> None:
@@ -132,9 +132,9 @@ class State:
         self.relay = relay
         self._notify()
 
-    def set_wishes(self, wishes: Wishes) -> None:
+    def set_overrides(self, overrides: UserOverrides) -> None:
         """Keep what the user set on the GX."""
-        self.wishes = wishes
+        self.overrides = overrides
         self._notify()
 
     def set_plan(self, plan: Plan) -> None:
@@ -167,5 +167,5 @@ class State:
             changed.set()
 
 
-def _together(parts: Mapping[str, Mapping[str, Status]]) -> Mapping[str, Status]:
+def _merged(parts: Mapping[str, Mapping[str, Status]]) -> Mapping[str, Status]:
     return MappingProxyType({serial: value for part in parts.values() for serial, value in part.items()})

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import SetLimit, SetPower
+from opendtu_dcload.control.commands.command_policy import SetLimit, SetPower
+from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import Reason
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.simulate import Run, unit_of
-from opendtu_dcload.sim.watch import Sent, WatchedController
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.runs.invariants import InvariantChecker, Sent
+from opendtu_dcload.sim.runs.simulate import Run, unit_of
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Plant:
 
     house: House
     dtus: list[SimDtu]
-    controller: WatchedController
+    controller: InvariantChecker
     run: Run
     grid_w: list[tuple[float, float]] = field(default_factory=list)
     """(s, W) as the true meter showed it."""
@@ -49,7 +49,7 @@ class Plant:
 
     def until(self, until_s: float, each: Callable[[], None] | None = None) -> None:
         while self.house.now_s < until_s:
-            self.run.step()
+            self.run.advance_second()
             self.grid_w.append((self.house.now_s, self.house.meter.power_w))
             if each is not None:
                 each()
@@ -87,7 +87,7 @@ def make_plant(
     models: list[InverterModel] | None = None,
     *,
     settings: Settings | None = None,
-    units: list[Unit] | None = None,
+    units: list[InverterParameters] | None = None,
     seed: int = 1,
     loss: float = 0.0,
     poll_interval_s: float = 5.0,
@@ -116,7 +116,7 @@ def make_plant(
         )
         for number, name in enumerate(dtu_names)
     ]
-    controller = WatchedController(settings, units, 0.0)
+    controller = InvariantChecker(settings, units, 0.0)
     plant = Plant(house, dtus, controller, Run(World(house, dtus), controller))
     if is_warm:
         plant.set_limits([unit.minimum_w for unit in units])

@@ -6,10 +6,10 @@ from datetime import date
 
 import pytest
 
-from opendtu_dcload.control.account import CommandLog, Ledger
-from opendtu_dcload.control.limit_state import LimitState
-from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import Command, Restart, SetLimit, SetPower
+from opendtu_dcload.control.bookkeeping.statistics import CommandLog, Ledger
+from opendtu_dcload.control.commands.command_policy import Command, Restart, SetLimit, SetPower
+from opendtu_dcload.control.inverter.limit_state import LimitState
+from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.model import CommandState, LimitStatus, MeterReading, Outcome, Today
 
 SERIAL = "1124a0000001"
@@ -19,13 +19,13 @@ MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)
 def seen(log: CommandLog, limits: LimitState, at_s: float, limit_w: float, state: CommandState) -> Outcome | None:
     """Let the DTU say something; return what is known of the last command."""
     limits.apply(LimitStatus(SERIAL, at_s, limit_w / 4, 400.0, state), at_s)
-    log.see(SERIAL, limits)
+    log.add_limit_state(SERIAL, limits)
     return log.records[SERIAL].outcome if SERIAL in log.records else None
 
 
 def taken(limit_w: float = 100.0) -> tuple[CommandLog, LimitState]:
     """A limit that the DTU took at 5 s, of an inverter that had 200 W."""
-    log, limits = CommandLog(), LimitState(Unit(SERIAL, 20, 400, 400, 2.0, 8.0, 5.0, 210.0))
+    log, limits = CommandLog(), LimitState(InverterParameters(SERIAL, 20, 400, 400, 2.0, 8.0, 5.0, 210.0))
     seen(log, limits, 0.0, 200.0, CommandState.OK)
     limits.post(5.0, limit_w)
     log.posted(SetLimit(SERIAL, limit_w), 5.0)
@@ -74,14 +74,14 @@ def test_a_limit_that_the_dtu_never_shows_is_not_acknowledged_and_counts_as_fail
 
 
 def test_a_failure_of_somebody_elses_command_is_not_counted() -> None:
-    log, limits = CommandLog(), LimitState(Unit(SERIAL, 20, 400, 400, 2.0, 8.0, 5.0, 210.0))
+    log, limits = CommandLog(), LimitState(InverterParameters(SERIAL, 20, 400, 400, 2.0, 8.0, 5.0, 210.0))
     seen(log, limits, 0.0, 200.0, CommandState.FAILURE)
     assert log.records == {}
 
 
 def flow(ledger: Ledger, *steps: tuple[float, float], room_w: float = 500.0, day: date = MONDAY) -> Today:
     for at_s, power_w in steps:
-        ledger.see(day, MeterReading(at_s, power_w), room_w)
+        ledger.add_reading(day, MeterReading(at_s, power_w), room_w)
     return ledger.today
 
 

@@ -7,9 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from opendtu_dcload.control.alarms import CLEAR_S, LAST_RESORT_S, LONGEST_CLEAR_S, RULES, TRIAL_S, Alarms, Watched
-from opendtu_dcload.control.dtu import DtuSettings
-from opendtu_dcload.control.response import RETRY_FIRST_S
+from opendtu_dcload.control.bookkeeping.alarms import (
+    CLEAR_S,
+    LAST_RESORT_S,
+    LONGEST_CLEAR_S,
+    RULES,
+    TRIAL_S,
+    Alarms,
+    Watched,
+)
+from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.protection.meter_response import RETRY_FIRST_S
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     METER,
@@ -74,7 +82,7 @@ class Scene:
                 self.state.set_inverters(dtu, {serial: self.status[serial]})
         plans = tuple(InverterPlan(s, w, is_on=w > 0) for s, w in self.limits_w.items())
         self.state.set_plan(Plan(self.now_s, 400.0, 800.0, self.reason, plans))
-        before, self.up = self.up, self.alarms.see(self.state, self.now_s)
+        before, self.up = self.up, self.alarms.update(self.state, self.now_s)
         self.log += [("up", a.text) for a in self.up if a not in before]
         self.log += [("over", a.text) for a in before if a not in self.up]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from opendtu_dcload.control.alarms import CLEAR_S, TRIAL_S, Alarms, Watched
-from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.bookkeeping.alarms import CLEAR_S, TRIAL_S, Alarms, Watched
+from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Alarm
-from opendtu_dcload.sim.trace import load_trace
+from opendtu_dcload.sim.runs.trace import load_trace
 from opendtu_dcload.state import State
 
 from .plant import Plant, make_plant, models_of
@@ -31,7 +31,7 @@ class Scene:
 
     def until(self, until_s: float) -> set[str]:
         while self.plant.now_s < until_s:
-            seen = self.plant.run.step()
+            seen = self.plant.run.advance_second()
             if seen.meter is not None:
                 self.state.set_meter(seen.meter)
             for name, dtu in seen.dtus.items():
@@ -40,7 +40,7 @@ class Scene:
                 self.state.set_limits(name, dict(seen.limits))
             assert self.plant.controller.decision is not None
             self.state.set_plan(self.plant.controller.decision.plan)
-            before, self.up = self.up, self.alarms.see(self.state, self.plant.now_s)
+            before, self.up = self.up, self.alarms.update(self.state, self.plant.now_s)
             self.raised.update(alarm.text for alarm in self.up if alarm not in before)
         return {alarm.text for alarm in self.up}
 

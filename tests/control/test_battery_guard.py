@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.battery_guard import (
+from opendtu_dcload.control.protection.battery_guard import (
     BatteryGuard,
     BatteryLimits,
-    Bound,
-    Drawn,
+    BatteryLoad,
     MultiplusGuard,
+    PowerCap,
     strictest,
 )
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus, Reason
 
-DRAWN = Drawn(voltages_v=[52.0], dc_power_w=400.0, minimum_w=60.0, most_w=1260.0)
+DRAWN = BatteryLoad(voltages_v=[52.0], dc_power_w=400.0, minimum_w=60.0, attainable_w=1260.0)
 
 
 class Case:
@@ -30,17 +30,19 @@ class Case:
         self.guard = BatteryGuard(min_voltage_v, limits or BatteryLimits())
         self.now_s = 0
 
-    def see(self, seconds: int = 1, drawn: Drawn = DRAWN, minimum_pct: float = 0.0, **told: Any) -> Bound | None:
-        bound = None
+    def see(
+        self, seconds: int = 1, battery_load: BatteryLoad = DRAWN, minimum_pct: float = 0.0, **told: Any
+    ) -> PowerCap | None:
+        power_cap = None
         for _ in range(seconds):
             self.now_s += 1
             battery = BatteryStatus(self.now_s, **told)
-            bound = self.guard.see(self.now_s, battery, drawn, minimum_pct, should_be_seen=True)
-        return bound
+            power_cap = self.guard.cap(self.now_s, battery, battery_load, minimum_pct, should_be_seen=True)
+        return power_cap
 
 
-def off(bound: Bound | None) -> Reason | None:
-    return bound.reason if bound is not None and bound.cap_w == 0 else None
+def off(power_cap: PowerCap | None) -> Reason | None:
+    return power_cap.reason if power_cap is not None and power_cap.cap_w == 0 else None
 
 
 # ---- SoC
@@ -57,15 +59,15 @@ def test_below_the_minimum_soc_the_output_falls_step_by_step_then_to_nothing_and
     assert off(caps_w[-1]) is Reason.MIN_SOC
     assert off(case.see(300, soc_pct=24.9)) is Reason.MIN_SOC, "not before the hysteresis"
     assert off(case.see(60, soc_pct=25)) is Reason.MIN_SOC, "nor at once"
-    bound = case.see(2, soc_pct=25)
-    assert bound is not None
-    assert 0 < bound.cap_w < DRAWN.most_w
+    power_cap = case.see(2, soc_pct=25)
+    assert power_cap is not None
+    assert 0 < power_cap.cap_w < DRAWN.attainable_w
     assert case.see(300, soc_pct=25) is None
 
 
 def test_near_the_minimum_soc_the_cap_is_a_share():
     case = Case(BatteryLimits(min_soc_pct=20, soc_hysteresis_pct=10))
-    assert case.see(100, soc_pct=25) == Bound(660.0, Reason.BATTERY_NEARLY_LOW)
+    assert case.see(100, soc_pct=25) == PowerCap(660.0, Reason.BATTERY_NEARLY_LOW)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +85,8 @@ def test_near_the_minimum_soc_the_cap_is_a_share():
     ],
 )
 def test_the_highest_minimum_soc_counts(limits, told, minimum_pct, is_off):
-    bound = Case(BatteryLimits(**limits)).see(200, minimum_pct=minimum_pct, **told)
-    assert off(bound) is (Reason.MIN_SOC if is_off else None)
+    power_cap = Case(BatteryLimits(**limits)).see(200, minimum_pct=minimum_pct, **told)
+    assert off(power_cap) is (Reason.MIN_SOC if is_off else None)
 
 
 def test_a_soc_that_becomes_unknown_does_not_release_a_battery_that_was_too_low():
@@ -97,8 +99,8 @@ def test_values_older_than_a_minute_are_not_believed():
     guard = BatteryGuard(48.0, BatteryLimits(min_soc_pct=20))
     old = BatteryStatus(0.0, soc_pct=5)
     for now_s in range(60, 200):
-        assert guard.see(now_s, old, DRAWN, 0.0, should_be_seen=True) is None
-    assert guard.see(200, None, DRAWN, 0.0, should_be_seen=True) is None
+        assert guard.cap(now_s, old, DRAWN, 0.0, should_be_seen=True) is None
+    assert guard.cap(200, None, DRAWN, 0.0, should_be_seen=True) is None
 
 
 # ---- voltage
@@ -107,9 +109,9 @@ def test_values_older_than_a_minute_are_not_believed():
 def test_just_above_the_voltage_floor_the_output_falls_and_below_it_is_off():
     case = Case()
     low = replace(DRAWN, voltages_v=[52.0, 48.24])
-    bound = case.see(100, drawn=low)
-    assert bound == Bound(660.0, Reason.BATTERY_NEARLY_LOW), "half of the 1 % above 48 V"
-    assert off(case.see(62, drawn=replace(DRAWN, voltages_v=[47.9]))) is Reason.BATTERY_LOW
+    power_cap = case.see(100, battery_load=low)
+    assert power_cap == PowerCap(660.0, Reason.BATTERY_NEARLY_LOW), "half of the 1 % above 48 V"
+    assert off(case.see(62, battery_load=replace(DRAWN, voltages_v=[47.9]))) is Reason.BATTERY_LOW
 
 
 @pytest.mark.parametrize(
@@ -122,28 +124,28 @@ def test_just_above_the_voltage_floor_the_output_falls_and_below_it_is_off():
 )
 def test_voltage_is_corrected_by_what_the_load_takes(current_a, is_off):
     case = Case(BatteryLimits(resistance_ohm=0.02))
-    bound = case.see(100, drawn=replace(DRAWN, voltages_v=[47.0]), voltage_v=47.0, current_a=current_a)
-    assert off(bound) is (Reason.BATTERY_LOW if is_off else None)
+    power_cap = case.see(100, battery_load=replace(DRAWN, voltages_v=[47.0]), voltage_v=47.0, current_a=current_a)
+    assert off(power_cap) is (Reason.BATTERY_LOW if is_off else None)
 
 
 def test_without_a_battery_service_the_inverters_current_corrects():
-    drawn = replace(DRAWN, voltages_v=[47.0], dc_power_w=4700.0)
-    assert off(Case(BatteryLimits(resistance_ohm=0.02)).see(100, drawn=drawn)) is None
-    assert off(Case(BatteryLimits(resistance_ohm=0.0)).see(100, drawn=drawn)) is Reason.BATTERY_LOW
+    battery_load = replace(DRAWN, voltages_v=[47.0], dc_power_w=4700.0)
+    assert off(Case(BatteryLimits(resistance_ohm=0.02)).see(100, battery_load=battery_load)) is None
+    assert off(Case(BatteryLimits(resistance_ohm=0.0)).see(100, battery_load=battery_load)) is Reason.BATTERY_LOW
 
 
 def test_no_resistance_explains_more_than_a_twentieth_of_the_voltage():
     case = Case(BatteryLimits(resistance_ohm=0.2))
-    drawn = replace(DRAWN, voltages_v=[45.0])
-    assert off(case.see(100, drawn=drawn, voltage_v=45.0, current_a=-200.0)) is Reason.BATTERY_LOW
+    battery_load = replace(DRAWN, voltages_v=[45.0])
+    assert off(case.see(100, battery_load=battery_load, voltage_v=45.0, current_a=-200.0)) is Reason.BATTERY_LOW
 
 
 def test_the_weakest_cell_counts_too():
     case = Case(BatteryLimits(min_cell_voltage_v=3.0))
     assert case.see(100, min_cell_voltage_v=3.2) is None
-    bound = case.see(100, min_cell_voltage_v=3.01)
-    assert bound is not None
-    assert 0 < bound.cap_w < DRAWN.most_w
+    power_cap = case.see(100, min_cell_voltage_v=3.01)
+    assert power_cap is not None
+    assert 0 < power_cap.cap_w < DRAWN.attainable_w
     assert off(case.see(100, min_cell_voltage_v=2.99)) is Reason.CELL_LOW
     assert off(case.see(400, min_cell_voltage_v=3.09)) is Reason.CELL_LOW, "0.1 V of hysteresis"
     assert off(case.see(400, min_cell_voltage_v=3.11)) is None
@@ -176,17 +178,17 @@ def test_what_does_not_concern_discharging_stops_nothing(told):
 def test_the_discharge_limit_is_shared_with_what_else_discharges():
     case = Case()
     alone = case.see(max_discharge_current_a=20.0, voltage_v=50.0, power_w=-400.0)
-    assert alone == Bound(900.0, Reason.DISCHARGE_LIMIT), "20 A x 50 V x 0.9"
+    assert alone == PowerCap(900.0, Reason.DISCHARGE_LIMIT), "20 A x 50 V x 0.9"
     shared = case.see(max_discharge_current_a=20.0, voltage_v=50.0, power_w=-800.0)
-    assert shared == Bound(540.0, Reason.DISCHARGE_LIMIT), "the other takes 400 W of it"
+    assert shared == PowerCap(540.0, Reason.DISCHARGE_LIMIT), "the other takes 400 W of it"
     held = case.see(50, max_discharge_current_a=20.0, voltage_v=50.0, power_w=-400.0)
     assert held == shared, "and its room is not taken at once"
     assert case.see(20, max_discharge_current_a=20.0, voltage_v=50.0, power_w=-400.0) == alone
 
 
 def test_charging_by_others_gives_no_room():
-    bound = Case().see(max_discharge_current_a=20.0, voltage_v=50.0, power_w=2000.0)
-    assert bound == Bound(900.0, Reason.DISCHARGE_LIMIT)
+    power_cap = Case().see(max_discharge_current_a=20.0, voltage_v=50.0, power_w=2000.0)
+    assert power_cap == PowerCap(900.0, Reason.DISCHARGE_LIMIT)
 
 
 def test_a_discharge_limit_that_does_not_bind_is_no_bound():
@@ -210,14 +212,18 @@ def test_a_discharge_limit_that_does_not_bind_is_no_bound():
 )
 def test_whatever_the_bus_says_the_cap_is_never_negative_nor_above_the_plant(told, voltages_v):
     guard = BatteryGuard(48.0, BatteryLimits(min_soc_pct=20, min_cell_voltage_v=3.0, resistance_ohm=0.02))
-    drawn = replace(DRAWN, voltages_v=voltages_v)
+    battery_load = replace(DRAWN, voltages_v=voltages_v)
     for now_s in range(0, 120, 5):
-        bound = guard.see(now_s, replace(told, at_s=now_s), drawn, 0.0, should_be_seen=True)
-        assert bound is None or 0 <= bound.cap_w <= drawn.most_w
+        power_cap = guard.cap(now_s, replace(told, at_s=now_s), battery_load, 0.0, should_be_seen=True)
+        assert power_cap is None or 0 <= power_cap.cap_w <= battery_load.attainable_w
 
 
 def test_the_strictest_bound_wins_and_of_equals_the_first():
-    low, zero, other = Bound(100.0, Reason.MIN_SOC), Bound(0.0, Reason.BATTERY_LOW), Bound(0.0, Reason.CELL_LOW)
+    low, zero, other = (
+        PowerCap(100.0, Reason.MIN_SOC),
+        PowerCap(0.0, Reason.BATTERY_LOW),
+        PowerCap(0.0, Reason.CELL_LOW),
+    )
     assert strictest([None, low, zero, other]) == zero
     assert strictest([None, None]) is None
 
@@ -238,16 +244,16 @@ def test_the_strictest_bound_wins_and_of_equals_the_first():
 )
 def test_nothing_flows_while_the_multiplus_works(dc_power_w, reason):
     guard = MultiplusGuard()
-    bounds = [guard.see(s, MultiplusStatus(s, dc_power_w=dc_power_w)) for s in range(21)]
-    assert bounds[19] is None, "not before it has lasted 20 s"
-    assert off(bounds[20]) is reason
+    power_caps = [guard.cap(s, MultiplusStatus(s, dc_power_w=dc_power_w)) for s in range(21)]
+    assert power_caps[19] is None, "not before it has lasted 20 s"
+    assert off(power_caps[20]) is reason
 
 
 def test_a_multiplus_that_vanished_or_fell_silent_stops_nobody():
     guard = MultiplusGuard()
     for s in range(30):
-        guard.see(s, MultiplusStatus(s, dc_power_w=500.0))
-    assert guard.see(30, MultiplusStatus(29, dc_power_w=500.0)) is not None
-    bounds = [guard.see(s, MultiplusStatus(29, dc_power_w=500.0)) for s in range(31, 160)]
-    assert bounds[-1] is None
-    assert guard.see(161, None) is None
+        guard.cap(s, MultiplusStatus(s, dc_power_w=500.0))
+    assert guard.cap(30, MultiplusStatus(29, dc_power_w=500.0)) is not None
+    power_caps = [guard.cap(s, MultiplusStatus(29, dc_power_w=500.0)) for s in range(31, 160)]
+    assert power_caps[-1] is None
+    assert guard.cap(161, None) is None

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.budget import GUARD_PER_H, Budget
-from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.commands.command_budget import GUARD_PER_H, Budget
+from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from tests.control.plant import make_plant, models_of
 

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendtu_dcload.control.controller import Controller
-from opendtu_dcload.control.derating import Derating
+from opendtu_dcload.control.inverter.derating import Derating
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.sim.simulate import unit_of
+from opendtu_dcload.sim.runs.simulate import unit_of
 from tests.control.plant import make_plant, models_of
 
 
 def ceiling_w(*temperatures_c: float | None) -> float:
     derating = Derating(65.0)
     for temperature_c in temperatures_c:
-        derating.see(temperature_c)
+        derating.add_temperature(temperature_c)
     return derating.ceiling_w(20.0, 420.0)
 
 
@@ -89,11 +89,11 @@ def test_a_temperature_that_creeps_up_costs_a_command_per_half_kelvin_at_most():
 def test_a_stale_temperature_is_not_acted_on():
     plant = make_plant([900.0] * 300, is_warm=True)
     plant.until(100.0)
-    seen = plant.run.step()
+    seen = plant.run.advance_second()
     controller = Controller(Settings(), [unit_of(m) for m in models_of()], seen.now_s - 500)
     old = {s: replace(i, at_s=seen.now_s - 400, temperature_c=90.0) for s, i in seen.inverters.items()}
-    controller.step(replace(seen, inverters=old))
-    assert [t.ceiling_w for t in controller.tracks.values()] == [400.0] * 3
+    controller.decide(replace(seen, inverters=old))
+    assert [t.ceiling_w for t in controller.trackers.values()] == [400.0] * 3
     hot = {s: replace(i, at_s=seen.now_s, temperature_c=90.0) for s, i in seen.inverters.items()}
-    controller.step(replace(seen, inverters=hot))
-    assert [t.ceiling_w for t in controller.tracks.values()] == [20.0] * 3
+    controller.decide(replace(seen, inverters=hot))
+    assert [t.ceiling_w for t in controller.trackers.values()] == [20.0] * 3

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.dispatch import Share, dispatch, fit
+from opendtu_dcload.control.regulation.dispatch import Headroom, dispatch, fit_to_cap
 
 TINY_W = 1e-6
 
 
-def three(*outputs_w: float, accurate_w: float = 0.0) -> list[Share]:
-    return [Share(f"i{n}", output_w, 20, 400, accurate_w=accurate_w) for n, output_w in enumerate(outputs_w)]
+def three(*outputs_w: float, accurate_w: float = 0.0) -> list[Headroom]:
+    return [Headroom(f"i{n}", output_w, 20, 400, accurate_w=accurate_w) for n, output_w in enumerate(outputs_w)]
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ def three(*outputs_w: float, accurate_w: float = 0.0) -> list[Share]:
         pytest.param(9999, three(100, 400, 400), {"i0": 400}, id="more than all can give: all at maximum"),
         pytest.param(-50, three(100, 20, 20), {"i0": 20}, id="less than all minima: all at minimum, no lower"),
         pytest.param(100, [], {}, id="no inverter: nothing to command"),
-        pytest.param(50, [Share("i0", 5, 20, 400)], {"i0": 50}, id="below its minimum it may still rise"),
-        pytest.param(450, [Share("i0", 500, 20, 400)], {"i0": 450}, id="above its maximum it may still fall"),
+        pytest.param(50, [Headroom("i0", 5, 20, 400)], {"i0": 50}, id="below its minimum it may still rise"),
+        pytest.param(450, [Headroom("i0", 500, 20, 400)], {"i0": 450}, id="above its maximum it may still fall"),
         pytest.param(
             380,
-            [Share("i0", 300, 20, 400), Share("i1", 200, 20, 150)],
+            [Headroom("i0", 300, 20, 400), Headroom("i1", 200, 20, 150)],
             {"i1": 80},
             id="one above its maximum falls first",
         ),
@@ -63,26 +63,26 @@ def three(*outputs_w: float, accurate_w: float = 0.0) -> list[Share]:
             id="the minimum is not the low range: there the error is small",
         ),
         pytest.param(
-            550, [*three(100, 200), Share("i2", 150, 20, 400, rank=-1)], {"i2": 250}, id="who worked less rises"
+            550, [*three(100, 200), Headroom("i2", 150, 20, 400, rank=-1)], {"i2": 250}, id="who worked less rises"
         ),
         pytest.param(
-            350, [*three(100, 200), Share("i2", 150, 20, 400, rank=1)], {"i2": 50}, id="who worked more falls"
+            350, [*three(100, 200), Headroom("i2", 150, 20, 400, rank=1)], {"i2": 50}, id="who worked more falls"
         ),
         pytest.param(
             750,
-            [*three(100, 200), Share("i2", 150, 20, 400, rank=-1)],
+            [*three(100, 200), Headroom("i2", 150, 20, 400, rank=-1)],
             {"i0": 400},
             id="but only one that can take it all",
         ),
         pytest.param(
             400,
-            [Share("i0", 100, 20, 400, may_rise=False), Share("i1", 200, 20, 400)],
+            [Headroom("i0", 100, 20, 400, may_rise=False), Headroom("i1", 200, 20, 400)],
             {"i1": 300},
             id="one that may not rise is passed over",
         ),
         pytest.param(
             100,
-            [Share("i0", 200, 20, 400, may_fall=False), Share("i1", 100, 20, 400)],
+            [Headroom("i0", 200, 20, 400, may_fall=False), Headroom("i1", 100, 20, 400)],
             {"i1": 20},
             id="one that may not fall keeps its output",
         ),
@@ -93,14 +93,14 @@ def test_dispatch_changes_as_few_as_possible(setpoint_w, shares, expected_w):
 
 
 @st.composite
-def any_shares(draw: st.DrawFn) -> list[Share]:
+def any_shares(draw: st.DrawFn) -> list[Headroom]:
     shares = []
     for n in range(draw(st.integers(0, 6))):
         minimum_w = draw(st.floats(0, 100))
         maximum_w = minimum_w + draw(st.floats(0, 2000))
         output_w = draw(st.floats(minimum_w, maximum_w))
         may, rank = (draw(st.booleans()), draw(st.booleans())), draw(st.integers(0, 3))
-        shares.append(Share(f"i{n}", output_w, minimum_w, maximum_w, *may, 0.16 * maximum_w, rank))
+        shares.append(Headroom(f"i{n}", output_w, minimum_w, maximum_w, *may, 0.16 * maximum_w, rank))
     return shares
 
 
@@ -149,7 +149,7 @@ def test_dispatch_needs_no_more_commands_than_any_other_choice(setpoint_w, share
 )
 def test_fit_lowers_the_highest_first(limits_w, minima_w, cap_w, expected_w):
     named = {f"i{n}": float(w) for n, w in enumerate(limits_w)}
-    fitted = fit(named, {f"i{n}": float(w) for n, w in enumerate(minima_w)}, cap_w)
+    fitted = fit_to_cap(named, {f"i{n}": float(w) for n, w in enumerate(minima_w)}, cap_w)
     assert list(fitted.values()) == pytest.approx(expected_w)
 
 
@@ -157,7 +157,7 @@ def test_fit_lowers_the_highest_first(limits_w, minima_w, cap_w, expected_w):
 def test_fit_keeps_the_cap_or_has_everybody_at_the_minimum(pairs, cap_w):
     minima_w = {f"i{n}": low for n, (low, _) in enumerate(pairs)}
     limits_w = {f"i{n}": low + above for n, (low, above) in enumerate(pairs)}
-    fitted = fit(limits_w, minima_w, cap_w)
+    fitted = fit_to_cap(limits_w, minima_w, cap_w)
     assert fitted.keys() == limits_w.keys()
     assert all(minima_w[s] - TINY_W <= fitted[s] <= limits_w[s] for s in fitted)
     is_at_minima = all(fitted[s] <= minima_w[s] + TINY_W for s in fitted)

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
-from opendtu_dcload.control.dtu import NOTES, DtuSettings
-from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.dtu_settings import NOTES, DtuSettings
+from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading, Reason
-from opendtu_dcload.sim.watch import SLACK_W
+from opendtu_dcload.sim.runs.invariants import SLACK_W
 from tests.control.plant import Plant, make_plant, models_of
 
 LEFT, RIGHT = "left", "right"
@@ -40,7 +40,7 @@ def notes(plant: Plant) -> dict[str, str]:
 
 
 def of(plant: Plant, dtu: str) -> list[str]:
-    return [s for s, t in plant.controller.tracks.items() if t.unit.dtu == dtu]
+    return [s for s, t in plant.controller.trackers.items() if t.unit.dtu == dtu]
 
 
 def told(plant: Plant, dtu: str, since_s: float) -> list[object]:
@@ -153,7 +153,7 @@ def test_inverters_that_cannot_be_reached_leave_the_others_what_is_left_of_the_c
 # ---- one decision at a time, by hand
 
 UNITS = [
-    Unit(f"1124a000000{n}", 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0, dtu=dtu, radio=f"{dtu}/CMT")
+    InverterParameters(f"1124a000000{n}", 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0, dtu=dtu, radio=f"{dtu}/CMT")
     for n, dtu in enumerate((LEFT, RIGHT))
 ]
 
@@ -174,7 +174,7 @@ def see(now_s: float, grid_w: float = 0.0, limit_pct: float | None = 50.0, **dtu
 
 
 def decide(controller: Controller, seen: Seen) -> Decision:
-    decision = controller.step(seen)
+    decision = controller.decide(seen)
     for command in decision.commands:
         controller.posted(command, seen.now_s)
     return decision
@@ -212,7 +212,7 @@ def test_nothing_is_sent_through_a_dtu_that_refuses_the_password(accepts: bool):
 )
 def test_an_inverter_says_what_is_wrong_with_its_dtu(status: DtuStatus, note: str):
     controller = Controller(Settings(), UNITS, 0.0)
-    plan = controller.step(see(20.0, left=status)).plan
+    plan = controller.decide(see(20.0, left=status)).plan
     assert [i.note for i in plan.inverters] == [note, ""]
     assert plan.reason is not Reason.DTU_SILENT
 
@@ -221,7 +221,7 @@ def test_each_dtu_has_its_own_patience():
     settings = Settings(dtus={LEFT: DtuSettings(silent_s=30.0)})
     controller = Controller(settings, UNITS, 0.0)
     late = DtuStatus(0.0, serials=frozenset())
-    plan = controller.step(see(20.0, left=late, right=late)).plan
+    plan = controller.decide(see(20.0, left=late, right=late)).plan
     assert [i.note for i in plan.inverters] == ["", "its DTU does not answer"]
 
 
@@ -249,7 +249,7 @@ def test_a_used_up_budget_does_not_stand_before_the_rises_of_another_dtu():
 
 def test_a_limit_waits_for_its_own_radio_only():
     units = [
-        Unit(s, 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0, radio=radio)
+        InverterParameters(s, 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0, radio=radio)
         for s, radio in (
             ("112400000001", "opendtu/CMT"),
             ("112100000001", "opendtu/NRF"),
@@ -259,7 +259,7 @@ def test_a_limit_waits_for_its_own_radio_only():
     controller = Controller(Settings(), units, 0.0)
     for unit in units:
         controller.posted(SetLimit(unit.serial, 100.0), 10.0)
-    waits_s = [round(t._delays._received[-1][1] - 10.0, 2) for t in controller.tracks.values()]
+    waits_s = [round(t._delays._received[-1][1] - 10.0, 2) for t in controller.trackers.values()]
     assert waits_s == [0.15, 0.15, 2.15]
 
 
@@ -267,11 +267,13 @@ def test_a_limit_that_was_lost_on_the_way_to_a_silent_dtu_is_not_missed_when_the
     # The other DTU gives its part meanwhile. What is then found out of the lost limit changes nothing at the meter.
     plant = two_dtus([300.0] * 100 + [600.0] * 300, count=2, cap_w=800.0)
     plant.until(99.0)
-    plant.run.silent |= {t.unit.dtu for t in plant.controller.tracks.values() if t.final_w < 100}
+    plant.run.silent |= {t.unit.dtu for t in plant.controller.trackers.values() if t.final_w < 100}
     silent_s = plant.now_s
     plant.until(160.0)
     assert plant.reason is Reason.ALL_AT_RATED, "a lost limit is no step that the meter must answer"
-    lost = [s for s in plant.limits(silent_s) if plant.controller.tracks[s.command.serial].unit.dtu in plant.run.silent]
+    lost = [
+        s for s in plant.limits(silent_s) if plant.controller.trackers[s.command.serial].unit.dtu in plant.run.silent
+    ]
     assert lost, "or it proves nothing"
     plant.run.silent.clear()
     plant.until(200.0)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.control.escalation import Escalation, Escalator
+from opendtu_dcload.control.protection.escalation import Escalation, Escalator
 
 
 def steps(demand_w: float | None, output_w: float | None, seconds: int, escalator: Escalator | None = None):
@@ -10,7 +10,7 @@ def steps(demand_w: float | None, output_w: float | None, seconds: int, escalato
     escalator = escalator or Escalator(40.0)
     reached: dict[Escalation, int] = {}
     for now_s in range(seconds):
-        reached.setdefault(escalator.see(now_s, demand_w, output_w), now_s)
+        reached.setdefault(escalator.update(now_s, demand_w, output_w), now_s)
     return reached
 
 
@@ -44,14 +44,14 @@ def test_a_demand_that_falls_slowly_is_obeyed_with_delay():
     for now_s in range(600):
         demand_w = max(600.0 - now_s, 0.0)
         output_w = max(630.0 - now_s, 0.0)
-        assert escalator.see(now_s, demand_w, output_w) is Escalation.LIMIT
+        assert escalator.update(now_s, demand_w, output_w) is Escalation.LIMIT
 
 
 def test_an_output_that_rises_again_begins_the_wait_anew():
     escalator = Escalator(40.0)
     for now_s in range(600):
         output_w = 400.0 if now_s % 9 else 0.0
-        assert escalator.see(now_s, 0.0, output_w) is Escalation.LIMIT
+        assert escalator.update(now_s, 0.0, output_w) is Escalation.LIMIT
 
 
 def test_what_was_switched_off_stays_off_for_ten_minutes_then_limits_are_tried_again():
@@ -59,11 +59,11 @@ def test_what_was_switched_off_stays_off_for_ten_minutes_then_limits_are_tried_a
     steps(300.0, 800.0, 60, escalator)
     assert escalator.step is Escalation.POWER_OFF
     for now_s in range(60, 660):
-        assert escalator.see(now_s, 300.0, 0.0) is Escalation.POWER_OFF
-    assert escalator.see(660, 300.0, 0.0) is Escalation.LIMIT
+        assert escalator.update(now_s, 300.0, 0.0) is Escalation.POWER_OFF
+    assert escalator.update(660, 300.0, 0.0) is Escalation.LIMIT
 
 
 def test_it_ends_with_the_demand():
     escalator = Escalator(40.0)
     steps(0.0, 400.0, 200, escalator)
-    assert escalator.see(200, None, 400.0) is Escalation.LIMIT
+    assert escalator.update(200, None, 400.0) is Escalation.LIMIT

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
+from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Seen
-from opendtu_dcload.control.fairness import Fairness
-from opendtu_dcload.control.guard import Ladder
-from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.inverter.tracker import InverterTracker
+from opendtu_dcload.control.protection.meter_age import Ladder
+from opendtu_dcload.control.regulation.wear_levelling import WearLevelling
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading
-from opendtu_dcload.sim.simulate import unit_of
+from opendtu_dcload.sim.runs.simulate import unit_of
 from tests.control.plant import make_plant, models_of
 
 RATED_W = 400.0
@@ -64,7 +64,7 @@ class IdealPlant:
             frequency_hz = 50.0 + 0.01 * (int(now_s) % 7)  # a meter that moves
             meter = MeterReading(now_s, self._load_w - sum(self.outputs_w.values()), frequency_hz=frequency_hz)
             seen = Seen(now_s, meter, inverters, limits, {"opendtu": DtuStatus(now_s, serials=serials)})
-            for command in self.controller.step(seen).commands:
+            for command in self.controller.decide(seen).commands:
                 assert isinstance(command, SetLimit)
                 if abs(command.limit_w - self.limits_w[command.serial]) > 1:
                     self.changes += 1
@@ -103,17 +103,19 @@ def test_where_the_load_never_changes_power_moves_by_itself_and_rarely():
 # ---- one move
 
 
-def worked(*outputs_w: float, hours: float = 10.0, minimum_w: float = 20.0) -> tuple[Fairness, list[Track]]:
+def worked(
+    *outputs_w: float, hours: float = 10.0, minimum_w: float = 20.0
+) -> tuple[WearLevelling, list[InverterTracker]]:
     """Inverters that have given these outputs for some hours, without a command."""
-    fairness, tracks = Fairness(), []
+    fairness, trackers = WearLevelling(), []
     for model, output_w in zip(models_of(len(outputs_w)), outputs_w, strict=True):
-        track = Track(unit_of(model, minimum_w))
-        track.see_limit(LimitStatus(model.serial, 0.0, output_w / 4, RATED_W, CommandState.OK), 0.0)
-        track.is_fresh = True
-        tracks.append(track)
-    fairness.see(0.0, tracks)
-    fairness.see(hours * HOUR_S, tracks)
-    return fairness, tracks
+        tracker = InverterTracker(unit_of(model, minimum_w))
+        tracker.apply_limit_status(LimitStatus(model.serial, 0.0, output_w / 4, RATED_W, CommandState.OK), 0.0)
+        tracker.is_fresh = True
+        trackers.append(tracker)
+    fairness.update(0.0, trackers)
+    fairness.update(hours * HOUR_S, trackers)
+    return fairness, trackers
 
 
 @pytest.mark.parametrize(
@@ -128,42 +130,42 @@ def worked(*outputs_w: float, hours: float = 10.0, minimum_w: float = 20.0) -> t
     ],
 )
 def test_who_gives_and_how_much(outputs_w, hours, expected):
-    fairness, tracks = worked(*outputs_w, hours=hours)
-    named = {tracks[n].unit.serial: output_w for n, output_w in expected.items()}
-    assert fairness.move(hours * HOUR_S, tracks) == pytest.approx(named)
+    fairness, trackers = worked(*outputs_w, hours=hours)
+    named = {trackers[n].unit.serial: output_w for n, output_w in expected.items()}
+    assert fairness.move(hours * HOUR_S, trackers) == pytest.approx(named)
 
 
 def test_who_worked_most_is_left_alone_when_it_rests_already():
-    fairness, tracks = worked(300, 20)
-    for track, limit_w in zip(tracks, (20, 300), strict=True):
-        track.see_limit(LimitStatus(track.unit.serial, 0.0, limit_w / 4, RATED_W, CommandState.OK), 0.0)
-    assert fairness.move(10 * HOUR_S, tracks) == {}
+    fairness, trackers = worked(300, 20)
+    for tracker, limit_w in zip(trackers, (20, 300), strict=True):
+        tracker.apply_limit_status(LimitStatus(tracker.unit.serial, 0.0, limit_w / 4, RATED_W, CommandState.OK), 0.0)
+    assert fairness.move(10 * HOUR_S, trackers) == {}
 
 
 def test_power_moves_only_in_quiet_times_and_once_in_ten_minutes():
-    fairness, tracks = worked(300, 20)
+    fairness, trackers = worked(300, 20)
     now_s = 10.0 * HOUR_S
     fairness.stepped(now_s - 299, 50.0)
     fairness.stepped(now_s - 10, 0.5)
-    assert fairness.move(now_s, tracks) == {}
-    assert fairness.move(now_s + 1, tracks), "a repeated limit is no change"
-    assert fairness.move(now_s + 600, tracks) == {}
-    assert fairness.move(now_s + 601, tracks)
+    assert fairness.move(now_s, trackers) == {}
+    assert fairness.move(now_s + 1, trackers), "a repeated limit is no change"
+    assert fairness.move(now_s + 600, trackers) == {}
+    assert fairness.move(now_s + 601, trackers)
 
 
 def test_one_whose_output_cannot_be_set_is_neither_to_give_nor_to_take():
     for lost in (0, 1):
-        fairness, tracks = worked(300, 20)
-        tracks[lost].is_fresh = False
-        assert fairness.move(10 * HOUR_S, tracks) == {}
+        fairness, trackers = worked(300, 20)
+        trackers[lost].is_fresh = False
+        assert fairness.move(10 * HOUR_S, trackers) == {}
 
 
 def test_power_that_moves_has_fallen_before_it_rises():
     plant = make_plant([330.0] * 20_000, is_warm=True)
     plant.set_limits([300.0, 20.0, 20.0])
     plant.until(900.0)
-    for track in plant.controller.tracks.values():  # as after a long run
-        plant.controller._fairness._hours[track.unit.serial] = 10.0 if track.final_w > 200 else 5.0
+    for tracker in plant.controller.trackers.values():  # as after a long run
+        plant.controller._wear_levelling._hours[tracker.unit.serial] = 10.0 if tracker.final_w > 200 else 5.0
     since_s = plant.now_s
     before = {serial: i.limit_w for serial, i in plant.house.inverters.items()}
     at_once_w: list[float] = []
@@ -176,13 +178,13 @@ def test_power_that_moves_has_fallen_before_it_rises():
 
 
 def test_what_was_long_ago_counts_less():
-    fairness, tracks = worked(300, 20, hours=10)
-    most, least = (track.unit.serial for track in tracks)
+    fairness, trackers = worked(300, 20, hours=10)
+    most, least = (tracker.unit.serial for tracker in trackers)
     assert fairness.rank(most) > fairness.rank(least)
-    tracks.reverse()
-    fairness.see(11 * HOUR_S, tracks)
-    for track in tracks:
-        track.is_producing = False
-        track._jump()
-    fairness.see(60 * 24 * HOUR_S, tracks)
+    trackers.reverse()
+    fairness.update(11 * HOUR_S, trackers)
+    for tracker in trackers:
+        tracker.is_producing = False
+        tracker._jump()
+    fairness.update(60 * 24 * HOUR_S, trackers)
     assert fairness.rank(most) == fairness.rank(least) == 0

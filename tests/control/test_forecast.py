@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.forecast import SETTLED_S, Forecast, Gains, Layer
-from opendtu_dcload.control.regulator import EXPORT_WEIGHT
+from opendtu_dcload.control.regulation.forecast import SETTLED_S, Forecast, Gains, Layer
+from opendtu_dcload.control.regulation.regulator import EXPORT_WEIGHT
 from opendtu_dcload.model import Priority
 
 LAG_S = 3.0
@@ -34,10 +34,10 @@ def house(on_s: float, off_s: float, cycles: int = 20) -> tuple[Forecast, float]
     forecast = Forecast()
     at_s = 0.0
     for _ in range(cycles):
-        forecast.see(at_s, BASE_W, BASE_W, TOP_W)
-        forecast.see(at_s + off_s, PULSE_W, PULSE_W, TOP_W)
+        forecast.add_load(at_s, BASE_W, BASE_W, TOP_W)
+        forecast.add_load(at_s + off_s, PULSE_W, PULSE_W, TOP_W)
         at_s += off_s + on_s
-    forecast.see(at_s, BASE_W, BASE_W, TOP_W)
+    forecast.add_load(at_s, BASE_W, BASE_W, TOP_W)
     return forecast, at_s
 
 
@@ -132,12 +132,12 @@ def test_a_share_is_a_share_whatever_happened(waits_s, is_on, age_s, lag_s):
 
 def test_a_kettle_is_worth_following_from_its_third_second_to_its_end():
     forecast = Forecast()
-    forecast.see(0.0, BASE_W, BASE_W, 3000.0)
-    forecast.see(600.0, 2200.0, 2200.0, 3000.0)
+    forecast.add_load(0.0, BASE_W, BASE_W, 3000.0)
+    forecast.add_load(600.0, 2200.0, 2200.0, 3000.0)
     for at_s in (603.0, 700.0, 779.0):
         bottom_w, top_w = gains_of(forecast, at_s).best_w()
         assert bottom_w < 2200 <= top_w
-    forecast.see(780.0, BASE_W, BASE_W, 3000.0)
+    forecast.add_load(780.0, BASE_W, BASE_W, 3000.0)
     bottom_w, top_w = gains_of(forecast, 780.0).best_w()
     assert bottom_w < BASE_W <= top_w, "its end is believed at once"
 
@@ -175,7 +175,7 @@ def test_a_layer_breaks_even_at_the_share_that_the_priority_sets(priority, thres
 
 def test_nothing_but_load_is_worth_giving():
     forecast = Forecast()
-    forecast.see(0.0, 500.0, 500.0, TOP_W)
+    forecast.add_load(0.0, 500.0, 500.0, TOP_W)
     gains = gains_of(forecast, 10.0)
     bottom_w, top_w = gains.best_w()
     assert bottom_w < 500 <= top_w
@@ -186,7 +186,7 @@ def test_nothing_but_load_is_worth_giving():
 @pytest.mark.parametrize("load_w", [0.0, -700.0])
 def test_a_house_that_gives_power_itself_is_given_none(load_w):
     forecast = Forecast()
-    forecast.see(0.0, load_w, load_w, TOP_W)
+    forecast.add_load(0.0, load_w, load_w, TOP_W)
     assert gains_of(forecast, 10.0).best_w() == (0.0, 0.0)
 
 
@@ -209,10 +209,10 @@ def test_the_best_output_is_the_one_that_saves_most():
 def test_an_ambiguous_reading_leaves_the_layers_in_between_as_they_were():
     seen, unseen = Forecast(), Forecast()
     for forecast in (seen, unseen):
-        forecast.see(0.0, BASE_W, BASE_W, TOP_W)
-        forecast.see(100.0, 500.0, 500.0, TOP_W)
+        forecast.add_load(0.0, BASE_W, BASE_W, TOP_W)
+        forecast.add_load(100.0, 500.0, 500.0, TOP_W)
     for second in range(20):
-        seen.see(101.0 + second, 300.0, 800.0, TOP_W)
+        seen.add_load(101.0 + second, 300.0, 800.0, TOP_W)
     for weight in EXPORT_WEIGHT.values():
         for output_w in range(0, int(TOP_W), 50):
             now, before = (gains_of(f, 122.0, weight).saved_w(0, output_w) for f in (seen, unseen))
@@ -221,11 +221,11 @@ def test_an_ambiguous_reading_leaves_the_layers_in_between_as_they_were():
 
 def test_an_ambiguous_reading_tells_of_the_layers_above_and_below_it():
     forecast = Forecast()
-    forecast.see(0.0, 500.0, 500.0, TOP_W)
-    forecast.see(100.0, 600.0, 1000.0, TOP_W)
+    forecast.add_load(0.0, 500.0, 500.0, TOP_W)
+    forecast.add_load(100.0, 600.0, 1000.0, TOP_W)
     assert gains_of(forecast, 110.0).saved_w(450, 590) == pytest.approx(140), "at least 600 W are there"
     assert gains_of(forecast, 110.0).saved_w(650, 1000) == pytest.approx(-350 * BALANCED), "more is not certain"
-    forecast.see(200.0, 100.0, 300.0, TOP_W)
+    forecast.add_load(200.0, 100.0, 300.0, TOP_W)
     assert gains_of(forecast, 210.0).saved_w(320, 590) == pytest.approx(-270 * BALANCED), (
         "more than 300 W are not there"
     )
@@ -234,14 +234,14 @@ def test_an_ambiguous_reading_tells_of_the_layers_above_and_below_it():
 
 def test_a_ceiling_higher_than_all_before_adds_layers_and_keeps_the_others():
     forecast = Forecast()
-    forecast.see(0.0, 1600.0, 1600.0, 1000.0)
+    forecast.add_load(0.0, 1600.0, 1600.0, 1000.0)
     assert gains_of(forecast, 10.0).saved_w(0, 5000) == pytest.approx(1000, abs=30)
-    forecast.see(20.0, 1600.0, 1600.0, 2000.0)
+    forecast.add_load(20.0, 1600.0, 1600.0, 2000.0)
     gains = gains_of(forecast, 30.0)
     bottom_w, top_w = gains.best_w()
     assert bottom_w < 1600 <= top_w
     assert gains.saved_w(0, 1550) == pytest.approx(1550)
-    forecast.see(40.0, 1600.0, 1600.0, 500.0)
+    forecast.add_load(40.0, 1600.0, 1600.0, 500.0)
     assert gains_of(forecast, 50.0).best_w() == (bottom_w, top_w), "a lower ceiling takes none away"
 
 
@@ -251,7 +251,7 @@ def test_after_a_reset_it_knows_as_little_as_at_the_start():
     forecast.reset()
     assert gains_of(forecast, off_s).best_w() == (0.0, 0.0)
     for either in (forecast, fresh):
-        either.see(off_s + 10, BASE_W, BASE_W, TOP_W)
+        either.add_load(off_s + 10, BASE_W, BASE_W, TOP_W)
     now, new = (gains_of(f, off_s + 22) for f in (forecast, fresh))
     assert now.best_w() == new.best_w()
     assert [now.saved_w(0, w) for w in range(0, 1500, 100)] == [new.saved_w(0, w) for w in range(0, 1500, 100)]
@@ -267,7 +267,7 @@ def test_whatever_is_read_no_layer_is_worth_more_than_all_or_less_than_nothing(r
     at_s = 0.0
     for wait_s, low_w, spread_w in readings:
         at_s += wait_s
-        forecast.see(at_s, low_w, low_w + spread_w, top_w)
+        forecast.add_load(at_s, low_w, low_w + spread_w, top_w)
         gains = forecast.gains(at_s, lambda _: lag_s, 0.0)
         assert all(-1e-9 <= gains.saved_w(w, w + 100) <= 100 + 1e-6 for w in range(0, 3000, 100))
         bottom_w, best_w = forecast.gains(at_s, lambda _: lag_s, BALANCED).best_w()
@@ -281,7 +281,7 @@ def fallen(*, to_w: float, first_w: float = PULSE_W, then_s: float = 60.0) -> Fo
     """Base, then to `first_w` and a second later to the pulse; `then_s` later a reading of `to_w`."""
     forecast = Forecast()
     for at_s, load_w in ((0.0, BASE_W), (100.0, first_w), (101.0, PULSE_W), (101.0 + then_s, to_w)):
-        forecast.see(at_s, load_w, load_w, TOP_W)
+        forecast.add_load(at_s, load_w, load_w, TOP_W)
     return forecast
 
 
@@ -293,7 +293,7 @@ def test_when_part_of_what_went_on_together_is_off_the_rest_is_not_given_any_lon
 
 def test_when_the_rest_stays_it_is_given_again_a_reading_later():
     forecast = fallen(to_w=700.0)
-    forecast.see(162.0, 700.0, 700.0, TOP_W)
+    forecast.add_load(162.0, 700.0, 700.0, TOP_W)
     low_w, high_w = gains_of(forecast, 162.0).best_w()
     assert low_w <= 700 <= high_w + 20
 
@@ -313,6 +313,6 @@ def test_other_falls_are_followed_as_far_as_they_are_seen(to_w, then_s):
 def test_what_went_on_at_another_time_stays_on():
     forecast = Forecast()
     for at_s, load_w in ((0.0, BASE_W), (50.0, 600.0), (100.0, PULSE_W), (160.0, 600.0)):
-        forecast.see(at_s, load_w, load_w, TOP_W)
+        forecast.add_load(at_s, load_w, load_w, TOP_W)
     low_w, high_w = gains_of(forecast, 160.0).best_w()
     assert low_w <= 600 <= high_w + 20

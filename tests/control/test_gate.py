@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import pytest
 
-from opendtu_dcload.control.budget import GUARD_PER_H
-from opendtu_dcload.control.dtu import DtuSettings
-from opendtu_dcload.control.gate import SAME_VALUE_S
-from opendtu_dcload.control.plant_guard import Beside
-from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.commands.command_budget import GUARD_PER_H
+from opendtu_dcload.control.commands.command_gate import SAME_VALUE_S
+from opendtu_dcload.control.commands.command_policy import SetLimit
+from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import BatteryStatus
-from opendtu_dcload.sim.radio import Command
+from opendtu_dcload.sim.plant.radio import Command
 from tests.control.plant import Plant, make_plant, models_of
 
 SECONDS = 4500
@@ -74,7 +74,9 @@ def foreign_every(seconds: int, limit_w: float) -> Hostile:
 
 
 def battery_flaps(plant: Plant) -> None:
-    plant.run.beside = lambda now_s: Beside(BatteryStatus(now_s, "a battery", may_discharge=int(now_s) // 30 % 2 == 0))
+    plant.run.external = lambda now_s: ExternalInputs(
+        BatteryStatus(now_s, "a battery", may_discharge=int(now_s) // 30 % 2 == 0)
+    )
 
 
 def meter_flaps(plant: Plant) -> None:

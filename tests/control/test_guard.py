@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.guard import BatteryFloor, Ladder, Rung
-from opendtu_dcload.control.response import Answer, ResponseGuard
+from opendtu_dcload.control.protection.meter_age import BatteryFloor, Ladder, Rung
+from opendtu_dcload.control.protection.meter_response import MeterAnswer, ResponseGuard
 from opendtu_dcload.model import Reason
 
 # ---- ladder
@@ -70,7 +70,7 @@ def test_ramp_reaches_the_base_load_before_the_minimum_rules():
 def test_battery_floor(samples, is_low):
     floor = BatteryFloor(47.0)
     for now_s, voltages_v in samples:
-        result = floor.see(now_s, voltages_v)
+        result = floor.is_too_low(now_s, voltages_v)
     assert result is is_low
     assert floor.is_low is is_low
 
@@ -79,10 +79,10 @@ def test_battery_that_recovers_only_without_load_rests_longer_each_time():
     floor = BatteryFloor(47.0)
     now_s, rests_s = 0, []
     for _ in range(6):
-        while not floor.see(now_s, [46.0]):
+        while not floor.is_too_low(now_s, [46.0]):
             now_s += 10
         off_s = now_s
-        while floor.see(now_s, [49.0]):
+        while floor.is_too_low(now_s, [49.0]):
             now_s += 10
         rests_s.append(now_s - off_s)
     assert rests_s == [300, 600, 1200, 2400, 3600, 3600]
@@ -101,8 +101,8 @@ def test_floor_without_any_voltage_is_not_guarded_for_ever():
 def test_battery_floor_holds_until_one_volt_above(voltages_v):
     floor = BatteryFloor(47.0)
     for now_s in range(62):
-        floor.see(now_s, [46.0])
-    assert all(floor.see(62 + n, [v]) for n, v in enumerate(voltages_v))
+        floor.is_too_low(now_s, [46.0])
+    assert all(floor.is_too_low(62 + n, [v]) for n, v in enumerate(voltages_v))
 
 
 # ---- response guard
@@ -122,14 +122,14 @@ class House:
         self.rng = random.Random(3)
         self.see(self.output_w, self.output_w)
 
-    def see(self, visible_w: float, committed_w: float) -> Answer | None:
+    def see(self, visible_w: float, committed_w: float) -> MeterAnswer | None:
         self.at_s += 1.0
         noise_w = self.rng.uniform(-self.noise_w, self.noise_w)
         grid_w = self.load_w - self.answer * visible_w + noise_w
         low_w, high_w = sorted((visible_w, committed_w))
-        return self.guard.see(self.at_s, grid_w, (low_w, high_w), committed_w)
+        return self.guard.add_reading(self.at_s, grid_w, (low_w, high_w), committed_w)
 
-    def step(self, change_w: float, drift_w: float = 0.0) -> Answer | None:
+    def step(self, change_w: float, drift_w: float = 0.0) -> MeterAnswer | None:
         """Change the output; `drift_w` is what the house's load does meanwhile."""
         self.guard.stepped()
         before_w, self.output_w = self.output_w, self.output_w + change_w
@@ -142,12 +142,12 @@ class House:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        pytest.param(1.0, Answer.SEEN, id="a correct meter"),
-        pytest.param(0.31, Answer.SEEN, id="30 % are enough: output is not the limit"),
-        pytest.param(0.29, Answer.MISSED, id="less is none"),
-        pytest.param(0.0, Answer.MISSED, id="blind"),
-        pytest.param(-0.29, Answer.MISSED, id="a little the wrong way may be the house"),
-        pytest.param(-1.0, Answer.REVERSED, id="wrong sign"),
+        pytest.param(1.0, MeterAnswer.SEEN, id="a correct meter"),
+        pytest.param(0.31, MeterAnswer.SEEN, id="30 % are enough: output is not the limit"),
+        pytest.param(0.29, MeterAnswer.MISSED, id="less is none"),
+        pytest.param(0.0, MeterAnswer.MISSED, id="blind"),
+        pytest.param(-0.29, MeterAnswer.MISSED, id="a little the wrong way may be the house"),
+        pytest.param(-1.0, MeterAnswer.REVERSED, id="wrong sign"),
     ],
 )
 @pytest.mark.parametrize("change_w", [200.0, -200.0])
@@ -182,7 +182,7 @@ def test_what_the_house_does_before_a_step_can_show_is_not_taken_for_its_answer(
         house.load_w += 60
         assert house.see(house.output_w, house.output_w) is None
     house.output_w += 200
-    assert house.see(house.output_w, house.output_w) is Answer.SEEN
+    assert house.see(house.output_w, house.output_w) is MeterAnswer.SEEN
 
 
 def test_steps_that_follow_a_ramp_of_the_load_are_not_missed():
@@ -195,16 +195,16 @@ def test_steps_that_follow_a_ramp_of_the_load_are_not_missed():
             verdicts.append(house.see(house.output_w, house.output_w))
         house.output_w += 60
         verdicts.append(house.see(house.output_w, house.output_w))
-    assert Answer.MISSED not in verdicts
-    assert Answer.REVERSED not in verdicts
+    assert MeterAnswer.MISSED not in verdicts
+    assert MeterAnswer.REVERSED not in verdicts
 
 
 def test_one_movement_the_same_way_may_be_the_house():
     house = House(1.0)
-    assert house.step(200.0, drift_w=400.0) is Answer.REVERSED
+    assert house.step(200.0, drift_w=400.0) is MeterAnswer.REVERSED
     assert house.guard.suspicion is None
-    assert house.step(200.0) is Answer.SEEN
-    assert house.step(200.0, drift_w=400.0) is Answer.REVERSED
+    assert house.step(200.0) is MeterAnswer.SEEN
+    assert house.step(200.0, drift_w=400.0) is MeterAnswer.REVERSED
     assert house.guard.suspicion is None
 
 
@@ -217,13 +217,13 @@ def test_a_suspicion_that_was_only_tried_again_stays_a_doubt_until_an_answer_dis
     assert house.guard.doubt is Reason.METER_REVERSED
     house.answer, house.load_w = 1.0, house.load_w + 2 * house.output_w
     house.see(house.output_w, house.output_w)
-    assert house.step(200.0) is Answer.SEEN
+    assert house.step(200.0) is MeterAnswer.SEEN
     assert house.guard.doubt is None
 
 
 def test_an_answer_at_the_ceiling_is_no_proof_for_ever():
     house = House(1.0)
-    assert house.step(200.0) is Answer.SEEN
+    assert house.step(200.0) is MeterAnswer.SEEN
     due_s = []
     for _ in range(4000):
         house.see(house.output_w, house.output_w)
@@ -239,7 +239,7 @@ def test_an_answer_forgives_earlier_misses():
     house.answer = 1.0
     house.load_w += house.output_w
     house.see(house.output_w, house.output_w)
-    assert house.step(200.0) is Answer.SEEN
+    assert house.step(200.0) is MeterAnswer.SEEN
     house.answer = 0.0
     house.load_w -= house.output_w
     house.see(house.output_w, house.output_w)
@@ -272,7 +272,7 @@ def test_a_false_suspicion_is_lifted_by_its_own_fall(drift_w, suspicion):
     while house.guard.suspicion is None and house.output_w < 1200:
         house.step(200.0, drift_w=drift_w)
     assert house.guard.suspicion is suspicion
-    assert house.step(60.0 - house.output_w) is Answer.SEEN
+    assert house.step(60.0 - house.output_w) is MeterAnswer.SEEN
     assert house.guard.suspicion is None
     assert not house.guard.is_confirmed
 

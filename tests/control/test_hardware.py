@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.policy import Command, Wish, allowed
+from opendtu_dcload.control.commands.command_policy import Command, DesiredState, allowed
+from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.control.track import Track
 from opendtu_dcload.model import CommandState, LimitStatus, Reason
-from opendtu_dcload.sim.cases import CASES
-from opendtu_dcload.sim.house import InverterModel
+from opendtu_dcload.sim.bench.cases import CASES
+from opendtu_dcload.sim.plant.house import InverterModel
 from tests.control.plant import make_plant, models_of
 
 SERIAL = "1124a0000001"
-UNIT = Unit(SERIAL, 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0)
+UNIT = InverterParameters(SERIAL, 20.0, 400.0, 400.0, 2.0, 8.0, 5.0, 210.0)
 
 
 def shown(at_s: float, limit_w: float, state: CommandState = CommandState.OK) -> LimitStatus:
@@ -36,15 +36,15 @@ def test_a_load_far_above_the_cap_is_no_reason_to_shift_power_about(count: int, 
 
 
 def test_an_answer_that_was_on_its_way_when_the_limit_was_posted_says_nothing_about_it():
-    track = Track(UNIT)
-    track.see_limit(shown(0.0, 100), 0.0)
-    track.post(10.0, 400.0, 10.0)
-    track.taken(15.0)
-    assert not track.see_limit(shown(14.0, 100), 15.0)
-    assert track.is_pending
-    assert track.highest_w == 400
-    assert not track.see_limit(shown(17.5, 400), 17.5), "the acknowledgement is no other master's"
-    assert not track.is_pending
+    tracker = InverterTracker(UNIT)
+    tracker.apply_limit_status(shown(0.0, 100), 0.0)
+    tracker.post(10.0, 400.0, 10.0)
+    tracker.taken(15.0)
+    assert not tracker.apply_limit_status(shown(14.0, 100), 15.0)
+    assert tracker.is_pending
+    assert tracker.highest_w == 400
+    assert not tracker.apply_limit_status(shown(17.5, 400), 17.5), "the acknowledgement is no other master's"
+    assert not tracker.is_pending
 
 
 def test_an_output_that_stays_above_its_limit_is_answered_by_one_limit_a_minute():
@@ -90,37 +90,37 @@ def test_nobody_is_woken_while_the_meter_is_silent():
 
 
 def test_a_declined_limit_is_not_sent_again_at_once():
-    track = Track(UNIT)
-    track.see_limit(shown(0.0, 100), 0.0)
-    tracks = {SERIAL: track}
-    assert allowed(10.0, {SERIAL: Wish(50.0)}, tracks, 400.0)
-    track.post(10.0, 50.0, 10.0)
-    track.refused(10.0)
-    assert not allowed(11.0, {SERIAL: Wish(50.0)}, tracks, 400.0)
-    assert allowed(71.0, {SERIAL: Wish(50.0)}, tracks, 400.0)
+    tracker = InverterTracker(UNIT)
+    tracker.apply_limit_status(shown(0.0, 100), 0.0)
+    trackers = {SERIAL: tracker}
+    assert allowed(10.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
+    tracker.post(10.0, 50.0, 10.0)
+    tracker.refused(10.0)
+    assert not allowed(11.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
+    assert allowed(71.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
 
 
 def test_a_power_command_that_did_not_arrive_is_repeated_at_once():
-    track = Track(UNIT)
-    track.see_limit(shown(0.0, 100), 0.0)
-    track.post_power(10.0, on=False)
-    track.power_failed()
-    assert track.needs_power(11.0, on=False)
-    track.post_power(12.0, on=False)
-    track.post_power(500.0, on=True)
-    track.power_failed()
-    assert track.needs_power(501.0, on=True)
+    tracker = InverterTracker(UNIT)
+    tracker.apply_limit_status(shown(0.0, 100), 0.0)
+    tracker.post_power(10.0, on=False)
+    tracker.power_failed()
+    assert tracker.needs_power(11.0, on=False)
+    tracker.post_power(12.0, on=False)
+    tracker.post_power(500.0, on=True)
+    tracker.power_failed()
+    assert tracker.needs_power(501.0, on=True)
 
 
 def test_only_one_lower_limit_replaces_a_waiting_one():
-    track = Track(UNIT)
-    track.see_limit(shown(0.0, 400), 0.0)
-    tracks = {SERIAL: track}
-    track.post(10.0, 390.0, 10.0)
-    assert allowed(11.0, {SERIAL: Wish(250.0)}, tracks, 400.0)
-    track.post(11.0, 250.0, 12.0)
-    assert not allowed(12.0, {SERIAL: Wish(100.0)}, tracks, 400.0)
-    assert allowed(12.0, {SERIAL: Wish(100.0, is_urgent=True)}, tracks, 400.0), "but for a guard"
+    tracker = InverterTracker(UNIT)
+    tracker.apply_limit_status(shown(0.0, 400), 0.0)
+    trackers = {SERIAL: tracker}
+    tracker.post(10.0, 390.0, 10.0)
+    assert allowed(11.0, {SERIAL: DesiredState(250.0)}, trackers, 400.0)
+    tracker.post(11.0, 250.0, 12.0)
+    assert not allowed(12.0, {SERIAL: DesiredState(100.0)}, trackers, 400.0)
+    assert allowed(12.0, {SERIAL: DesiredState(100.0, is_urgent=True)}, trackers, 400.0), "but for a guard"
 
 
 def test_leaving_a_plant_that_was_never_commanded_sends_nothing():
@@ -133,7 +133,7 @@ def test_leaving_a_plant_that_was_never_commanded_sends_nothing():
 def test_an_inverter_above_its_minimum_is_left_at_it_even_if_never_commanded():
     plant = make_plant([300.0] * 60, [InverterModel(SERIAL, "HMS")])
     plant.set_limits([300.0])
-    plant.controller.tracks[SERIAL].see_limit(shown(0.0, 300), 0.0)
+    plant.controller.trackers[SERIAL].apply_limit_status(shown(0.0, 300), 0.0)
     assert [c.serial for c in plant.controller.leave(off=False)] == [SERIAL]
 
 

@@ -8,13 +8,13 @@ from functools import cache
 
 import pytest
 
-from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.simulate import unit_of
-from opendtu_dcload.sim.watch import SLACK_W
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.runs.invariants import SLACK_W
+from opendtu_dcload.sim.runs.simulate import unit_of
 from tests.control.plant import Plant, make_plant, models_of
 
 SEEDS = range(24)
@@ -50,7 +50,7 @@ def any_plant(rng: random.Random, dtu_names: Sequence[str]) -> Plant:
                 "gain": rng.choice([0.985, 0.985, 0.9, 0.5]),
             }
         )
-    units: list[Unit] = [unit_of(m, 20.0 * m.inputs) for m in models]
+    units: list[InverterParameters] = [unit_of(m, 20.0 * m.inputs) for m in models]
     settings = Settings(max_feed_in_w=rng.choice([0.0, 50.0, 150.0, 800.0, rng.uniform(0, 1500)]))
     return make_plant(
         any_load(rng, ADVERSITY_S),
@@ -111,8 +111,8 @@ class Adversity:
         if plant.run.silent or plant.dtus[0].loss > 0.1 or now_s - self.quiet_since_s < CALM_S:
             return
         cap_w = plant.controller.settings.max_feed_in_w
-        tracks = plant.controller.tracks.values()
-        if any(not plant.house.inverters[t.unit.serial].has_dc for t in tracks):
+        trackers = plant.controller.trackers.values()
+        if any(not plant.house.inverters[t.unit.serial].has_dc for t in trackers):
             return  # an unreachable one may exceed the cap alone
         if plant.in_force_w > cap_w + SLACK_W * len(plant.house.inverters):
             plant.controller.watch.note(
@@ -220,7 +220,10 @@ def test_from_a_cold_start_the_limits_in_force_come_below_the_cap(cap_w):
 
 def test_an_inverter_given_more_than_its_maximum_by_somebody_is_brought_back():
     models = models_of(2)
-    units = [Unit(m.serial, 20, 300, 400, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210) for m in models]
+    units = [
+        InverterParameters(m.serial, 20, 300, 400, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
+        for m in models
+    ]
     plant = make_plant([450.0] * 400, models, units=units)
     plant.set_limits([400.0, 40.0])
     plant.until(60.0)

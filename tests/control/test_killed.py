@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.sim.simulate import Run
-from opendtu_dcload.sim.watch import WatchedController
+from opendtu_dcload.sim.runs.invariants import InvariantChecker
+from opendtu_dcload.sim.runs.simulate import Run
 from tests.control.plant import Plant, make_plant, models_of
 
 CAP_W = 500.0
@@ -19,8 +19,8 @@ SLACK_W = 0.11
 
 def restart(plant: Plant) -> None:
     """Let a new controller, which knows nothing, go on with the plant."""
-    units: list[Unit] = [track.unit for track in plant.controller.tracks.values()]
-    plant.controller = WatchedController(plant.controller.settings, units, plant.now_s)
+    units: list[InverterParameters] = [tracker.unit for tracker in plant.controller.trackers.values()]
+    plant.controller = InvariantChecker(plant.controller.settings, units, plant.now_s)
     meter, plant.run = plant.run.meter, Run(plant.run.world, plant.controller)
     plant.run.meter = meter
 
@@ -38,7 +38,7 @@ def test_a_raise_of_the_predecessor_that_has_not_arrived_leaves_no_room_for_the_
     plant.dtu.post_limit(first.model.serial, 0, 400.0)
     plant.dtu.loss = 1.0
     plant.until(11.0)
-    assert plant.controller.tracks[first.model.serial].highest_w == RATED_W
+    assert plant.controller.trackers[first.model.serial].highest_w == RATED_W
     assert [sent for sent in plant.limits() if sent.limit_w > 20.0] == []
     plant.dtu.loss = 0.0
     in_force_w: list[float] = []

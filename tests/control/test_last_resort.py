@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from opendtu_dcload.control.last_resort import (
+from opendtu_dcload.control.commands.command_policy import Reboot, Restart
+from opendtu_dcload.control.commands.last_resort import (
     DAY_S,
     GONE_WITHIN_S,
     REBOOT_AFTER_S,
@@ -16,7 +17,6 @@ from opendtu_dcload.control.last_resort import (
     Inverter,
     LastResort,
 )
-from opendtu_dcload.control.policy import Reboot, Restart
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 from tests.control.plant import Plant, make_plant, models_of
@@ -212,10 +212,10 @@ def test_while_the_meter_is_silent_nobody_is_restarted():
 def test_room_is_made_and_confirmed_before_the_restart_goes_out():
     plant = make_plant([1500.0] * 2000, models_of(3), settings=Settings(max_feed_in_w=800.0), is_warm=True)
     plant.until(100.0)
-    first = min(plant.controller.tracks.values(), key=lambda track: track.limit_w or 0.0)
+    first = min(plant.controller.trackers.values(), key=lambda tracker: tracker.limit_w or 0.0)
     plant.controller._last_resort._preparing = (first.unit.serial, plant.now_s)
     attempts = plant.controller._last_resort._restarts[first.unit.serial]
-    attempts._bad_since_s, attempts.see = -RESTART_AFTER_S, lambda *_, **__: None  # type: ignore[method-assign]  # a part that lies
+    attempts._bad_since_s, attempts.update = -RESTART_AFTER_S, lambda *_, **__: None  # type: ignore[method-assign]  # a part that lies
     others = [i for s, i in plant.house.inverters.items() if s != first.unit.serial]
     assert sum(i.limit_w for i in others) > 400
     while not restarts_of(plant):

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from opendtu_dcload.control.leave import AGAIN_S, LEAVE_S, Parting, leave_dtu
-from opendtu_dcload.control.policy import Command, SetLimit
+from opendtu_dcload.control.commands.command_policy import Command, SetLimit
+from opendtu_dcload.control.commands.leave import AGAIN_S, LEAVE_S, Parting, leave_dtu
 from opendtu_dcload.errors import DeviceBusyError, DeviceConnectionError, DeviceError, DeviceRefusedError
 from opendtu_dcload.model import CommandState, LimitStatus
 

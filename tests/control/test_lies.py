@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.alarms import Alarms, Watched
+from opendtu_dcload.control.bookkeeping.alarms import Alarms, Watched
+from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.control.decision import Seen
-from opendtu_dcload.control.dtu import DtuSettings
-from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.shelly_meter import MeterView
-from opendtu_dcload.sim.simulate import unit_of
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.runs.simulate import unit_of
+from opendtu_dcload.sim.servers.meter_view import MeterView
 from opendtu_dcload.state import State
 from tests.control.plant import Plant, make_plant
 from tests.lies import LIES, MINIMUM_W, UNKNOWN_MODEL, Ledger, Lie, Promise, Stage
@@ -48,7 +48,7 @@ class Listener:
             state.set_limits(name, dict(seen.limits))
         state.set_plan(plan)
         notes = [f"{inverter.serial}: {inverter.note}" for inverter in plan.inverters if inverter.note]
-        alarms = [alarm.text for alarm in self._alarms.see(state, self._plant.now_s)]
+        alarms = [alarm.text for alarm in self._alarms.update(state, self._plant.now_s)]
         said = {str(plan.reason), *notes, *alarms}
         self._stage.said += [(self._plant.now_s, words) for words in sorted(said - self._before)]
         self._before = said
@@ -69,7 +69,7 @@ def play(lie: Lie, seed: int = 1) -> list[Promise]:
     listener = Listener(plant, stage, settings)
     for until_s in lie.script(stage):
         while plant.now_s < until_s:
-            listener.hear(plant.run.step())
+            listener.hear(plant.run.advance_second())
         stage.posts[:] = [
             (sent.at_s, sent.command.serial, sent.command.limit_w)
             for sent in plant.controller.sent

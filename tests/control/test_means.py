@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.budget import Budget
-from opendtu_dcload.control.dispatch import Share, dispatch
-from opendtu_dcload.control.means import means_of
-from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.regulator import Means, Move
-from opendtu_dcload.control.track import WINDOW_S, Track
+from opendtu_dcload.control.commands.command_budget import Budget
+from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.tracker import WINDOW_S, InverterTracker
+from opendtu_dcload.control.regulation.available_moves import available_moves_of
+from opendtu_dcload.control.regulation.dispatch import Headroom, dispatch
+from opendtu_dcload.control.regulation.regulator import AvailableMoves, Move
 
-UNIT = Unit(
+UNIT = InverterParameters(
     "i0",
     minimum_w=20,
     maximum_w=400,
@@ -28,17 +28,19 @@ UNIT = Unit(
 NOW_S = 1000.0
 
 
-def share(serial: str, output_w: float, *, may_rise: bool = True, may_fall: bool = True) -> Share:
-    return Share(serial, output_w, 20.0, 400.0, may_rise, may_fall)
+def share(serial: str, output_w: float, *, may_rise: bool = True, may_fall: bool = True) -> Headroom:
+    return Headroom(serial, output_w, 20.0, 400.0, may_rise, may_fall)
 
 
-def means(shares: list[Share], *units: Unit, free_s: dict[str, float] | None = None, used: str = "") -> Means:
+def means(
+    shares: list[Headroom], *units: InverterParameters, free_s: dict[str, float] | None = None, used: str = ""
+) -> AvailableMoves:
     """What can be commanded; `units` replace what is usual, `used` is a DTU whose budget is used up."""
     known = {s.serial: replace(UNIT, serial=s.serial) for s in shares} | {u.serial: u for u in units}
     budgets = {u.dtu: Budget(300, NOW_S) for u in known.values()} or {UNIT.dtu: Budget(300, NOW_S)}
     while used and math.isfinite(budgets[used].rise_ws(NOW_S)):
         budgets[used].spend(NOW_S)
-    return means_of(NOW_S, shares, {s: Track(u) for s, u in known.items()}, free_s or {}, budgets)
+    return available_moves_of(NOW_S, shares, {s: InverterTracker(u) for s, u in known.items()}, free_s or {}, budgets)
 
 
 def lags_s(moves: Sequence[Move]) -> list[float]:
@@ -50,17 +52,17 @@ def usable_w(moves: Sequence[Move]) -> list[float]:
 
 
 @st.composite
-def any_shares(draw: st.DrawFn) -> list[Share]:
+def any_shares(draw: st.DrawFn) -> list[Headroom]:
     shares = []
     for n in range(draw(st.integers(0, 6))):
         minimum_w = float(draw(st.integers(0, 100)))
         maximum_w = minimum_w + draw(st.integers(0, 2000))
         output_w = float(draw(st.integers(0, int(maximum_w))))
-        shares.append(Share(f"i{n}", output_w, minimum_w, maximum_w, draw(st.booleans()), draw(st.booleans())))
+        shares.append(Headroom(f"i{n}", output_w, minimum_w, maximum_w, draw(st.booleans()), draw(st.booleans())))
     return shares
 
 
-def used_by_dispatch_w(setpoint_w: float, shares: list[Share]) -> list[float]:
+def used_by_dispatch_w(setpoint_w: float, shares: list[Headroom]) -> list[float]:
     """The changes of output in the order in which dispatch makes them."""
     output_w = {s.serial: s.output_w for s in shares}
     return [abs(w - output_w[serial]) for serial, w in dispatch(setpoint_w, shares).items()]
@@ -74,12 +76,12 @@ def test_the_order_is_the_one_in_which_dispatch_uses_the_inverters(shares):
 
 
 def test_one_above_its_maximum_falls_first_as_in_dispatch():
-    shares = [Share("i0", 300, 20, 400), Share("i1", 200, 20, 150)]
+    shares = [Headroom("i0", 300, 20, 400), Headroom("i1", 200, 20, 150)]
     assert usable_w(means(shares).falls) == used_by_dispatch_w(-1e6, shares)
 
 
 def test_one_above_its_maximum_is_not_in_the_way_of_a_rise():
-    shares = [Share("i0", 302, 20, 300), Share("i1", 100, 20, 400), Share("i2", 300, 20, 400)]
+    shares = [Headroom("i0", 302, 20, 300), Headroom("i1", 100, 20, 400), Headroom("i2", 300, 20, 400)]
     assert [m.power_w for m in means(shares).rises] == [300.0, 100.0, 0.0]
     assert means(shares).rises[0].lag_s == means(shares[1:]).rises[0].lag_s
 
@@ -91,7 +93,7 @@ def test_a_move_goes_from_the_present_output_to_the_bound():
 
 
 def test_one_outside_its_bounds_has_no_room_on_that_side():
-    found = means([Share("i0", 5, 20, 400), Share("i1", 450, 20, 400)])
+    found = means([Headroom("i0", 5, 20, 400), Headroom("i1", 450, 20, 400)])
     assert sorted(m.power_w for m in found.rises) == [0.0, 395.0]
     assert sorted(m.power_w for m in found.falls) == [0.0, 430.0]
 

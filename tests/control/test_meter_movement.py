@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.meter_movement import AGAIN_S, MeterMovement, Output, Verdict
+from opendtu_dcload.control.protection.meter_movement import AGAIN_S, MeterMovement, MovementVerdict, Output
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import MeterReading, Reason
-from opendtu_dcload.sim.house import InverterModel
-from opendtu_dcload.sim.trace import load_trace
+from opendtu_dcload.sim.plant.house import InverterModel
+from opendtu_dcload.sim.runs.trace import load_trace
 
 from .plant import Plant, make_plant, models_of
 
@@ -33,14 +33,14 @@ class Meter:
     def output(self) -> Output:
         return Output((self.output_w, self.output_w), self.output_w, self.output_w, self.at_s, is_settled=True)
 
-    def run(self, seconds: int) -> Verdict | None:
+    def run(self, seconds: int) -> MovementVerdict | None:
         verdict = None
         for _ in range(seconds):
             self.at_s += 1
             if not self.is_frozen and self.at_s % self.changes_s == 0:
                 self._frequency_hz = 50.0 + 0.01 * (self.at_s % 7)
             reading = MeterReading(self.at_s, self.power_w, frequency_hz=self._frequency_hz)
-            verdict = self.movement.see(reading, self.output()) or verdict
+            verdict = self.movement.add_reading(reading, self.output()) or verdict
         return verdict
 
     def ask(self, step_w: float = -200.0, *, is_made: bool = True) -> None:
@@ -72,7 +72,7 @@ def test_a_constant_power_alone_is_never_asked(seconds):
 def test_a_step_that_was_made_and_not_shown_is_a_verdict_until_anything_changes():
     meter = frozen()
     meter.ask()
-    assert meter.run(10) is Verdict.FROZEN
+    assert meter.run(10) is MovementVerdict.FROZEN
     assert meter.movement.is_frozen
     assert meter.movement.believed_at_s(meter.at_s) < meter.at_s - 60, "its age is that of its last change"
     meter.is_frozen = False
@@ -83,7 +83,7 @@ def test_a_step_that_was_made_and_not_shown_is_a_verdict_until_anything_changes(
 def test_a_step_that_the_inverters_did_not_make_says_nothing_of_the_meter():
     meter = frozen()
     meter.ask(is_made=False)
-    assert meter.run(60) is Verdict.NOT_ASKED
+    assert meter.run(60) is MovementVerdict.NOT_ASKED
     assert not meter.movement.is_frozen
     assert not meter.movement.may_ask, "only later again"
     meter.run(120)
@@ -96,7 +96,7 @@ def test_any_change_answers_a_question_and_the_next_one_comes_no_sooner_than_in_
     meter.ask()
     meter.run(1)
     meter.is_frozen, meter.power_w = False, power_w
-    assert meter.run(2) is Verdict.ANSWERED
+    assert meter.run(2) is MovementVerdict.ANSWERED
     meter.is_frozen = True
     meter.run(int(AGAIN_S) - 10)
     assert not meter.movement.may_ask
@@ -115,7 +115,7 @@ def test_powers_that_are_the_same_after_an_own_step_are_asked_at_once_and_not_ac
     meter.run(5)
     assert meter.movement.may_ask
     meter.ask()
-    assert meter.run(10) is (Verdict.FROZEN if is_frozen else Verdict.BLIND)
+    assert meter.run(10) is (MovementVerdict.FROZEN if is_frozen else MovementVerdict.BLIND)
 
 
 @pytest.mark.parametrize("refresh_s", [1, 2, 5, 10, 15])
@@ -206,7 +206,7 @@ def test_inverters_that_do_not_make_the_step_bring_no_verdict_on_the_meter():
     for inverter in plant.house.inverters.values():
         inverter.model = replace(inverter.model, dead_time_s=1e6, dead_time_spread=0.0)
     assert Reason.METER_FROZEN not in {reason for _, reason in reasons(plant, FREEZES_AT_S + 200)}
-    assert plant.controller._movement.verdict is Verdict.NOT_ASKED
+    assert plant.controller._movement.verdict is MovementVerdict.NOT_ASKED
 
 
 def test_where_no_step_is_possible_nothing_is_asked_or_told():

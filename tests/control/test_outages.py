@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from opendtu_dcload.control.policy import SetLimit, SetPower
+from opendtu_dcload.control.commands.command_policy import SetLimit, SetPower
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
-from opendtu_dcload.sim.trace import DEFAULT_TRACE, load_trace
+from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
 from tests.control.plant import Plant, make_plant, models_of
 
 # ---- the ladder
@@ -127,12 +127,12 @@ def test_below_the_floor_for_60_s_everything_is_off_and_one_volt_above_for_5_min
 def found_out_after(plant: Plant, reason: Reason, until_s: float) -> list[float]:
     """The own steps of 150 W and more, in W, that it took until the reason was given; fails when it is not."""
     steps_w: list[float] = []
-    final_w = sum(t.final_w for t in plant.controller.tracks.values())
+    final_w = sum(t.final_w for t in plant.controller.trackers.values())
     while plant.now_s < until_s:
-        plant.run.step()
+        plant.run.advance_second()
         if plant.reason is reason:
             return steps_w
-        now_w = sum(t.final_w for t in plant.controller.tracks.values())
+        now_w = sum(t.final_w for t in plant.controller.trackers.values())
         if abs(now_w - final_w) >= 150:
             steps_w.append(round(now_w - final_w))
             final_w = now_w

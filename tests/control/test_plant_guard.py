@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from opendtu_dcload.control.battery_guard import BatteryLimits
-from opendtu_dcload.control.plant_guard import Beside, GuardSettings, PlantGuard
-from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.commands.command_policy import SetLimit
+from opendtu_dcload.control.protection.battery_guard import BatteryLimits
+from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings, PlantGuard
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     BatteryStatus,
@@ -20,7 +20,7 @@ from opendtu_dcload.model import (
     RelayOrder,
     RelayStatus,
     SolarReading,
-    Wishes,
+    UserOverrides,
 )
 from tests.control.plant import Plant, make_plant
 
@@ -47,7 +47,7 @@ def are_on(plant: Plant) -> list[bool]:
 def test_a_soc_that_falls_below_the_minimum_takes_the_plant_down_smoothly_and_up_again_above_the_hysteresis():
     plant = plant_with(GuardSettings(battery=BatteryLimits(min_soc_pct=20, soc_hysteresis_pct=5)))
     soc_pct = {"now": 19.0}
-    plant.run.beside = lambda now_s: Beside(battery=BatteryStatus(now_s, soc_pct=soc_pct["now"]))
+    plant.run.external = lambda now_s: ExternalInputs(battery=BatteryStatus(now_s, soc_pct=soc_pct["now"]))
     fell_s, outputs_w = plant.now_s, [plant.house.output_w]
     plant.until(fell_s + 120, lambda: outputs_w.append(plant.house.output_w))
     assert plant.house.output_w == 0
@@ -65,7 +65,9 @@ def test_a_soc_that_falls_below_the_minimum_takes_the_plant_down_smoothly_and_up
 
 def test_a_discharge_limit_caps_the_plant_and_says_so():
     plant = plant_with(GuardSettings())
-    plant.run.beside = lambda now_s: Beside(battery=BatteryStatus(now_s, voltage_v=50.0, max_discharge_current_a=10.0))
+    plant.run.external = lambda now_s: ExternalInputs(
+        battery=BatteryStatus(now_s, voltage_v=50.0, max_discharge_current_a=10.0)
+    )
     plant.until(plant.now_s + 60)
     assert 350 < plant.house.output_w <= 450
     assert plant.reason is Reason.DISCHARGE_LIMIT
@@ -76,18 +78,18 @@ def test_a_discharge_limit_caps_the_plant_and_says_so():
 )
 def test_a_multiplus_at_work_stops_the_plant_until_it_rests(dc_power_w, reason):
     plant = plant_with(GuardSettings())
-    plant.run.beside = lambda now_s: Beside(multiplus=MultiplusStatus(now_s, dc_power_w=dc_power_w))
+    plant.run.external = lambda now_s: ExternalInputs(multiplus=MultiplusStatus(now_s, dc_power_w=dc_power_w))
     plant.until(plant.now_s + 60)
     assert plant.reason is reason
     assert plant.house.output_w == 0
-    plant.run.beside = lambda now_s: Beside(multiplus=MultiplusStatus(now_s, dc_power_w=0.0))
+    plant.run.external = lambda now_s: ExternalInputs(multiplus=MultiplusStatus(now_s, dc_power_w=0.0))
     plant.until(plant.now_s + 240)
     assert plant.house.grid_w == pytest.approx(10, abs=30)
 
 
 def test_the_guard_beside_a_multiplus_can_be_switched_off():
     plant = plant_with(GuardSettings(battery=BatteryLimits(has_multiplus_guard=False)))
-    plant.run.beside = lambda now_s: Beside(multiplus=MultiplusStatus(now_s, dc_power_w=300.0))
+    plant.run.external = lambda now_s: ExternalInputs(multiplus=MultiplusStatus(now_s, dc_power_w=300.0))
     plant.until(plant.now_s + 60)
     assert plant.reason is Reason.REGULATING
 
@@ -95,15 +97,15 @@ def test_the_guard_beside_a_multiplus_can_be_switched_off():
 def test_plug_in_solar_counts_into_the_cap_and_silent_it_counts_in_full():
     plant = plant_with(GuardSettings(solar_pessimistic_w=500.0), load_w=300.0, cap_w=1000.0)
     plant.house.load_w = [1500.0]
-    plant.run.beside = lambda now_s: Beside(solar=SolarReading(now_s, 203.0))
+    plant.run.external = lambda now_s: ExternalInputs(solar=SolarReading(now_s, 203.0))
     plant.until(plant.now_s + 150)
     assert 700 < plant.house.output_w <= 790
     assert plant.reason is Reason.FEED_IN_CAP
     last_s = plant.now_s
-    plant.run.beside = lambda _: Beside(solar=SolarReading(last_s, 203.0))
+    plant.run.external = lambda _: ExternalInputs(solar=SolarReading(last_s, 203.0))
     plant.until(last_s + 60)
     assert 400 < plant.house.output_w <= 500
-    plant.run.beside = lambda now_s: Beside(solar=SolarReading(now_s, 0.0))
+    plant.run.external = lambda now_s: ExternalInputs(solar=SolarReading(now_s, 0.0))
     plant.until(plant.now_s + 120)
     assert 900 < plant.house.output_w <= 1000
 
@@ -112,16 +114,16 @@ FED_IN = GuardSettings(surplus_soc_pct=95.0, surplus_w=150.0)
 
 
 @pytest.mark.parametrize(
-    ("guards", "wishes", "grid_w"),
+    ("guards", "overrides", "grid_w"),
     [
-        pytest.param(FED_IN, Wishes(), -140, id="the file wants it"),
-        pytest.param(GuardSettings(), Wishes(surplus_soc_pct=50.0), 10, id="the file does not: no wish can"),
-        pytest.param(FED_IN, Wishes(surplus_soc_pct=99.0), 10, id="a wish can ask for more SoC"),
+        pytest.param(FED_IN, UserOverrides(), -140, id="the file wants it"),
+        pytest.param(GuardSettings(), UserOverrides(surplus_soc_pct=50.0), 10, id="the file does not: no wish can"),
+        pytest.param(FED_IN, UserOverrides(surplus_soc_pct=99.0), 10, id="a wish can ask for more SoC"),
     ],
 )
-def test_a_full_battery_feeds_the_surplus_in_only_when_wanted(guards, wishes, grid_w):
+def test_a_full_battery_feeds_the_surplus_in_only_when_wanted(guards, overrides, grid_w):
     plant = plant_with(guards)
-    plant.run.beside = lambda now_s: Beside(BatteryStatus(now_s, soc_pct=98.0), wishes=wishes)
+    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, soc_pct=98.0), overrides=overrides)
     plant.until(plant.now_s + 120)
     assert plant.house.grid_w == pytest.approx(grid_w, abs=30)
 
@@ -130,17 +132,17 @@ SEASONAL = GuardSettings(is_seasonal=True, seasonal_highest_pct=80.0)
 
 
 @pytest.mark.parametrize(
-    ("guards", "wishes", "reason"),
+    ("guards", "overrides", "reason"),
     [
-        pytest.param(SEASONAL, Wishes(), Reason.MIN_SOC, id="as the last run left it"),
-        pytest.param(SEASONAL, Wishes(highest_soc_pct=110.0), Reason.MIN_SOC, id="no wish lowers it"),
-        pytest.param(GuardSettings(), Wishes(highest_soc_pct=80.0), Reason.MIN_SOC, id="a wish means the same"),
-        pytest.param(GuardSettings(), Wishes(highest_soc_pct=90.0), Reason.REGULATING, id="18 % are allowed"),
+        pytest.param(SEASONAL, UserOverrides(), Reason.MIN_SOC, id="as the last run left it"),
+        pytest.param(SEASONAL, UserOverrides(highest_soc_pct=110.0), Reason.MIN_SOC, id="no wish lowers it"),
+        pytest.param(GuardSettings(), UserOverrides(highest_soc_pct=80.0), Reason.MIN_SOC, id="a wish means the same"),
+        pytest.param(GuardSettings(), UserOverrides(highest_soc_pct=90.0), Reason.REGULATING, id="18 % are allowed"),
     ],
 )
-def test_a_battery_that_does_not_get_full_is_not_emptied_below_the_mirror_image(guards, wishes, reason):
+def test_a_battery_that_does_not_get_full_is_not_emptied_below_the_mirror_image(guards, overrides, reason):
     plant = plant_with(guards)
-    plant.run.beside = lambda now_s: Beside(BatteryStatus(now_s, soc_pct=27.0), wishes=wishes)
+    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, soc_pct=27.0), overrides=overrides)
     plant.until(plant.now_s + 120)
     assert plant.reason is reason
 
@@ -153,7 +155,7 @@ def test_a_power_off_that_is_lost_opens_the_relay_and_is_told():
     first = next(iter(plant.house.inverters.values()))
     relay = RelayStatus(0.0, is_on=True, has_timer=True)
     first.receive_power = lambda *_, **__: None  # type: ignore[method-assign]  # deaf to this command
-    plant.run.beside = lambda now_s: Beside(BatteryStatus(now_s, may_discharge=False), relay=relay)
+    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, may_discharge=False), relay=relay)
     orders: dict[RelayOrder, float] = {}
     reasons: dict[Reason, float] = {}
     began_s = plant.now_s
@@ -175,7 +177,7 @@ def test_the_open_relay_ends_it_and_closes_again_when_the_battery_allows_and_lim
     first = next(iter(plant.house.inverters.values()))
     first.receive_power = lambda *_, **__: None  # type: ignore[method-assign]  # deaf to this command
     state = {"may_discharge": False, "is_on": True}
-    plant.run.beside = lambda now_s: Beside(
+    plant.run.external = lambda now_s: ExternalInputs(
         BatteryStatus(now_s, may_discharge=state["may_discharge"]),
         relay=RelayStatus(now_s, is_on=state["is_on"], has_timer=True),
     )
@@ -198,7 +200,7 @@ def test_a_limit_that_has_no_effect_leads_to_power_off():
     plant = plant_with(GuardSettings())
     for inverter in plant.house.inverters.values():
         inverter.receive_limit = lambda *_: None  # type: ignore[method-assign]  # keeps what it has
-    plant.run.beside = lambda now_s: Beside(BatteryStatus(now_s, voltage_v=50.0, max_discharge_current_a=5.0))
+    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, voltage_v=50.0, max_discharge_current_a=5.0))
     plant.until(plant.now_s + 120)
     assert not any(are_on(plant))
     assert order(plant) is RelayOrder.HOLD
@@ -211,7 +213,9 @@ def test_behind_a_relay_that_opened_all_limits_are_set_and_acknowledged_before_i
     plant = plant_with(GuardSettings())
     inverters = plant.house.inverters.values()
     relay = {"is_on": True}
-    plant.run.beside = lambda now_s: Beside(relay=RelayStatus(now_s, is_on=relay["is_on"], has_timer=relay["is_on"]))
+    plant.run.external = lambda now_s: ExternalInputs(
+        relay=RelayStatus(now_s, is_on=relay["is_on"], has_timer=relay["is_on"])
+    )
     plant.until(plant.now_s + 5)
     assert order(plant) is RelayOrder.KEEP
     relay["is_on"] = False
@@ -237,7 +241,7 @@ def test_behind_a_relay_that_opened_all_limits_are_set_and_acknowledged_before_i
 
 def test_a_relay_is_not_armed_while_unreachable_inverters_may_exceed_the_cap():
     plant = plant_with(GuardSettings(), load_w=700.0, cap_w=1000.0)
-    plant.run.beside = lambda now_s: Beside(relay=RelayStatus(now_s, is_on=True, has_timer=True))
+    plant.run.external = lambda now_s: ExternalInputs(relay=RelayStatus(now_s, is_on=True, has_timer=True))
     plant.until(plant.now_s + 30)
     plant.controller.settings = Settings(max_feed_in_w=150.0)
     for inverter in plant.house.inverters.values():
@@ -260,9 +264,9 @@ def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(s
         solar_pessimistic_w=300,
     )
     plant = plant_with(guards, load_w=600.0, cap_w=1000.0, seconds=8000)
-    state = {"beside": Beside()}
+    state = {"beside": ExternalInputs()}
 
-    def anything() -> Beside:
+    def anything() -> ExternalInputs:
         def one(*choices: float | None) -> float | None:
             return rng.choice(choices)
 
@@ -280,9 +284,9 @@ def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(s
         )
         multiplus = MultiplusStatus(now_s, dc_power_w=one(None, -500, 0, 0, 500))
         solar = SolarReading(now_s, rng.uniform(0, 600))
-        return Beside(battery, multiplus, solar, RelayStatus(now_s, rng.random() < 0.7, has_timer=True))
+        return ExternalInputs(battery, multiplus, solar, RelayStatus(now_s, rng.random() < 0.7, has_timer=True))
 
-    plant.run.beside = lambda _: state["beside"]
+    plant.run.external = lambda _: state["beside"]
     for _ in range(40):
         state["beside"] = anything()
         for inverter in plant.house.inverters.values():
@@ -292,7 +296,7 @@ def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(s
     assert not plant.controller.watch.found
     for inverter in plant.house.inverters.values():
         inverter.set_grid(plant.now_s, on=True)
-    plant.run.beside = lambda now_s: Beside(
+    plant.run.external = lambda now_s: ExternalInputs(
         BatteryStatus(now_s, soc_pct=60, voltage_v=52.0, min_cell_voltage_v=3.3, may_discharge=True),
         solar=SolarReading(now_s, 0.0),
         relay=RelayStatus(now_s, is_on=True, has_timer=True),
@@ -312,7 +316,7 @@ def test_a_feed_in_of_nothing_is_the_reason_and_a_relay_that_opens_for_it_is_no_
     if is_wish:
         plant.controller.settings = replace(plant.controller.settings, max_feed_in_w=0.0)
     relay = {"is_on": True}
-    plant.run.beside = lambda now_s: Beside(
+    plant.run.external = lambda now_s: ExternalInputs(
         relay=RelayStatus(now_s, is_on=relay["is_on"], has_timer=relay["is_on"]), solar=SolarReading(now_s, 1300.0)
     )
     plant.until(plant.now_s + 60)

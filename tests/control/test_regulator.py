@@ -7,34 +7,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.regulator import Means, Move, Regulator
+from opendtu_dcload.control.regulation.regulator import AvailableMoves, Move, Regulator
 from opendtu_dcload.model import Priority
 
 LIMITS_W = (60.0, 1200.0)
 PRICE_WS, TRIM_WS = 600.0, 200.0
 LAG_S = 3.0
-NOTHING = Means((), (), math.inf)
+NOTHING = AvailableMoves((), (), math.inf)
 """No command can be given."""
 Load = float | tuple[float, float]
 
 
-def means(committed_w: float, *, price_ws: float = PRICE_WS, trim_ws: float = TRIM_WS) -> Means:
+def means(committed_w: float, *, price_ws: float = PRICE_WS, trim_ws: float = TRIM_WS) -> AvailableMoves:
     """One inverter that can go all the way."""
     low_w, high_w = LIMITS_W
-    return Means(
+    return AvailableMoves(
         rises=[Move(max(high_w - committed_w, 0.0), LAG_S, price_ws)],
         falls=[Move(max(committed_w - low_w, 0.0), LAG_S, price_ws)],
         trim_ws=trim_ws,
     )
 
 
-def step(regulator: Regulator, at_s: float, load: Load, committed_w: float, can: Means | None = None) -> float | None:
+def step(
+    regulator: Regulator, at_s: float, load: Load, committed_w: float, can: AvailableMoves | None = None
+) -> float | None:
     load_w = load if isinstance(load, tuple) else (load, load)
-    return regulator.step(at_s, load_w, committed_w, LIMITS_W, can or means(committed_w))
+    return regulator.update(at_s, load_w, committed_w, LIMITS_W, can or means(committed_w))
 
 
 def held(
-    regulator: Regulator, loads: Iterable[Load], committed_w: float, *, from_s: float = 0.0, can: Means | None = None
+    regulator: Regulator,
+    loads: Iterable[Load],
+    committed_w: float,
+    *,
+    from_s: float = 0.0,
+    can: AvailableMoves | None = None,
 ) -> list[float | None]:
     """What is asked for at one reading per second while nobody obeys."""
     return [step(regulator, from_s + n, load, committed_w, can) for n, load in enumerate(loads)]
@@ -120,8 +127,8 @@ def test_ten_minutes_at_a_clamp_ask_for_nothing_and_leave_nothing_behind(load_w,
     assert step(regulator, 600.0, committed_w, committed_w) is None
     wider_w = (LIMITS_W[0] - 50, LIMITS_W[1] + 50)
     slightly_w = committed_w + math.copysign(8, load_w)
-    can = Means([Move(50.0, LAG_S, PRICE_WS)], [Move(50.0, LAG_S, PRICE_WS)], TRIM_WS)
-    after = regulator.step(601.0, (slightly_w, slightly_w), committed_w, wider_w, can)
+    can = AvailableMoves([Move(50.0, LAG_S, PRICE_WS)], [Move(50.0, LAG_S, PRICE_WS)], TRIM_WS)
+    after = regulator.update(601.0, (slightly_w, slightly_w), committed_w, wider_w, can)
     assert after is None, "a small error is not answered sooner because of it"
 
 
@@ -135,9 +142,9 @@ def test_from_outside_the_limits_it_comes_back_within_at_once(committed_w, load_
 def test_above_a_ceiling_that_came_down_no_more_than_it_is_asked_for():
     regulator = Regulator()
     for at_s in range(10):
-        regulator.step(float(at_s), (2900.0, 2900.0), 2900.0, (60.0, 3000.0), NOTHING)
-    can = Means((), [Move(400.0, LAG_S, PRICE_WS), Move(2400.0, LAG_S, 1e6)], math.inf)
-    demand_w = regulator.step(10.0, (500.0, 500.0), 2900.0, LIMITS_W, can)
+        regulator.update(float(at_s), (2900.0, 2900.0), 2900.0, (60.0, 3000.0), NOTHING)
+    can = AvailableMoves((), [Move(400.0, LAG_S, PRICE_WS), Move(2400.0, LAG_S, 1e6)], math.inf)
+    demand_w = regulator.update(10.0, (500.0, 500.0), 2900.0, LIMITS_W, can)
     assert demand_w is not None
     assert demand_w <= LIMITS_W[1]
 
@@ -264,7 +271,7 @@ def test_what_cannot_be_commanded_is_not_asked_for():
 
 
 def test_rises_at_an_infinite_price_wait_and_falls_go_on():
-    can = Means([Move(800.0, LAG_S, math.inf)], [Move(340.0, LAG_S, PRICE_WS)], TRIM_WS)
+    can = AvailableMoves([Move(800.0, LAG_S, math.inf)], [Move(340.0, LAG_S, PRICE_WS)], TRIM_WS)
     for load_w in (420.0, 900.0):
         assert not any(d is not None for d in held(Regulator(), [load_w] * 120, 400.0, can=can))
     for load_w in (380.0, 100.0):
@@ -274,7 +281,7 @@ def test_rises_at_an_infinite_price_wait_and_falls_go_on():
 def test_a_second_inverter_is_moved_only_when_that_is_worth_its_own_price():
     regulator = Regulator()
     held(regulator, [400.0] * 30, 400.0)
-    can = Means([Move(300.0, LAG_S, PRICE_WS), Move(500.0, LAG_S + 2, PRICE_WS)], (), math.inf)
+    can = AvailableMoves([Move(300.0, LAG_S, PRICE_WS), Move(500.0, LAG_S + 2, PRICE_WS)], (), math.inf)
     demands = held(regulator, [720.0] * 3, 400.0, from_s=30, can=can)
     assert first(demands)[1] == pytest.approx(700), "20 W more are not worth a second command"
     regulator = Regulator()
@@ -321,12 +328,12 @@ def test_after_forgetting_it_behaves_like_a_new_one():
 
 
 @st.composite
-def any_means(draw: st.DrawFn) -> Means:
+def any_means(draw: st.DrawFn) -> AvailableMoves:
     moves = st.lists(
         st.builds(Move, st.floats(0, 2000), st.floats(0, 90), st.floats(0, 1e4) | st.just(math.inf)),
         max_size=3,
     )
-    return Means(draw(moves), draw(moves), draw(st.floats(0, 1e4)))
+    return AvailableMoves(draw(moves), draw(moves), draw(st.floats(0, 1e4)))
 
 
 readings = st.tuples(st.floats(0, 100), st.floats(-2e4, 2e4), st.just(0.0) | st.floats(0, 1000), any_means())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.control.relay import DeadMan, RelayCommand
+from opendtu_dcload.control.protection.relay_guard import DeadMan, RelayCommand
 from opendtu_dcload.model import RelayOrder, RelayStatus
 
 KEEP, CONNECT, HOLD, OPEN = RelayOrder.KEEP, RelayOrder.CONNECT, RelayOrder.HOLD, RelayOrder.OPEN

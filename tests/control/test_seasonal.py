@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.seasonal import SeasonalMinimum, surplus_w
+from opendtu_dcload.control.protection.seasonal_soc import SeasonalMinimum, surplus_w
 
 
 def cycles(seasonal: SeasonalMinimum, *peaks_pct: float, low_pct: float = 30.0) -> list[float]:
@@ -13,7 +13,7 @@ def cycles(seasonal: SeasonalMinimum, *peaks_pct: float, low_pct: float = 30.0) 
     for peak_pct in peaks_pct:
         up = [low_pct + n for n in range(int(peak_pct - low_pct) + 1)]
         for soc_pct in (*up, peak_pct, *up[::-1]):
-            seasonal.see(soc_pct)
+            seasonal.add_soc(soc_pct)
         after.append(seasonal.highest_pct)
     return after
 
@@ -40,7 +40,7 @@ def test_in_a_whole_winter_the_reserve_is_a_third_at_most():
 def test_small_ups_and_downs_are_no_cycles():
     seasonal = SeasonalMinimum(90)
     for soc_pct in (50, 54, 50, None, 54, 50) * 20:
-        seasonal.see(soc_pct)
+        seasonal.add_soc(soc_pct)
     assert seasonal.highest_pct == 90
 
 
@@ -48,7 +48,7 @@ def test_small_ups_and_downs_are_no_cycles():
 def test_whatever_the_soc_does_the_minimum_stays_in_range(socs_pct):
     seasonal = SeasonalMinimum()
     for soc_pct in socs_pct:
-        seasonal.see(soc_pct)
+        seasonal.add_soc(soc_pct)
         assert 0 <= seasonal.minimum_pct <= 34
 
 

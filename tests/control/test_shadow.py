@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
+from opendtu_dcload.control.commands.dry_run import DryRun
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.control.shadow import Shadow
 from opendtu_dcload.model import Plan, Reason
-from opendtu_dcload.sim.trace import load_trace
+from opendtu_dcload.sim.runs.trace import load_trace
 from tests.control.plant import Plant, make_plant, models_of
 
 
@@ -21,17 +21,17 @@ class DryController:
 
     def __init__(self, plant: Plant) -> None:
         self.controller = plant.controller
-        self.shadow = Shadow()
+        self.shadow = DryRun()
         self.plans: list[Plan] = []
         self.count = 0
 
-    def step(self, seen: Seen) -> Decision:
-        units = [track.unit for track in self.controller.tracks.values()]
-        decision = self.controller.step(self.shadow.seen(seen, units))
+    def decide(self, seen: Seen) -> Decision:
+        units = [tracker.unit for tracker in self.controller.trackers.values()]
+        decision = self.controller.decide(self.shadow.seen(seen, units))
         for command in decision.commands:
             self.count += 1
             self.controller.posted(command, seen.now_s)
-            self.shadow.take(command, self.controller.tracks[command.serial].unit, seen.now_s)
+            self.shadow.take(command, self.controller.trackers[command.serial].unit, seen.now_s)
             self.controller.taken(command, seen.now_s)
         self.plans.append(decision.plan)
         return replace(decision, commands=())

@@ -8,8 +8,8 @@ from itertools import groupby
 
 import pytest
 
-from opendtu_dcload.sim.simulate import Result, simulate
-from opendtu_dcload.sim.trace import DEFAULT_TRACE, load_trace
+from opendtu_dcload.sim.runs.simulate import Result, simulate
+from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
 from tests.control.plant import make_plant
 
 HOUR_S = 3600
@@ -51,10 +51,10 @@ def test_the_controller_of_a_healthy_house_at_constant_load_is_never_shown_a_met
     plant = make_plant([400.0] * 600, is_warm=True)
     told = []
     while plant.now_s < 600:
-        meter = plant.run.step().meter
+        meter = plant.run.advance_second().meter
         assert meter is not None
         told.append(replace(meter, at_s=0.0, power_w=0.0))
     assert max(len(list(group)) for _, group in groupby(told)) <= 3
     plant.run.meter.is_frozen = True
-    frozen = {replace(m, at_s=0.0) for _ in range(60) if (m := plant.run.step().meter)}
+    frozen = {replace(m, at_s=0.0) for _ in range(60) if (m := plant.run.advance_second().meter)}
     assert len(frozen) == 1

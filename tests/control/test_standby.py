@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from opendtu_dcload.control.policy import SetPower
+from opendtu_dcload.control.commands.command_policy import SetPower
+from opendtu_dcload.control.regulation.standby import BUSY_S, IDLE_S, PAIRS_A_DAY
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.control.standby import BUSY_S, IDLE_S, PAIRS_A_DAY
 from opendtu_dcload.model import Reason
 from tests.control.plant import Plant, make_plant
 
@@ -23,7 +23,7 @@ def house(load_w: list[float], *, may_rest: bool = True, cap_w: float = 1200.0) 
 
 
 def asleep(plant: Plant) -> int:
-    return sum(t.rests > 0 for t in plant.controller.tracks.values())
+    return sum(t.standby_count > 0 for t in plant.controller.trackers.values())
 
 
 def switched(plant: Plant, *, on: bool) -> list[float]:
@@ -84,7 +84,7 @@ def test_each_rests_only_a_few_times_a_day():
 def test_one_that_the_user_switches_off_and_on_again_comes_back_at_once():
     plant = house([SMALL_W] * 4000)
     plant.until(IDLE_S + 400)
-    resting = next(s for s, t in plant.controller.tracks.items() if t.rests)
+    resting = next(s for s, t in plant.controller.trackers.items() if t.standby_count)
     fixed = plant.controller.settings
     plant.controller.settings = replace(fixed, switched_off=frozenset({resting}))
     plant.until(plant.now_s + 5)
@@ -97,8 +97,8 @@ def test_one_that_the_user_switches_off_and_on_again_comes_back_at_once():
 def test_when_the_user_switches_off_who_is_awake_another_one_takes_its_part():
     plant = house([SMALL_W] * 4000)
     plant.until(IDLE_S + 400)
-    first_rested = next(s for s, t in plant.controller.tracks.items() if t.rests)
-    awake = next(s for s, t in plant.controller.tracks.items() if not t.rests)
+    first_rested = next(s for s, t in plant.controller.trackers.items() if t.standby_count)
+    awake = next(s for s, t in plant.controller.trackers.items() if not t.standby_count)
     plant.controller.settings = replace(plant.controller.settings, switched_off=frozenset({awake, first_rested}))
     plant.until(plant.now_s + 30)
     assert plant.reason is Reason.NO_INVERTER

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload import __version__
-from opendtu_dcload.health import Supervisor, report_health
 from opendtu_dcload.model import Plan, Reason
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.watchdog import Supervisor, report_health
 from tests.test_program import Devices, running, until
 
 

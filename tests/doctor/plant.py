@@ -13,10 +13,10 @@ import tomli
 
 from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.doctor.findings import Finding, Findings, Level
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 
 SERIALS = ("1124a0000001", "1124a0000002")
 PASSWORD = "s3cret-of-the-dtu"

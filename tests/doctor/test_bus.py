@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.config import Config, parse_config
-from opendtu_dcload.doctor.bus import check_bus
+from opendtu_dcload.doctor.check_bus import check_bus
 from opendtu_dcload.doctor.findings import Findings, Level
-from opendtu_dcload.venus.connection import connected
-from opendtu_dcload.venus.watch import PREFIX
+from opendtu_dcload.venus.bus.connection import connected
+from opendtu_dcload.venus.gx.service_watch import PREFIX
 from tests.doctor.plant import MAC, SERIALS, notes, problems, silent
 from tests.settings import table
 from tests.venus.conftest import CONFIG, Daemon

@@ -15,12 +15,12 @@ import tomli
 from opendtu_dcload import cli
 from opendtu_dcload.config import parse_config
 from opendtu_dcload.doctor.check import check
-from opendtu_dcload.doctor.computer import check_computer, is_allowed
+from opendtu_dcload.doctor.check_computer import check_computer, is_allowed
 from opendtu_dcload.doctor.findings import Findings, Level
-from opendtu_dcload.sim.http_server import Faults
-from opendtu_dcload.sim.opendtu_server import FACTORY_PASSWORD
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.shelly_server import Gen1Server
+from opendtu_dcload.sim.servers.http_server import Faults
+from opendtu_dcload.sim.servers.opendtu_server import FACTORY_PASSWORD
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from tests.doctor.plant import PASSWORD, SERIALS, Plant, notes, of, plant, problems, silent
 
 
@@ -267,7 +267,7 @@ async def test_without_a_listed_inverter_the_blocks_are_offered():
 
 
 async def test_slow_answers_are_noted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("opendtu_dcload.doctor.meter.SLOW_MS", 0.0)
+    monkeypatch.setattr("opendtu_dcload.doctor.check_meter.SLOW_MS", 0.0)
     async with plant() as devices:
         findings = await found(devices)
     assert any("meter answered" in note and "WiFi" in note for note in notes(findings))

@@ -12,10 +12,10 @@ import pytest
 
 from opendtu_dcload.config import Config, load_config, parse_config
 from opendtu_dcload.doctor.check import check
+from opendtu_dcload.doctor.check_gx import check_gx
 from opendtu_dcload.doctor.findings import Finding, Level
 from opendtu_dcload.doctor.first_config import FirstConfig, Given
-from opendtu_dcload.doctor.gx import check_gx
-from opendtu_dcload.doctor.step import step_test
+from opendtu_dcload.doctor.step_test import step_test
 from tests.doctor.plant import PASSWORD, Clock, notes, of, plant, problems, silent
 from tests.settings import table
 from tests.venus.conftest import Daemon

@@ -25,7 +25,7 @@ from opendtu_dcload.doctor.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.old_config import convert
 from opendtu_dcload.doctor.questions import Ask
 from opendtu_dcload.errors import ConfigError, DeviceError
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.doctor.plant import PASSWORD, SERIALS, Plant, notes, plant, problems, silent
 
 ROOT = Path(__file__).parents[2]

@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 
 from opendtu_dcload import cli
-from opendtu_dcload.control.output import Unit
+from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.doctor.findings import Findings, Level
-from opendtu_dcload.doctor.step import step_test
-from opendtu_dcload.doctor.step_answer import Answer, answer_of, choose_limit, verdict
+from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, verdict
+from opendtu_dcload.doctor.step_test import step_test
 from opendtu_dcload.errors import ServiceError
-from opendtu_dcload.sim.house import InverterModel
-from opendtu_dcload.sim.http_server import Faults
+from opendtu_dcload.sim.plant.house import InverterModel
+from opendtu_dcload.sim.servers.http_server import Faults
 from tests.doctor.plant import SERIALS, Plant, notes, of, plant, problems, silent
 from tests.doctor.terminal import at_terminal
 from tests.doctor.test_bus import config as on_bus
 from tests.doctor.test_bus import named
 from tests.venus.conftest import Daemon
 
-UNIT = Unit(SERIALS[0], 20.0, 400.0, 400.0, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
+UNIT = InverterParameters(SERIALS[0], 20.0, 400.0, 400.0, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
 
 
 async def stepped(plant: Plant, **changes: Any) -> Findings:
@@ -413,8 +413,8 @@ def test_delay_is_measured_between_readings():
     assert answer.dead_time_s == pytest.approx(3.5 - 1.0)  # 200 W at 25 % of 400 W per second: half after 1 s
 
 
-def answer(share: float) -> Answer:
-    return Answer(200.0, share, 3.0, 2.0)
+def answer(share: float) -> StepAnswer:
+    return StepAnswer(200.0, share, 3.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from opendtu_dcload.devices.opendtu import OpenDtu
-from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
+from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.model import InverterStatus, MeterReading
 from tests.device_server import FakeClock, FakeDevice, Settings, running_device

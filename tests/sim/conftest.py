@@ -7,8 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 
 SERIAL = "1124a0000001"
 OTHER = "1124a0000002"

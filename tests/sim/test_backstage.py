@@ -6,10 +6,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from opendtu_dcload.sim.backstage import Backstage, Rules
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.score import ideal_waste_wh
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.runs.score import ideal_waste_wh
+from opendtu_dcload.sim.servers.backstage import Backstage, Rules
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.sim.conftest import SERIAL, Clock, make_dtu
 
 LOAD_W = [500.0] * 60 + [100.0] * 40 + [700.0] * 100

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload.cli import main
-from opendtu_dcload.control.policy import SetLimit
+from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.errors import ConfigError
-from opendtu_dcload.sim.bench import AnyCell, select
-from opendtu_dcload.sim.bench_report import HEAD, rows
-from opendtu_dcload.sim.cases import CASES, Kind
-from opendtu_dcload.sim.cells import STEP_W, BenchError, Cell, StepCell, response
-from opendtu_dcload.sim.cost import Cost
-from opendtu_dcload.sim.pilots import CONTROLLERS, NO_EXPORT, PILOTS, VARIANTS, Ours
-from opendtu_dcload.sim.plants import PLANTS
-from opendtu_dcload.sim.scale import Cpu, bare_get_cpu_s, decisions_cpu_s
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.bench.bench import AnyCell, select
+from opendtu_dcload.sim.bench.bench_plants import PLANTS
+from opendtu_dcload.sim.bench.bench_report import HEAD, rows
+from opendtu_dcload.sim.bench.cases import CASES, Kind
+from opendtu_dcload.sim.bench.cells import STEP_W, BenchError, Cell, StepCell, response
+from opendtu_dcload.sim.bench.cost import Cost
+from opendtu_dcload.sim.bench.pilots import CONTROLLERS, NO_EXPORT, PILOTS, VARIANTS, Ours
+from opendtu_dcload.sim.bench.scale import Cpu, bare_get_cpu_s, decisions_cpu_s
+from opendtu_dcload.sim.plant.world import World
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- bench: begin -->\n```\n", "\n```\n<!-- bench: end -->"
@@ -47,7 +47,7 @@ class Idle:
     def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
         pass
 
-    def step(self) -> None:
+    def act(self) -> None:
         pass
 
 
@@ -131,8 +131,8 @@ def test_a_broken_rule_is_an_error_that_names_rule_and_cell(monkeypatch, misdeed
             super().__init__(world, minimum_w, cap_w)
             self.world = world
 
-        def step(self) -> None:
-            super().step()
+        def act(self) -> None:
+            super().act()
             if self.world.house.now_s > 100:
                 misdeed(self, self.world)
 

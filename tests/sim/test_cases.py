@@ -8,11 +8,11 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from opendtu_dcload.sim.cases import CASES, SYNTHETIC_S, WINDOW_S, Kind, jittered
-from opendtu_dcload.sim.plants import PLANTS
-from opendtu_dcload.sim.score import ideal_waste_wh, steps
-from opendtu_dcload.sim.simulate import SKIPPED_S
-from opendtu_dcload.sim.trace import load_trace
+from opendtu_dcload.sim.bench.bench_plants import PLANTS
+from opendtu_dcload.sim.bench.cases import CASES, SYNTHETIC_S, WINDOW_S, Kind, jittered
+from opendtu_dcload.sim.runs.score import ideal_waste_wh, steps
+from opendtu_dcload.sim.runs.simulate import SKIPPED_S
+from opendtu_dcload.sim.runs.trace import load_trace
 
 HMS = PLANTS["hms"]
 UKDALE = [case for case in CASES.values() if case.name.startswith("h") and case.kind is not Kind.SYNTHETIC]
@@ -78,5 +78,5 @@ def test_a_case_depends_on_the_seed_only_and_is_a_house_load(case):
 
 
 def test_what_is_carried_stays_small():
-    folder = resources.files("opendtu_dcload.sim") / "traces"
+    folder = resources.files("opendtu_dcload.sim.runs") / "traces"
     assert sum(len(f.read_bytes()) for f in folder.iterdir()) < 400_000

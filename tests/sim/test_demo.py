@@ -12,7 +12,7 @@ import pytest
 
 from opendtu_dcload.config import load_config
 from opendtu_dcload.errors import ConfigError
-from opendtu_dcload.sim import demo, plant
+from opendtu_dcload.sim.demo import demo, demo_plant
 
 SCORE: dict[str, Any] = {
     "steps_over_300_w": 4,
@@ -31,7 +31,7 @@ def test_generated_configuration_is_valid_and_fits_the_plant(tmp_path: Path) -> 
     path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=True))
     config = load_config(path)
     assert config.meter.host == "127.0.0.1:4711"
-    assert [inverter.serial for inverter in config.inverters] == list(plant.SERIALS)
+    assert [inverter.serial for inverter in config.inverters] == list(demo_plant.SERIALS)
     assert config.control.max_feed_in_w == 1200
     assert config.battery.min_voltage_v == 46
     assert config.dbus.bus == "session"
@@ -71,7 +71,7 @@ def test_duration_must_be_one(duration_s: float) -> None:
 
 def start(controller: str, duration_s: float | None, bus: str, folder: Path) -> subprocess.Popen[str]:
     program = (
-        "import sys; from opendtu_dcload.sim.demo import run_demo;"
+        "import sys; from opendtu_dcload.sim.demo.demo import run_demo;"
         f"sys.exit(run_demo({duration_s}, {bus!r}, (sys.executable, '-c', {controller!r})))"
     )
     environ = {**os.environ, "TMPDIR": str(folder)}

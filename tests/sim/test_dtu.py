@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from opendtu_dcload.model import CommandState
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from tests.sim.conftest import OTHER, SERIAL, make_dtu
 
 

@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 
 from opendtu_dcload.model import CommandState
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel, SimInverter
-from opendtu_dcload.sim.opendtu_json import device_info, limit_status, livedata
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.plant.house import House, InverterModel, SimInverter
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.opendtu_json import device_info, limit_status, livedata
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from tests.sim.conftest import OTHER, SERIAL, Clock, basic, make_dtu
 
 

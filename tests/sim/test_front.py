@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from opendtu_dcload.sim.backstage import Backstage, Rules
-from opendtu_dcload.sim.children import child
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.front import serve
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.demo.child_processes import child
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.backstage import Backstage, Rules
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.servers.tcp_front import serve
 from tests.sim.conftest import Clock
 
 RULES = Rules(target_w=10.0, minimum_w=40.0, maximum_w=800.0, from_s=20.0)
@@ -25,7 +25,7 @@ RULES = Rules(target_w=10.0, minimum_w=40.0, maximum_w=800.0, from_s=20.0)
 async def front(to: str, listen: str = "127.0.0.1:0", *more: str):
     lines: asyncio.Queue[str] = asyncio.Queue()
     errors: list[str] = []
-    argv = (sys.executable, "-m", "opendtu_dcload.sim.front", "--listen", listen, "--to", to, *more)
+    argv = (sys.executable, "-m", "opendtu_dcload.sim.servers.tcp_front", "--listen", listen, "--to", to, *more)
     async with child(argv, lines.put_nowait, errors.append) as process:
         line = await asyncio.wait_for(lines.get(), 20)
         assert line.endswith(f"to {to}")
@@ -78,7 +78,7 @@ async def test_front_that_cannot_listen_says_so_in_one_sentence() -> None:
         argv = (
             sys.executable,
             "-m",
-            "opendtu_dcload.sim.front",
+            "opendtu_dcload.sim.servers.tcp_front",
             "--listen",
             f"127.0.0.1:{port}",
             "--to",
@@ -93,7 +93,7 @@ async def test_front_that_cannot_listen_says_so_in_one_sentence() -> None:
 async def test_child_dies_with_its_parent() -> None:
     parent = (
         "import asyncio, sys\n"
-        "from opendtu_dcload.sim.children import child\n"
+        "from opendtu_dcload.sim.demo.child_processes import child\n"
         "async def main():\n"
         "    argv = (sys.executable, '-c', 'import time; time.sleep(600)')\n"
         "    async with child(argv, print, print) as process:\n"

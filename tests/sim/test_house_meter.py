@@ -5,9 +5,9 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House
-from opendtu_dcload.sim.shelly_meter import Channel, MeterView, Relay
+from opendtu_dcload.sim.plant.house import House
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.meter_view import Channel, MeterView, Relay
 from tests.sim.conftest import make_dtu
 
 

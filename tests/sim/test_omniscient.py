@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.sim.house import InverterModel
-from opendtu_dcload.sim.omniscient import Omniscient, limit_for
-from opendtu_dcload.sim.plants import PLANTS
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.bench.bench_plants import PLANTS
+from opendtu_dcload.sim.bench.omniscient import Omniscient, limit_for
+from opendtu_dcload.sim.plant.house import InverterModel
+from opendtu_dcload.sim.plant.world import World
 
 
 @pytest.mark.parametrize("limit_w", [0.0, 8.0, 20.0, 63.9, 64.0, 64.1, 200.0, 400.0])
@@ -29,7 +29,7 @@ def settled(plant: str, load_w: list[float], until_s: float) -> tuple[World, Omn
 def play(world: World, pilot: Omniscient, until_s: float) -> None:
     while world.house.next_sample_s < until_s:
         world.advance_to_sample()
-        pilot.step()
+        pilot.act()
 
 
 def limits(world: World) -> int:

@@ -9,12 +9,12 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from opendtu_dcload.devices.opendtu import OpenDtu
+from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.model import CommandState
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.http_server import Faults
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.http_server import Faults
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from tests.device_server import Settings
 from tests.sim.conftest import OTHER, SERIAL, Clock, basic, make_dtu
 

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import Energy, House, InverterModel
-from opendtu_dcload.sim.peers import BAND_W, TARGET_W, OnBattery, Original, ZeroExport
-from opendtu_dcload.sim.score import ideal_waste_wh
-from opendtu_dcload.sim.simulate import SKIPPED_S, default_models
-from opendtu_dcload.sim.trace import load_trace
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.bench.peers import BAND_W, TARGET_W, OnBattery, Original, ZeroExport
+from opendtu_dcload.sim.plant.house import Energy, House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.runs.score import ideal_waste_wh
+from opendtu_dcload.sim.runs.simulate import SKIPPED_S, default_models
+from opendtu_dcload.sim.runs.trace import load_trace
 
 Peer = Original | ZeroExport | OnBattery
 PEERS: list[type[Peer]] = [Original, ZeroExport, OnBattery]
@@ -70,7 +70,7 @@ class Play:
         before = len(self.posts)
         while self.house.now_s < until_s:
             self.world.advance_to_sample()
-            self.peer.step()
+            self.peer.act()
         return self.posts[before:]
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from opendtu_dcload.cli import main
-from opendtu_dcload.sim.plots import PICTURES, STYLES, Curves, svg
+from opendtu_dcload.sim.bench.plots import PICTURES, STYLES, Curves, svg
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("#ffffff", "#0d1117")

@@ -6,10 +6,10 @@ import pytest
 
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.simulate import Run, unit_of
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.runs.simulate import Run, unit_of
 
 SERIAL = "1124a0000001"
 
@@ -46,7 +46,7 @@ def test_refresh_comes_before_the_limit_is_forgotten():
     run = regulated(plant(200.0, falls_back_after_s=240.0))
     grids_w = []
     while run.house.now_s < 1800:
-        run.step()
+        run.advance_second()
         if run.house.now_s > 120:
             grids_w.append(run.house.grid_w)
     assert min(grids_w) > -30
@@ -56,7 +56,7 @@ def test_refresh_comes_before_the_limit_is_forgotten():
 def test_inverter_that_stops_at_its_minimum_is_brought_back():
     run = regulated(plant(200.0, stops_below_w=30.0))
     while run.house.now_s < 600:
-        run.step()
+        run.advance_second()
     assert run.house.grid_w == pytest.approx(10, abs=30)
 
 
@@ -76,11 +76,11 @@ def test_night_without_polling_freezes_the_values_and_takes_the_plant_to_its_min
     dtu = plant(300.0)
     run = regulated(dtu)
     while run.house.now_s < 120:
-        run.step()
+        run.advance_second()
     dtu.is_polling = False
     assert dtu.house.inverters[SERIAL].limit_w > 100
     while run.house.now_s < 400:
-        run.step()
+        run.advance_second()
     assert not dtu.is_reachable(SERIAL)
     assert dtu.data_age_s(SERIAL) > 200
     assert dtu.house.inverters[SERIAL].limit_w == 20

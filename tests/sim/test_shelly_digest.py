@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from opendtu_dcload.sim.shelly_digest import FAILURES, FAILURES_WITHIN_S, NONCE_LIFE_S, DigestGuard, Refusal
+from opendtu_dcload.sim.servers.shelly_digest import FAILURES, FAILURES_WITHIN_S, NONCE_LIFE_S, DigestGuard, Refusal
 
 URI = "/rpc/EM.GetStatus?id=0"
 

@@ -7,12 +7,12 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from opendtu_dcload.devices.shelly import ShellyMeter
+from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.errors import DeviceAnswerError
 from opendtu_dcload.model import MeterReading
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.shelly_gen2 import Device, Gen2Server
-from opendtu_dcload.sim.shelly_server import Gen1Server, ShellyServer
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.shelly_gen2 import Device, Gen2Server
+from opendtu_dcload.sim.servers.shelly_server import Gen1Server, ShellyServer
 from tests.device_server import Settings
 from tests.sim.conftest import Clock, basic
 

@@ -1,8 +1,8 @@
 """A house with two DTUs: each radio keeps its own time."""
 
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.world import World
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.plant.world import World
 
 LEFT, RIGHT = "112400000001", "112400000002"
 

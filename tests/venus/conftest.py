@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from opendtu_dcload.venus.address import TcpAddress, UnixAddress
-from opendtu_dcload.venus.busitem import BusService
+from opendtu_dcload.venus.bus.bus_address import TcpAddress, UnixAddress
+from opendtu_dcload.venus.bus.busitem import BusService
 
 from .settings_process import SettingsProcess
 

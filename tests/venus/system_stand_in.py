@@ -17,11 +17,11 @@ from dbus_next.constants import MessageType
 from dbus_next.message import Message
 
 from opendtu_dcload.errors import BusError
-from opendtu_dcload.venus.address import BusAddress
-from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.connection import connected
-from opendtu_dcload.venus.item import Item, Value
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.venus.bus.bus_address import BusAddress
+from opendtu_dcload.venus.bus.busitem import BusService
+from opendtu_dcload.venus.bus.connection import connected
+from opendtu_dcload.venus.bus.item import Item, Value
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 
 from .conftest import until
 
@@ -177,7 +177,7 @@ async def gx(address: BusAddress, *, battery: bool = True, vebus: bool = True) -
 class SystemCalc:
     """What systemcalc makes of the services on the bus."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ServiceWatch) -> None:
         self._watch = watch
         self.values: dict[str, float | None] = {}
         self.seen: dict[str, list[float | None]] = defaultdict(list)
@@ -216,7 +216,7 @@ class SystemCalc:
 @contextlib.asynccontextmanager
 async def systemcalc(address: BusAddress) -> AsyncIterator[SystemCalc]:
     """Run systemcalc's sums through the body."""
-    watch = Watch(address, retry_delays_s=(0.01,))
+    watch = ServiceWatch(address, retry_delays_s=(0.01,))
     system = SystemCalc(watch)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(system.run())]
     try:

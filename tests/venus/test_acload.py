@@ -10,10 +10,10 @@ import pytest
 
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan, Reason
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.acload import MeterService, Role
-from opendtu_dcload.venus.address import BusAddress, UnixAddress
-from opendtu_dcload.venus.settings import LocalSettings
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services.acload import MeterService, Role
 
 from .conftest import Client
 
@@ -40,7 +40,7 @@ def meter_service(
     bus: BusAddress,
     clock: Callable[[], float],
     role: Role = "acload",
-    watch: Watch | None = None,
+    watch: ServiceWatch | None = None,
     settings: LocalSettings | None = None,
 ) -> MeterService:
     return MeterService(

@@ -1,7 +1,7 @@
 import pytest
 
 from opendtu_dcload.errors import ConfigError
-from opendtu_dcload.venus.address import TcpAddress, UnixAddress, resolve
+from opendtu_dcload.venus.bus.bus_address import TcpAddress, UnixAddress, resolve
 
 SESSION = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/tmp/session,guid=0123"}
 SYSTEM = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/tmp/system"}

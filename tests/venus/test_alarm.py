@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from opendtu_dcload.control.alarms import Alarms, Watched
-from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.bookkeeping.alarms import Alarms, Watched
+from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     METER,
@@ -32,16 +32,16 @@ from opendtu_dcload.model import (
     Today,
 )
 from opendtu_dcload.state import State
-from opendtu_dcload.venus import alarm as alarm_module
-from opendtu_dcload.venus.alarm import NO_ALARM, AlarmFace, AlarmService, Mode
-from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.card import FOLDER, Control
-from opendtu_dcload.venus.device import Device
-from opendtu_dcload.venus.health import PlantHealth
-from opendtu_dcload.venus.item import Item, Value
-from opendtu_dcload.venus.notification import Platform
-from opendtu_dcload.venus.settings import LocalSettings
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.venus.bus.busitem import BusService
+from opendtu_dcload.venus.bus.item import Item, Value
+from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.gx.notification import Platform
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services import alarm as alarm_module
+from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmFace, AlarmService, Mode
+from opendtu_dcload.venus.services.device import Device
+from opendtu_dcload.venus.services.diagnostics import PlantHealth
 
 from .conftest import Client, Daemon, running, until
 from .system_stand_in import Gx
@@ -59,7 +59,7 @@ class House:
     def __init__(self, daemon: Daemon, mode: Mode = "auto") -> None:
         self.now_s = 100.0
         self.state = State()
-        self.watch = Watch(daemon.address, retry_delays_s=(0.01,))
+        self.watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
         self.settings = LocalSettings(daemon.address, lambda: self.now_s, retry_delays_s=(0.01,))
         self.switch = Control.switch(self.settings, f"{FOLDER}/Alarms", "Alarms")
         self.platform = Platform(self.watch, wait_s=0.05, away_s=0.2, tick_s=0.01)
@@ -382,9 +382,9 @@ async def test_its_name_can_be_given_and_taken_back(house: House, client: Client
 
 def test_an_alarm_that_is_over_before_it_was_shown_is_not_shown() -> None:
     face = AlarmFace()
-    assert face.step(LOST)
-    assert face.step(None)
-    assert not face.step(None)
+    assert face.show(LOST)
+    assert face.show(None)
+    assert not face.show(None)
     assert (face.values()["/Alarm"], face.values()["/CustomName"], face.count) == (0, NO_ALARM, 0)
 
 
@@ -420,7 +420,7 @@ async def test_each_alarm_appears_on_the_bus_once_and_clears(
         for _ in range(seconds):
             house.now_s += 1
             see(house.state, house.now_s, **is_now)
-            if (up := alarms.see(house.state, house.now_s)) != house.state.alarms:
+            if (up := alarms.update(house.state, house.now_s)) != house.state.alarms:
                 house.state.set_alarms(up)
             await asyncio.sleep(0)
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.battery_guard import believed
+from opendtu_dcload.control.protection.battery_guard import believed
 from opendtu_dcload.errors import BusError
 from opendtu_dcload.model import BatteryStatus, InverterStatus, MultiplusStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.battery import FORGOTTEN_S, SLOW_S, BatteryFollower
-from opendtu_dcload.venus.item import Value
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.venus.bus.item import Value
+from opendtu_dcload.venus.gx.battery_follower import FORGOTTEN_S, SLOW_S, BatteryFollower
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 
 from .conftest import until
 from .system_stand_in import BATTERY, BATTERY_VALUES, SETTINGS, SYSTEM, VEBUS, gx
@@ -40,7 +40,7 @@ FULL = BatteryStatus(
 class Plant:
     """A follower, the state it fills, and the time it is told."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: ServiceWatch) -> None:
         self.state = State()
         self.now_s = 100.0
         self.follower = BatteryFollower(self.state, watch, lambda: self.now_s, every_s=0.01)
@@ -67,7 +67,7 @@ async def plant(daemon):
 
 @contextlib.asynccontextmanager
 async def following(daemon) -> AsyncIterator[Plant]:
-    watch = Watch(daemon.address, answer_timeout_s=QUICK_S, retry_delays_s=(0.01,))
+    watch = ServiceWatch(daemon.address, answer_timeout_s=QUICK_S, retry_delays_s=(0.01,))
     plant = Plant(watch)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(plant.follower.run())]
     await watch.wait_ready()

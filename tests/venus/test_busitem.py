@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from dbus_next.constants import MessageType
 
-from opendtu_dcload.venus.busitem import INTERFACE, BusService
-from opendtu_dcload.venus.item import Item
+from opendtu_dcload.venus.bus.busitem import INTERFACE, BusService
+from opendtu_dcload.venus.bus.item import Item
 
 from .conftest import running, until
 

@@ -20,10 +20,10 @@ from dbus_next.message import Message
 from dbus_next.signature import SignatureTree
 
 from opendtu_dcload.errors import BusError, NameTakenError
-from opendtu_dcload.venus.address import TcpAddress, UnixAddress
-from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.connection import connected, stay_connected
-from opendtu_dcload.venus.item import Item
+from opendtu_dcload.venus.bus.bus_address import TcpAddress, UnixAddress
+from opendtu_dcload.venus.bus.busitem import BusService
+from opendtu_dcload.venus.bus.connection import connected, stay_connected
+from opendtu_dcload.venus.bus.item import Item
 
 from .conftest import running, until
 
@@ -466,7 +466,7 @@ def pauses(monkeypatch):
             raise asyncio.CancelledError
         await sleep(0)
 
-    monkeypatch.setattr("opendtu_dcload.venus.connection.asyncio.sleep", note)
+    monkeypatch.setattr("opendtu_dcload.venus.bus.connection.asyncio.sleep", note)
     return noted
 
 
@@ -483,7 +483,7 @@ async def test_the_pauses_begin_again_only_after_a_connection_that_lasted(
     async def start(connection):
         connection._bus._sock.shutdown(socket.SHUT_RDWR)
 
-    monkeypatch.setattr("opendtu_dcload.venus.connection._STABLE_AFTER_S", stable_after_s)
+    monkeypatch.setattr("opendtu_dcload.venus.bus.connection._STABLE_AFTER_S", stable_after_s)
     with pytest.raises(asyncio.CancelledError):
         await stay_connected(NAME, daemon.address, start, (1, 2, 5))
     assert pauses == expected

@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from opendtu_dcload.control.dtu import DtuSettings
-from opendtu_dcload.model import MeterInfo, Plan, Reason, Wishes
+from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.model import MeterInfo, Plan, Reason, UserOverrides
 from opendtu_dcload.state import State
-from opendtu_dcload.venus import device
-from opendtu_dcload.venus.acload import MeterService
-from opendtu_dcload.venus.address import BusAddress
-from opendtu_dcload.venus.card import FOLDER, Control
-from opendtu_dcload.venus.controls import Controls
-from opendtu_dcload.venus.dcload import InverterService
-from opendtu_dcload.venus.device import Device
-from opendtu_dcload.venus.health import PlantHealth
-from opendtu_dcload.venus.settings import LocalSettings
-from opendtu_dcload.venus.switch import SwitchService
+from opendtu_dcload.venus.bus.bus_address import BusAddress
+from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
+from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.services import device
+from opendtu_dcload.venus.services.acload import MeterService
+from opendtu_dcload.venus.services.dcload import InverterService
+from opendtu_dcload.venus.services.device import Device
+from opendtu_dcload.venus.services.diagnostics import PlantHealth
+from opendtu_dcload.venus.services.switch import SwitchService
 
 from .conftest import Client, until
 
@@ -191,7 +191,7 @@ async def test_what_is_written_to_the_feed_in(gx, client, kind, value, answer, h
         assert await write(client, METER, "/MaxFeedIn", kind, value) == answer
         assert await client.get(METER, "/MaxFeedIn") == ["i", holds]
         assert await client.get(SWITCH, FEED_IN) == ["i", holds], "the card shows the same"
-        await until(lambda: gx.state.wishes.max_feed_in_w == (None if holds == 800 else holds))
+        await until(lambda: gx.state.overrides.max_feed_in_w == (None if holds == 800 else holds))
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,12 @@ async def test_what_is_written_to_a_switch(gx, client, kind, value, answer, hold
         assert await client.get(FIRST, "/Enabled") == ["i", holds]
         assert await client.get(SWITCH, f"/SwitchableOutput/opendtu_{SERIALS[0]}/Status") == ["i", 9 if holds else 0]
         assert await client.get(SECOND, "/Enabled") == ["i", 1]
-        await until(lambda: gx.state.wishes.switched_off == (set() if holds else {SERIALS[0]}))
+        await until(lambda: gx.state.overrides.switched_off == (set() if holds else {SERIALS[0]}))
 
 
 async def test_every_control_becomes_a_wish_and_all_are_restored_at_the_next_start(gx, client, daemon, localsettings):
     localsettings.start()
-    wanted = Wishes(
+    wanted = UserOverrides(
         is_regulating=False,
         max_feed_in_w=300.0,
         target_w=-20.0,
@@ -228,11 +228,11 @@ async def test_every_control_becomes_a_wish_and_all_are_restored_at_the_next_sta
     )
     values = [0, 300, -20, 1, 0, 80, 95]
     async with gx.running(client):
-        assert gx.state.wishes == Wishes()
+        assert gx.state.overrides == UserOverrides()
         assert {path: localsettings.values[f"/Settings/OpenDtuDcload/{path}"] for path in KEPT} == KEPT
         for place, value in zip(PLAIN, values, strict=True):
             assert await write(client, *place, "i", value) == 0
-        await until(lambda: gx.state.wishes == wanted)
+        await until(lambda: gx.state.overrides == wanted)
         gx.later(599.0)
         await until(lambda: len(localsettings.written) == 2)  # the switches
         assert {value for _, value in localsettings.written} == {0}
@@ -240,12 +240,12 @@ async def test_every_control_becomes_a_wish_and_all_are_restored_at_the_next_sta
         await until(lambda: len(localsettings.written) == 6)
     again = Gx(daemon.address)
     async with again.running(client):
-        assert again.state.wishes == wanted
+        assert again.state.overrides == wanted
         for place, value in zip(PLAIN, values, strict=True):
             assert await client.get(*place) == ["i", value]
     lower = Gx(daemon.address, max_feed_in_w=200.0)
     async with lower.running(client):
-        assert lower.state.wishes.max_feed_in_w is None, "the file's lower cap rules"
+        assert lower.state.overrides.max_feed_in_w is None, "the file's lower cap rules"
         assert await client.get(METER, "/MaxFeedIn") == ["i", 200]
 
 
@@ -309,18 +309,18 @@ async def test_a_slider_that_is_dragged_makes_few_signals_and_few_decisions(gx, 
     async with gx.running(client):
         loop = asyncio.get_running_loop()
         decided = 0
-        set_wishes = gx.state.set_wishes
+        set_overrides = gx.state.set_overrides
 
-        def count(wishes):
+        def count(overrides):
             nonlocal decided
             decided += 1
-            set_wishes(wishes)
+            set_overrides(overrides)
 
-        gx.state.set_wishes = count
+        gx.state.set_overrides = count
         began_s = loop.time()
         for watts in range(200, 400):
             await client.do("notify", name=SWITCH, path=FEED_IN, member="SetValue", signature="v", args=[["i", watts]])
-        await until(lambda: gx.state.wishes.max_feed_in_w == 399)
+        await until(lambda: gx.state.overrides.max_feed_in_w == 399)
         dragged_s = loop.time() - began_s
         assert await client.get(SWITCH, FEED_IN) == ["i", 399]
         assert decided <= dragged_s / 0.25 + 2
@@ -447,10 +447,10 @@ async def test_after_ten_thousand_odd_writes_everything_is_in_order(gx, client, 
             assert entry["Value"][0] == items[name][path]["Value"][0]
             if "Min" in entry:
                 assert entry["Min"][1] <= entry["Value"][1] <= entry["Max"][1]
-        await until(lambda: gx.state.wishes == gx.controls.wishes())
-        assert (gx.state.wishes.max_feed_in_w or 0) <= 800
+        await until(lambda: gx.state.overrides == gx.controls.overrides())
+        assert (gx.state.overrides.max_feed_in_w or 0) <= 800
         for path, setting in gx.settings._settings.items():
-            is_pending = setting.pacer.next_s is not None
+            is_pending = setting.write_limiter.next_s is not None
             assert is_pending or setting.value == localsettings.values[path], path
         controls = [path for path, _ in localsettings.written if path.removeprefix(FOLDER + "/") in KEPT]
         assert len(controls) <= 2 * (4 * 6 + 4 * 30), "6 of each number, 30 of each switch in each of the two hours"

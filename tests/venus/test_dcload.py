@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.model import (
     Alarm,
     Cause,
@@ -24,10 +24,10 @@ from opendtu_dcload.model import (
     Severity,
 )
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.address import BusAddress, UnixAddress
-from opendtu_dcload.venus.card import Control
-from opendtu_dcload.venus.dcload import InverterService
-from opendtu_dcload.venus.settings import LocalSettings
+from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
+from opendtu_dcload.venus.gx.gx_control import Control
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.services.dcload import InverterService
 
 from .conftest import until
 

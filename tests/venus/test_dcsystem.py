@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from opendtu_dcload.control.dtu import DtuSettings
+from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.dcsystem import BACK_S, NAME, DcSystemService, Mode, Source, sum_of
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services.dcsystem import BACK_S, NAME, DcSystemService, Mode, SummedInverter, sum_of
 
 from .conftest import Client, until
 from .system_stand_in import Gx, systemcalc
@@ -20,7 +20,7 @@ from .system_stand_in import Gx, systemcalc
 A, B = "112400000001", "112400000002"
 OTHER = "com.victronenergy.dcsystem.ttyUSB1"
 FRESHNESS_S = DtuSettings(35.0).freshness_s
-SOURCES = (Source(A, "opendtu", 5.0, FRESHNESS_S), Source(B, "opendtu", 5.0, FRESHNESS_S))
+SOURCES = (SummedInverter(A, "opendtu", 5.0, FRESHNESS_S), SummedInverter(B, "opendtu", 5.0, FRESHNESS_S))
 STATUS = InverterStatus(
     A, "A", 100.0, 100.0, reachable=True, producing=True,
     ac_power_w=190.0, dc_power_w=200.0, dc_voltage_v=50.0, dc_current_a=4.0, yield_total_wh=1000.0,
@@ -138,7 +138,7 @@ class Bus:
 
 @contextlib.asynccontextmanager
 async def publishing(daemon, state: State, mode: Mode = "auto") -> AsyncIterator[Bus]:
-    watch = Watch(daemon.address, retry_delays_s=(0.01,))
+    watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
     service = DcSystemService(mode, state, SOURCES, watch, daemon.address, "1", lambda: bus.now_s, tick_s=0.01)
     bus = Bus(state, service)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(service.run())]

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.address import UnixAddress
-from opendtu_dcload.venus.busitem import BusService
-from opendtu_dcload.venus.device import Counter, follow
-from opendtu_dcload.venus.item import Item
+from opendtu_dcload.venus.bus.bus_address import UnixAddress
+from opendtu_dcload.venus.bus.busitem import BusService
+from opendtu_dcload.venus.bus.item import Item
+from opendtu_dcload.venus.services.device import Counter, follow
 
 from .conftest import until
 

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from opendtu_dcload import app
-from opendtu_dcload.control import battery_guard, escalation, lasting, plant_guard
-from opendtu_dcload.control.alarms import RULES, Rule
+from opendtu_dcload.control.bookkeeping.alarms import RULES, Rule
+from opendtu_dcload.control.protection import battery_guard, escalation, hysteresis, plant_guard
 from opendtu_dcload.model import Reason
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.shelly_server import Gen1Server
-from opendtu_dcload.venus import battery as follower
-from opendtu_dcload.venus import card
-from opendtu_dcload.venus.alarm import NO_ALARM
-from opendtu_dcload.venus.settings import LocalSettings
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.servers.shelly_server import Gen1Server
+from opendtu_dcload.venus.gx import battery_follower as follower
+from opendtu_dcload.venus.gx import gx_control
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.services.alarm import NO_ALARM
 
 from .conftest import Client, Daemon
 from .settings_process import SettingsProcess
@@ -173,7 +173,7 @@ async def test_another_client_finds_reads_and_writes_all_and_ten_thousand_odd_wr
                 assert now["/Plan/Cap"]["Value"][1] <= FILE_CAP_W
         [settings] = everything.settings
         for path, setting in settings._settings.items():
-            is_pending = setting.pacer.next_s is not None or setting.written is not None
+            is_pending = setting.write_limiter.next_s is not None or setting.written is not None
             assert is_pending or setting.value == localsettings.values[path], path
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
 
@@ -220,7 +220,7 @@ async def test_each_service_signals_at_most_once_a_second_and_nothing_that_has_n
 async def test_a_localsettings_that_comes_late_gives_every_service_its_instance_and_takes_what_was_set(
     everything: Everything, client: Client, localsettings: SettingsProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(card, "QUIET_S", 0.05)
+    monkeypatch.setattr(gx_control, "QUIET_S", 0.05)
     localsettings.stop()
     async with regulated(everything, client) as plant:
         await write(client, SWITCH, "/MaxFeedIn", 110)
@@ -240,8 +240,8 @@ async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_o
 ) -> None:
     for name in ("SOC_DELAY_S", "MULTIPLUS_DELAY_S", "REST_S"):
         monkeypatch.setattr(battery_guard, name, 1.0)
-    monkeypatch.setattr(lasting.Taper, "DOWN_S", 0.5)
-    monkeypatch.setattr(lasting.Taper, "UP_S", 0.2)
+    monkeypatch.setattr(hysteresis.StepLimiter, "DOWN_S", 0.5)
+    monkeypatch.setattr(hysteresis.StepLimiter, "UP_S", 0.2)
     escalator = escalation.Escalator(30.0)
     monkeypatch.setattr(plant_guard, "Escalator", lambda _: escalator)
     monkeypatch.setitem(RULES, Reason.GUARD_ESCALATED, Rule(0, clear_s=1.0))

@@ -14,12 +14,12 @@ import pytest
 
 from opendtu_dcload.app import run
 from opendtu_dcload.config import parse_config
-from opendtu_dcload.sim.dtu import SimDtu
-from opendtu_dcload.sim.house import House, InverterModel
-from opendtu_dcload.sim.http_server import tick
-from opendtu_dcload.sim.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.shelly_gen2 import Gen2Server
-from opendtu_dcload.venus import card
+from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.servers.http_server import tick
+from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from opendtu_dcload.venus.gx import gx_control
 
 from .conftest import Client, Daemon
 from .settings_process import SettingsProcess
@@ -111,8 +111,8 @@ async def test_each_control_rules_the_plant_and_outlives_the_program(
     localsettings: SettingsProcess,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(card, "QUIET_S", 0.05)
-    monkeypatch.setattr(card, "SWITCH_QUIET_S", 0.05)
+    monkeypatch.setattr(gx_control, "QUIET_S", 0.05)
+    monkeypatch.setattr(gx_control, "SWITCH_QUIET_S", 0.05)
     localsettings.start()
     async with plant.program():
         await until(lambda: plant.holds(10))

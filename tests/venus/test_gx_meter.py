@@ -8,9 +8,9 @@ import pytest
 
 from opendtu_dcload.errors import DeviceConnectionError
 from opendtu_dcload.model import MeterReading, PhaseReading
-from opendtu_dcload.venus.gx_meter import GxMeter
-from opendtu_dcload.venus.item import Value
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.venus.bus.item import Value
+from opendtu_dcload.venus.gx.gx_meter import GxMeter
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 
 from .conftest import until
 from .system_stand_in import GRID, GRID_VALUES, SYSTEM, Gx, gx
@@ -20,8 +20,8 @@ OURS = "com.victronenergy.grid.shelly_34945470a1b2"
 
 
 @contextlib.asynccontextmanager
-async def reading(daemon, timeout_s: float = 10.0) -> AsyncIterator[tuple[GxMeter, Watch]]:
-    watch = Watch(daemon.address, answer_timeout_s=timeout_s, retry_delays_s=(0.01,))
+async def reading(daemon, timeout_s: float = 10.0) -> AsyncIterator[tuple[GxMeter, ServiceWatch]]:
+    watch = ServiceWatch(daemon.address, answer_timeout_s=timeout_s, retry_delays_s=(0.01,))
     task = asyncio.create_task(watch.run())
     await watch.wait_ready()
     yield GxMeter(watch, lambda: 100.0), watch
@@ -35,7 +35,7 @@ async def stand_in(daemon):
         yield stand_in
 
 
-async def joined(stand_in: Gx, watch: Watch, name: str, **values: Value) -> None:
+async def joined(stand_in: Gx, watch: ServiceWatch, name: str, **values: Value) -> None:
     changed = {f"/{path.replace('_', '/')}": value for path, value in values.items()}
     await stand_in.join(name, {**GRID_VALUES, **changed})
     await until(lambda: name in watch.of_class("grid"))

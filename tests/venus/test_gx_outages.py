@@ -11,7 +11,7 @@ import pytest
 
 from opendtu_dcload import app
 from opendtu_dcload.config import load_config
-from opendtu_dcload.venus import acload, dcsystem
+from opendtu_dcload.venus.services import acload, dcsystem
 from tests.test_program import Devices, devices
 
 from .conftest import Daemon, until

@@ -5,7 +5,7 @@ from dbus_next.signature import Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.venus.item import Item
+from opendtu_dcload.venus.bus.item import Item
 
 NUMBER = Item(kind=float, unit="W", digits=1)
 COUNT = Item(kind=int)

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.acload import BACK_S, FREE_S, SILENT_S, Role
-from opendtu_dcload.venus.device import NAME_QUIET_S
-from opendtu_dcload.venus.settings import LocalSettings
-from opendtu_dcload.venus.watch import Watch
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services.acload import BACK_S, FREE_S, SILENT_S, Role
+from opendtu_dcload.venus.services.device import NAME_QUIET_S
 
 from .conftest import Client, Daemon, system_python, until
 from .settings_process import SettingsProcess
@@ -38,7 +38,7 @@ async def running(
     meter.state = state
     state.set_meter_info(INFO)
     state.set_meter(METER)
-    watch = Watch(daemon.address, retry_delays_s=(0.01,))
+    watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
     other_grids = watch if is_allowed else None
     service = meter_service(state, daemon.address, lambda: meter.now_s, role, other_grids, settings)
     tasks = [asyncio.create_task(watch.run())]
@@ -258,7 +258,7 @@ async def test_a_role_that_localsettings_is_told_is_taken_while_the_program_runs
 
 
 async def test_a_dead_shelly_leaves_the_grid_to_what_the_multiplus_measures(daemon, client, stand_in, caplog):
-    caplog.set_level(logging.INFO, "opendtu_dcload.venus.acload")
+    caplog.set_level(logging.INFO, "opendtu_dcload.venus.services.acload")
     await stand_in.join(VEBUS, VEBUS_VALUES)
     async with running(daemon, "grid") as meter, systemcalc(daemon.address) as system:
         await owned(client, AS_GRID)

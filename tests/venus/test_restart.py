@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.address import BusAddress
-from opendtu_dcload.venus.card import FOLDER, QUIET_S, SWITCH_QUIET_S, Control
-from opendtu_dcload.venus.controls import Controls
-from opendtu_dcload.venus.device import NAME_QUIET_S, Device
-from opendtu_dcload.venus.settings import LocalSettings
+from opendtu_dcload.venus.bus.bus_address import BusAddress
+from opendtu_dcload.venus.gx.gx_control import FOLDER, QUIET_S, SWITCH_QUIET_S, Control
+from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.services.device import NAME_QUIET_S, Device
 from tests.test_program import SERIALS as TWO_SERIALS
 from tests.test_program import Devices, devices, limits_w
 from tests.test_program import running as running_program
@@ -83,7 +83,7 @@ class Program:
             lambda: all(
                 setting.kept is not None
                 and setting.written is None
-                and (setting.pacer.next_s is None or setting.pacer.next_s > now_s)
+                and (setting.write_limiter.next_s is None or setting.write_limiter.next_s > now_s)
                 for setting in all_settings
             )
         )

@@ -12,11 +12,11 @@ from dbus_next.constants import MessageType
 from dbus_next.message import Message
 from dbus_next.signature import Variant
 
-from opendtu_dcload.venus.address import BusAddress, UnixAddress
-from opendtu_dcload.venus.connection import connected
-from opendtu_dcload.venus.item import Item
-from opendtu_dcload.venus.pacer import WRITES_PER_HOUR, Pacer
-from opendtu_dcload.venus.settings import LocalSettings, Setting
+from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
+from opendtu_dcload.venus.bus.connection import connected
+from opendtu_dcload.venus.bus.item import Item
+from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
+from opendtu_dcload.venus.gx.write_limiter import WRITES_PER_HOUR, WriteLimiter
 
 from .conftest import until
 
@@ -34,8 +34,8 @@ class Program:
         self.feed_in = self.add(PATH, Item(kind=int, default=default, minimum=0, maximum=default))
 
     def add(self, path: str, shape: Item) -> Setting:
-        pacer = Pacer(600.0)
-        return self.settings.keep(Setting(path, shape, pacer, lambda: self.heard.append(self.feed_in.value)))
+        write_limiter = WriteLimiter(600.0)
+        return self.settings.keep(Setting(path, shape, write_limiter, lambda: self.heard.append(self.feed_in.value)))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -179,7 +179,7 @@ async def test_without_localsettings_the_defaults_hold_and_the_log_says_so_once(
 
 
 async def test_without_a_bus_nobody_waits_long(monkeypatch):
-    monkeypatch.setattr("opendtu_dcload.venus.settings.WAIT_S", 0.01)
+    monkeypatch.setattr("opendtu_dcload.venus.gx.localsettings.WAIT_S", 0.01)
     program = Program(UnixAddress("/nowhere"))
     async with program.running():
         await program.settings.asked([program.feed_in])
@@ -187,7 +187,7 @@ async def test_without_a_bus_nobody_waits_long(monkeypatch):
 
 
 async def test_a_localsettings_that_hangs_holds_nobody_up(daemon, localsettings, monkeypatch):
-    monkeypatch.setattr("opendtu_dcload.venus.settings.WAIT_S", 0.05)
+    monkeypatch.setattr("opendtu_dcload.venus.gx.localsettings.WAIT_S", 0.05)
     localsettings.start()
     localsettings.pause()
     program = Program(daemon.address)
@@ -309,7 +309,7 @@ async def test_malformed_signals_under_the_name_of_localsettings_are_one_line_an
 async def test_a_localsettings_that_was_away_for_seconds_is_told_to_be_away_and_to_be_back(
     daemon, localsettings, caplog
 ):
-    caplog.set_level(logging.INFO, "opendtu_dcload.venus.settings")
+    caplog.set_level(logging.INFO, "opendtu_dcload.venus.gx.localsettings")
     localsettings.start()
     program = Program(daemon.address)
     async with program.running():
@@ -369,7 +369,7 @@ async def test_a_write_that_the_stop_interrupts_is_done_again(daemon, localsetti
 
 
 async def test_a_localsettings_that_hangs_does_not_hold_up_the_end(daemon, localsettings, monkeypatch):
-    monkeypatch.setattr("opendtu_dcload.venus.settings.STOP_WAIT_S", 0.05)
+    monkeypatch.setattr("opendtu_dcload.venus.gx.localsettings.STOP_WAIT_S", 0.05)
     localsettings.start()
     program = Program(daemon.address)
     async with program.running():
@@ -383,23 +383,23 @@ async def test_a_localsettings_that_hangs_does_not_hold_up_the_end(daemon, local
 
 
 def test_a_change_waits_until_it_rests():
-    pacer = Pacer(600.0)
-    assert pacer.next_s is None
-    pacer.changed(0.0)
-    pacer.changed(300.0)
-    assert pacer.next_s == 900.0
-    pacer.forget()
-    assert pacer.next_s is None
+    write_limiter = WriteLimiter(600.0)
+    assert write_limiter.next_s is None
+    write_limiter.changed(0.0)
+    write_limiter.changed(300.0)
+    assert write_limiter.next_s == 900.0
+    write_limiter.forget()
+    assert write_limiter.next_s is None
 
 
 def test_at_most_so_many_writes_within_any_hour():
-    pacer = Pacer(5.0)
+    write_limiter = WriteLimiter(5.0)
     written_s: list[float] = []
     for second in range(0, 4 * 3600, 10):
         if second % 20 == 0:
-            pacer.changed(float(second))
-        if pacer.next_s is not None and pacer.next_s <= second:
-            pacer.written(float(second))
+            write_limiter.changed(float(second))
+        if write_limiter.next_s is not None and write_limiter.next_s <= second:
+            write_limiter.written(float(second))
             written_s.append(float(second))
     assert len(written_s) >= 100
     assert all(sum(at <= other < at + 3600 for other in written_s) <= WRITES_PER_HOUR for at in written_s)

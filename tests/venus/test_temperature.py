@@ -4,9 +4,9 @@ import asyncio
 
 from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.address import UnixAddress
-from opendtu_dcload.venus.settings import LocalSettings
-from opendtu_dcload.venus.temperature import NAME, STALE_S, TemperatureService
+from opendtu_dcload.venus.bus.bus_address import UnixAddress
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.services.temperature import NAME, STALE_S, TemperatureService
 
 from .conftest import until
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from opendtu_dcload.errors import BusError
-from opendtu_dcload.venus.watch import Watch, number
+from opendtu_dcload.venus.gx.service_watch import ServiceWatch, number
 
 from .conftest import Daemon, until
 from .system_stand_in import BATTERY, GRID, GRID_VALUES, SYSTEM, gx
@@ -17,8 +17,8 @@ QUICK_S = 0.5
 
 
 @contextlib.asynccontextmanager
-async def watching(daemon: Daemon, timeout_s: float = 10.0) -> AsyncIterator[Watch]:
-    watch = Watch(daemon.address, answer_timeout_s=timeout_s, retry_delays_s=(0.01,))
+async def watching(daemon: Daemon, timeout_s: float = 10.0) -> AsyncIterator[ServiceWatch]:
+    watch = ServiceWatch(daemon.address, answer_timeout_s=timeout_s, retry_delays_s=(0.01,))
     task = asyncio.create_task(watch.run())
     await watch.wait_ready()
     yield watch

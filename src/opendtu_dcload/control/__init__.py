@@ -1,1 +1,1 @@
-"""Control: what the plant should give, why, and how that becomes limits."""
+"""From what is seen to what is commanded."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from opendtu_dcload.control.plant_guard import Beside
-from opendtu_dcload.control.policy import Command, Reboot
+from opendtu_dcload.control.commands.command_policy import Command, Reboot
+from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, Plan
 
 
@@ -22,7 +22,7 @@ class Seen:
     """By name; those that have answered at all."""
     busy: frozenset[str] = frozenset()
     """DTUs that have not answered an earlier command yet: they can be given no further one now."""
-    beside: Beside = field(default_factory=Beside)
+    external: ExternalInputs = field(default_factory=ExternalInputs)
 
 
 @dataclass(frozen=True, slots=True)

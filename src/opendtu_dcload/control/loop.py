@@ -10,26 +10,26 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
-from opendtu_dcload.control.account import CommandLog, Ledger
-from opendtu_dcload.control.alarms import Alarms, Watched
-from opendtu_dcload.control.battery_guard import BatteryLimits
+from opendtu_dcload.control.bookkeeping.alarms import Alarms, Watched
+from opendtu_dcload.control.bookkeeping.statistics import CommandLog, Ledger
+from opendtu_dcload.control.commands.command_policy import Command, Reboot, SetLimit, SetPower
+from opendtu_dcload.control.commands.dry_run import DryRun
+from opendtu_dcload.control.commands.leave import Parting, leave_dtu, log_partings
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
-from opendtu_dcload.control.dtu import DtuSettings
-from opendtu_dcload.control.guard import Ladder
-from opendtu_dcload.control.leave import Parting, leave_dtu, log_partings
-from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.plant_guard import Beside, GuardSettings
-from opendtu_dcload.control.policy import Command, Reboot, SetLimit, SetPower
+from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.overrides import with_overrides
+from opendtu_dcload.control.protection.battery_guard import BatteryLimits
+from opendtu_dcload.control.protection.meter_age import Ladder
+from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.control.shadow import Shadow
-from opendtu_dcload.control.wishes import narrowed
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
-from opendtu_dcload.devices.opendtu import OpenDtu
+from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
 from opendtu_dcload.model import Alarm, Cause, Outcome, Plan, Priority, Reason
-from opendtu_dcload.seasonal_store import SeasonalStore
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ LARGEST_W = 2250.0
 LONGEST_COMMAND_S = 1.0
 """After a command that took longer the rest of a decision is out of date."""
 
-SUSPICION_S = 20.0
+LOGGED_SUSPICION_S = 20.0
 """A suspicion against the meter is logged when the fall to the minimum has not lifted it in this time."""
 HELD_S = 30.0
 """A hold that ends at once was a cloud, a low limit, or heat."""
@@ -52,9 +52,9 @@ LOGGED_AFTER_S = {
     Reason.METER_STALE_MINIMUM: 0.0,
     Reason.METER_LOST_OFF: 0.0,
     Reason.METER_FROZEN: 0.0,
-    Reason.METER_BLIND: SUSPICION_S,
-    Reason.METER_REVERSED: SUSPICION_S,
-    Reason.CAP_UNREACHABLE: SUSPICION_S,
+    Reason.METER_BLIND: LOGGED_SUSPICION_S,
+    Reason.METER_REVERSED: LOGGED_SUSPICION_S,
+    Reason.CAP_UNREACHABLE: LOGGED_SUSPICION_S,
     Reason.BATTERY_LOW: 0.0,
     Reason.BATTERY_UNSEEN: 0.0,
     Reason.BATTERY_REFUSES: 0.0,
@@ -126,14 +126,14 @@ def settings_of(config: Config, seasonal_highest_pct: float | None = None) -> Se
     )
 
 
-def unit_of(inverter: InverterConfig, dtu: str, rated_w: float | None) -> Unit:
+def unit_of(inverter: InverterConfig, dtu: str, rated_w: float | None) -> InverterParameters:
     """Return an inverter as the controller sees it; `rated_w` None = its DTU, named `dtu`, does not know it yet."""
     family = family_of(inverter.serial)
     guessed_w = LARGEST_W if family is UNKNOWN else GUESSED_INPUT_W * family.inputs
     assumed_w = rated_w or guessed_w
     maximum_w = min(inverter.max_power_w or assumed_w, assumed_w)
     minimum_w = inverter.min_power_w or default_minimum_w(inverter.serial, rated_w)
-    return Unit(
+    return InverterParameters(
         serial=inverter.serial,
         minimum_w=min(minimum_w, maximum_w),
         maximum_w=maximum_w,
@@ -191,7 +191,7 @@ class ControlLoop:
         self._dtus = dtus
         self._posted = posted
         self._clock = clock
-        self._shadow = Shadow() if dry_run else None
+        self._dry_run = DryRun() if dry_run else None
         self._rated_w: dict[str, float] = {}
         self._reason = Reason.STARTING
         self._reason_at_s = clock()
@@ -228,21 +228,21 @@ class ControlLoop:
 
     async def leave(self) -> None:
         """Tell every inverter what it does without us, within 5 s in all, and say what is known to have come of it."""
-        if self._shadow is not None or self._config.is_read_only:
+        if self._dry_run is not None or self._config.is_read_only:
             return
         how = self._config.control.on_stop
         commands = self._by_dtu(self._controller.leave(off=how == "off"))
         if not commands:
             return
-        tracks = self._controller.tracks
+        trackers = self._controller.trackers
 
         def leaving(name: str, part: Sequence[Command]) -> Awaitable[Parting]:
-            posts = {s: post for s, post in self._posts.items() if tracks[s].unit.dtu == name}
+            posts = {s: post for s, post in self._posts.items() if trackers[s].unit.dtu == name}
             return leave_dtu(
                 self._dtus[name],
                 part,
                 self._post,
-                lambda s, c: tracks[c.serial].limits.acknowledges(s, c.limit_w),
+                lambda s, c: trackers[c.serial].limits.acknowledges(s, c.limit_w),
                 posts,
             )
 
@@ -251,17 +251,17 @@ class ControlLoop:
     def _decide(self) -> Decision:
         now_s = self._clock()
         if self._config.is_read_only:
-            return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY, is_dry=self._shadow is not None))
+            return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY, is_dry=self._dry_run is not None))
         self._learn_rated()
         state = self._state
-        self._controller.settings = narrowed(self._settings, state.wishes)
+        self._controller.settings = with_overrides(self._settings, state.overrides)
         busy = frozenset(name for name, task in self._sending.items() if not task.done())
-        beside = Beside(state.battery, state.multiplus, state.solar, state.relay, state.wishes)
-        seen = Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, beside)
-        if self._shadow is not None:
-            seen = self._shadow.seen(seen, [track.unit for track in self._controller.tracks.values()])
-        decision = self._controller.step(seen)
-        if self._shadow is not None:
+        external = ExternalInputs(state.battery, state.multiplus, state.solar, state.relay, state.overrides)
+        seen = Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, external)
+        if self._dry_run is not None:
+            seen = self._dry_run.seen(seen, [tracker.unit for tracker in self._controller.trackers.values()])
+        decision = self._controller.decide(seen)
+        if self._dry_run is not None:
             decision = replace(decision, plan=replace(decision.plan, is_dry=True))
         if self._seasonal is not None:
             self._seasonal.keep(self._controller.guards.seasonal.highest_pct)
@@ -271,18 +271,18 @@ class ControlLoop:
     def _account(self) -> None:
         """Show what is wrong and what was counted."""
         state, now_s = self._state, self._clock()
-        alarms = self._alarms.see(state, now_s)
-        if self._shadow is not None:
+        alarms = self._alarms.update(state, now_s)
+        if self._dry_run is not None:
             alarms = tuple(alarm for alarm in alarms if alarm.cause is not Cause.COMMAND_WITHOUT_EFFECT)
         if alarms != state.alarms:
             _log_alarms(state.alarms, alarms)
             state.set_alarms(alarms)
-        for serial, track in self._controller.tracks.items():
-            self._commands.see(serial, track.limits)
-        if self._shadow is None and self._commands.records != state.commands:
+        for serial, tracker in self._controller.trackers.items():
+            self._commands.add_limit_state(serial, tracker.limits)
+        if self._dry_run is None and self._commands.records != state.commands:
             state.set_commands(self._commands.records)
         if state.meter is not None:
-            self._ledger.see(self._today(), state.meter, self._room_w())
+            self._ledger.add_reading(self._today(), state.meter, self._room_w())
             if self._ledger.today != state.today:
                 state.set_today(self._ledger.today)
 
@@ -291,7 +291,7 @@ class ControlLoop:
         if self._state.plan is None:
             return 0.0
         outputs_w = {s: status.ac_power_w or 0.0 for s, status in self._state.inverters.items()}
-        usable = [t for t in self._controller.tracks.values() if t.is_usable]
+        usable = [t for t in self._controller.trackers.values() if t.is_usable]
         room_w = sum(max(t.ceiling_w - outputs_w.get(t.unit.serial, 0.0), 0.0) for t in usable)
         return min(room_w, max(self._state.plan.cap_w - sum(outputs_w.values()), 0.0))
 
@@ -321,7 +321,7 @@ class ControlLoop:
             for name, commands in self._by_dtu(decision.commands).items()
         }
         for reboot in decision.reboots:
-            if reboot.dtu not in sending and self._shadow is None:
+            if reboot.dtu not in sending and self._dry_run is None:
                 sending[reboot.dtu] = tasks.create_task(self._reboot(reboot), name=f"reboot of {reboot.dtu}")
         self._sending |= sending
         if sending:
@@ -330,7 +330,7 @@ class ControlLoop:
     def _by_dtu(self, commands: Sequence[Command]) -> dict[str, list[Command]]:
         parts: dict[str, list[Command]] = {}
         for command in commands:
-            parts.setdefault(self._controller.tracks[command.serial].unit.dtu, []).append(command)
+            parts.setdefault(self._controller.trackers[command.serial].unit.dtu, []).append(command)
         return parts
 
     async def _send_to(self, name: str, commands: Sequence[Command], decision: Decision) -> None:
@@ -381,16 +381,16 @@ class ControlLoop:
         try:
             await asyncio.shield(post)
         except asyncio.CancelledError:
-            if not self._dtus[self._controller.tracks[command.serial].unit.dtu].is_posting:
+            if not self._dtus[self._controller.trackers[command.serial].unit.dtu].is_posting:
                 self._posts.pop(command.serial).cancel()
             raise
 
     async def _post(self, command: Command) -> None:
         log.debug("%s", command)
-        unit = self._controller.tracks[command.serial].unit
+        unit = self._controller.trackers[command.serial].unit
         dtu = self._dtus[unit.dtu]
-        if self._shadow is not None:
-            self._shadow.take(command, unit, self._clock())
+        if self._dry_run is not None:
+            self._dry_run.take(command, unit, self._clock())
         elif isinstance(command, SetLimit):
             await dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
         elif isinstance(command, SetPower):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from opendtu_dcload.control.dtu import DtuSettings
-from opendtu_dcload.control.guard import Ladder
-from opendtu_dcload.control.plant_guard import GuardSettings
+from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.protection.meter_age import Ladder
+from opendtu_dcload.control.protection.plant_guard import GuardSettings
 from opendtu_dcload.model import Priority
 
 

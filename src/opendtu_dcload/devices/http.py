@@ -14,7 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from pydantic import SecretStr
 from yarl import URL
 
-from opendtu_dcload.devices import parse
+from opendtu_dcload.devices import json_fields
 from opendtu_dcload.errors import (
     DeviceAnswerError,
     DeviceAuthError,
@@ -135,7 +135,7 @@ class BackOff:
         self._pause_s = 0.0
 
 
-class Door:
+class DeviceHttp:
     """All requests to one device, or to one part of it with a back-off of its own.
 
     Args:
@@ -246,7 +246,7 @@ class Door:
             if not is_open:
                 self._refused.reset()
             try:
-                return parse.document(body)
+                return json_fields.document(body)
             except ValueError as err:
                 raise DeviceAnswerError(f"{self.name} answered {path} with no usable JSON ({_reason(err)})") from err
 
@@ -288,7 +288,7 @@ class Door:
             self._forget_challenge()
             raise DeviceBusyError(f"{self.name} is overloaded; next attempt in {pause_s:.0f} s", pause_s)
         try:
-            code = parse.whole(parse.document(body), "code", -99999, 99999)
+            code = json_fields.whole(json_fields.document(body), "code", -99999, 99999)
         except ValueError:
             code = None
         detail = "" if code is None else f", code {code}"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opendtu_dcload.control.learn import LEARNED_STEP_W, QUIET_READINGS, QUIET_SHARE
-from opendtu_dcload.control.output import Unit
-from opendtu_dcload.control.response import ANSWER_SHARE, JUDGED_STEP_W, PROBE_W
+from opendtu_dcload.control.inverter.dead_time_learner import LEARNED_STEP_W, QUIET_READINGS, QUIET_SHARE
+from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE, JUDGED_STEP_W, PROBE_W
 from opendtu_dcload.doctor.findings import Finding, Level
 
 Readings = Sequence[tuple[float, float]]
@@ -21,7 +21,7 @@ AGREEMENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StepAnswer:
     """What the meter did."""
 
     change_w: float
@@ -34,7 +34,7 @@ class Answer:
     """The same without the inverter's ramp: radio, inverter and meter."""
 
 
-def choose_limit(home_w: float, unit: Unit, room_w: float) -> float | None:
+def choose_limit(home_w: float, unit: InverterParameters, room_w: float) -> float | None:
     """Return the limit in W to step to, None when no step is possible that the meter could show.
 
     Down is preferred: what is imported for some seconds is not lost.
@@ -67,7 +67,9 @@ def has_shown(base_w: float, readings: Readings, change_w: float) -> bool:
     return is_quiet(readings, change_w) and abs(level_w(readings) - base_w) >= 0.5 * abs(change_w)
 
 
-def answer_of(base_w: float, readings: Readings, posted_at_s: float, change_w: float, unit: Unit) -> Answer:
+def answer_of(
+    base_w: float, readings: Readings, posted_at_s: float, change_w: float, unit: InverterParameters
+) -> StepAnswer:
     """Return what the meter did between the command and the last of `readings`, which begin with the command."""
     moved_w = level_w(readings) - base_w
     before_s, before = posted_at_s, 0.0
@@ -82,10 +84,10 @@ def answer_of(base_w: float, readings: Readings, posted_at_s: float, change_w: f
     ramp_s = math.log(2) * unit.time_constant_s
     if change_w > 0:
         ramp_s = max(ramp_s, 0.5 * change_w / (unit.rise_per_s * unit.rated_w))
-    return Answer(change_w, 0.0 - moved_w / change_w, half_s, max(half_s - ramp_s, 0.0))
+    return StepAnswer(change_w, 0.0 - moved_w / change_w, half_s, max(half_s - ramp_s, 0.0))
 
 
-def verdict(name: str, there: Answer, back: Answer) -> Finding:
+def verdict(name: str, there: StepAnswer, back: StepAnswer) -> Finding:
     """Return what the step and the way back say about meter and inverter together."""
     shares = (there.share, back.share)
     share = sum(shares) / 2

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from opendtu_dcload.config import Config
 from opendtu_dcload.control.loop import unit_of
-from opendtu_dcload.devices.opendtu import OpenDtu
+from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.doctor.check import Sleep
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.model import CommandState, LimitStatus

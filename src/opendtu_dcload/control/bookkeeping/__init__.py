@@ -1,0 +1,1 @@
+"""What is told of the plant: alarms and statistics."""

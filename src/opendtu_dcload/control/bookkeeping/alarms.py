@@ -1,0 +1,199 @@
+"""What is wrong now: from the state to alarms that come once, last as long as their cause, and go by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from opendtu_dcload.control.inverter.derating import RANGE_K
+from opendtu_dcload.control.protection.hysteresis import DwellLatch
+from opendtu_dcload.control.protection.meter_response import RETRY_FIRST_S
+from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
+from opendtu_dcload.state import State
+
+CLEAR_S = 60.0
+"""A cause that has been away for so long is over ..."""
+LONGEST_CLEAR_S = 3600.0
+"""... and for twice as long each time when it came again so soon, up to this: a device that comes and goes
+is one alarm in the end, not one every few minutes."""
+ALARMED_SUSPICION_S = RETRY_FIRST_S + 15
+"""A suspicion against the meter that a coincidence of loads brought ends with its first retry."""
+TRIAL_S = 600.0
+"""So long may it take until a meter that is tried again is suspected again."""
+MORE_SHARE, MORE_W = 1.1, 30.0
+"""An output beyond this share of the limit, and so much more, is no longer the tolerance of an inverter."""
+LAST_RESORT_S = 3600.0
+"""A restart or a reboot is shown so long."""
+GONE_V = 1.0
+"""Less is no DC voltage at all: an input that is not connected."""
+HIGHEST_INPUT_V = 65.0
+"""No Hoymiles inverter's input endures more (data sheets: HM 60 V, HMS and HMT up to 65 V)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a cause becomes an alarm."""
+
+    after_s: float
+    """It must have lasted so long."""
+    severity: Severity = Severity.ALARM
+    text: str = ""
+    """Instead of the cause's own words."""
+    clear_s: float = CLEAR_S
+    """It must have been away for so long."""
+
+
+RULES: Mapping[Cause | Reason, Rule] = {
+    Reason.GUARD_ESCALATED: Rule(0),
+    Reason.RELAY_OPEN: Rule(60),
+    Reason.BATTERY_LOW: Rule(0, text="battery voltage below the minimum: inverters off"),
+    Reason.BATTERY_UNSEEN: Rule(0),
+    Cause.COMMAND_WITHOUT_EFFECT: Rule(90),
+    Reason.CAP_UNREACHABLE: Rule(60),
+    Reason.METER_REVERSED: Rule(ALARMED_SUSPICION_S, clear_s=TRIAL_S),
+    Reason.METER_BLIND: Rule(ALARMED_SUSPICION_S, clear_s=TRIAL_S),
+    Reason.METER_FROZEN: Rule(0),
+    Cause.METER_LOST: Rule(0),
+    Reason.COMMANDS_IGNORED: Rule(
+        0, text='OpenDTU takes commands without effect: switch on "Send commands" in its settings of the inverter'
+    ),
+    Reason.UNCONFIRMED: Rule(60),
+    Cause.MODEL_UNKNOWN: Rule(120, Severity.WARNING, "OpenDTU does not know this model: update it"),
+    Cause.BATTERY_FROZEN: Rule(0),
+    Reason.DTU_PASSWORD: Rule(10),
+    Reason.DTU_SILENT: Rule(45, text="DTU lost"),
+    Reason.FOREIGN_LIMITS: Rule(0),
+    Cause.INVERTER_HOT: Rule(30),
+    Cause.INVERTER_LOST: Rule(120),
+    Cause.DTU_REBOOTED: Rule(0),
+    Cause.INVERTER_RESTARTED: Rule(0),
+    Cause.VOLTAGE_LOW: Rule(30, Severity.WARNING),
+    Cause.VOLTAGE_HIGH: Rule(30, Severity.WARNING),
+    Cause.INVERTER_WARM: Rule(30, Severity.WARNING),
+}
+"""The worst first. A reason that is not here is normal operation."""
+
+_RANKS = {cause: rank for rank, cause in enumerate(RULES)}
+_HIDING = (Reason.STARTING, Reason.DTU_SILENT, Reason.DTU_PASSWORD)
+"""While the plant has such a reason, it says nothing of the others. Those of a DTU are looked for at each DTU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One inverter whose values are watched."""
+
+    serial: str
+    dtu: str
+    """Its DTU's name in the state."""
+    name: str | None = None
+    """None = the name it has in the DTU."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one cause and its subject."""
+
+    lasting: DwellLatch
+    alarm: Alarm | None = None
+
+
+@dataclass(slots=True)
+class Alarms:
+    """Remembers since when each cause has held or has been away."""
+
+    settings: Settings
+    inverters: tuple[Watched, ...]
+    started_at_s: float
+    _memories: dict[tuple[Cause | Reason, str], _Memory] = field(default_factory=dict)
+
+    def update(self, state: State, now_s: float) -> tuple[Alarm, ...]:
+        """Return the alarms and warnings that are up, the worst first, of equally bad ones the oldest."""
+        found = dict(self._found(state, now_s))
+        unknown = self._unknown(state, now_s)
+        for cause, subject in found:
+            if (cause, subject) not in self._memories:
+                rule = RULES[cause]
+                self._memories[cause, subject] = _Memory(DwellLatch(rule.after_s, rule.clear_s, LONGEST_CLEAR_S))
+        for (cause, subject), memory in self._memories.items():
+            is_here = (cause, subject) in found
+            if not is_here and subject in unknown:
+                continue
+            if not memory.lasting.update(now_s, is_bad=is_here, is_good=not is_here):
+                memory.alarm = None
+            elif memory.alarm is None:
+                memory.alarm = _alarm(cause, subject, found[cause, subject], now_s)
+        up = [memory.alarm for memory in self._memories.values() if memory.alarm is not None]
+        return tuple(sorted(up, key=lambda alarm: (_RANKS[alarm.cause], alarm.since_s)))
+
+    def _found(self, state: State, now_s: float) -> Iterator[tuple[tuple[Cause | Reason, str], str]]:
+        """Yield what is wrong at this moment: cause and subject, and the subject's name for the text."""
+        if state.plan is not None and state.plan.reason in RULES and state.plan.reason not in _HIDING:
+            yield (state.plan.reason, ""), ""
+        heard_at_s = state.meter.at_s if state.meter is not None else self.started_at_s
+        if now_s - heard_at_s >= self.settings.ladder.minimum_s:
+            yield (Cause.METER_LOST, METER), ""
+        if state.battery is not None and state.battery.is_frozen:
+            yield (Cause.BATTERY_FROZEN, BATTERY), ""
+        for name, dtu in self.settings.dtus.items():
+            if trouble := dtu.trouble(state.dtus.get(name), now_s):
+                yield (trouble, name), name if len(self.settings.dtus) > 1 else ""
+            if _was_restarted(state, name, now_s):
+                yield (Cause.DTU_REBOOTED, name), name if len(self.settings.dtus) > 1 else ""
+        for inverter in self.inverters:
+            status = state.inverters.get(inverter.serial)
+            name = inverter.name or (status.name if status is not None else "") or inverter.serial
+            if _was_restarted(state, inverter.serial, now_s):
+                yield (Cause.INVERTER_RESTARTED, inverter.serial), name
+            for cause in self._found_at(inverter, status, state, now_s):
+                yield (cause, inverter.serial), name
+
+    def _found_at(
+        self, inverter: Watched, status: InverterStatus | None, state: State, now_s: float
+    ) -> Iterator[Cause]:
+        """Yield what is wrong with one inverter."""
+        if self._is_silent(inverter.dtu, state, now_s):
+            return
+        dtu, told = self.settings.dtus[inverter.dtu], state.dtus.get(inverter.dtu)
+        if status is None or not status.reachable or now_s - status.at_s > dtu.freshness_s(told):
+            yield Cause.INVERTER_LOST
+            return
+        if (limit := state.limits.get(inverter.serial)) is not None and limit.rated_w is None:
+            yield Cause.MODEL_UNKNOWN
+        plans = state.plan.inverters if state.plan is not None else ()
+        mine = next((plan for plan in plans if plan.serial == inverter.serial), None)
+        if mine is not None and _gives_more(mine, status.ac_power_w):
+            yield Cause.COMMAND_WITHOUT_EFFECT
+        if status.temperature_c is not None and status.temperature_c >= self.settings.max_temperature_c:
+            yield Cause.INVERTER_WARM
+            if status.temperature_c >= self.settings.max_temperature_c + RANGE_K:
+                yield Cause.INVERTER_HOT
+        if status.dc_voltage_v is not None and GONE_V < status.dc_voltage_v < self.settings.min_voltage_v:
+            yield Cause.VOLTAGE_LOW
+        if status.dc_voltage_v is not None and status.dc_voltage_v > HIGHEST_INPUT_V:
+            yield Cause.VOLTAGE_HIGH
+
+    def _unknown(self, state: State, now_s: float) -> set[str]:
+        """Return of whom nothing is known now: their alarms neither come nor go."""
+        unknown = {i.serial for i in self.inverters if self._is_silent(i.dtu, state, now_s)}
+        return unknown | ({""} if state.plan is None or state.plan.reason in _HIDING else set())
+
+    def _is_silent(self, dtu: str, state: State, now_s: float) -> bool:
+        return self.settings.dtus[dtu].trouble(state.dtus.get(dtu), now_s) is Reason.DTU_SILENT
+
+
+def _was_restarted(state: State, subject: str, now_s: float) -> bool:
+    record = state.commands.get(subject)
+    return record is not None and record.restarted_at_s is not None and now_s - record.restarted_at_s < LAST_RESORT_S
+
+
+def _gives_more(plan: InverterPlan, output_w: float | None) -> bool:
+    limit_w = plan.limit_w if plan.is_on else 0.0
+    return output_w is not None and output_w > MORE_SHARE * limit_w + MORE_W
+
+
+def _alarm(cause: Cause | Reason, subject: str, whose: str, now_s: float) -> Alarm:
+    rule = RULES[cause]
+    words = rule.text or str(cause)
+    text = words[0].upper() + words[1:] + (f": {whose}" if whose else "")
+    return Alarm(cause, subject, rule.severity, text, now_s)

@@ -1,0 +1,1 @@
+"""Which commands go out, when, and what comes of them."""

@@ -1,0 +1,83 @@
+"""How long one inverter takes from receiving a limit to acting on it, as far as known."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from opendtu_dcload.control.inverter.output_model import InverterParameters
+
+TRUSTED_SAMPLES = 3
+"""So many learned dead times narrow the bounds; fewer only widen them."""
+LEARNED_SAMPLES = 6
+SHORTEST_DEAD_S, LONGEST_DEAD_S = 0.5, 90.0
+"""Users report dead times up to 90 s (OpenDTU#571)."""
+UNANSWERED_S, LONGEST_UNANSWERED_S = 2.0, 25.0
+"""While the meter shows nothing of a step, so much longer is it believed to be on its way, and no longer in all."""
+
+
+class Delays:
+    """Bounds of the dead time: believed, widened by what did not come out in time, narrowed by what did."""
+
+    def __init__(self, unit: InverterParameters) -> None:
+        self._unit = unit
+        self._dead_times_s: deque[float] = deque(maxlen=LEARNED_SAMPLES)
+        self._unanswered_s = 0.0
+        self._received: deque[tuple[float, float]] = deque(maxlen=LEARNED_SAMPLES)
+        """When the last limits were posted and, as far as known, received."""
+
+    def posted(self, now_s: float, received_s: float) -> None:
+        """Note when a limit posted now will be received."""
+        self._received.append((now_s, received_s))
+
+    def late(self, received_s: float) -> None:
+        """Note that the last limit cannot have been received before `received_s`."""
+        if self._received and self._received[-1][1] < received_s:
+            self._received[-1] = (self._received[-1][0], received_s)
+
+    def learn(self, posted_at_s: float, half_visible_s: float, change_w: float) -> None:
+        """Learn from a step of `change_w` posted at `posted_at_s`, half of which had come out at `half_visible_s`."""
+        received_s = dict(self._received).get(posted_at_s)
+        if received_s is None:
+            return
+        half_s = math.log(2) * self._unit.time_constant_s
+        if change_w > 0:
+            half_s = max(half_s, 0.5 * change_w / (self._unit.rise_per_s * self._unit.rated_w))
+        dead_time_s = half_visible_s - received_s - half_s
+        if dead_time_s <= LONGEST_DEAD_S:
+            self._dead_times_s.append(max(dead_time_s, SHORTEST_DEAD_S))
+
+    def unanswered(self, posted_at_s: float, now_s: float) -> float | None:
+        """Note that nothing of a step has come out yet; return when it has to at the earliest, None = it is overdue."""
+        received_s = dict(self._received).get(posted_at_s)
+        if received_s is None or self._is_known:
+            return None
+        waited_s = now_s + UNANSWERED_S - received_s
+        if waited_s > LONGEST_UNANSWERED_S:
+            return None
+        self._unanswered_s = max(self._unanswered_s, waited_s)
+        return received_s + waited_s
+
+    @property
+    def received_s(self) -> float:
+        """When the last limit was received, as far as known; -inf when none was posted."""
+        return self._received[-1][1] if self._received else -math.inf
+
+    @property
+    def usual_s(self) -> float:
+        """The dead time to reckon with."""
+        return sum(self._dead_times_s) / len(self._dead_times_s) if self._is_known else self._unit.dead_time_s
+
+    @property
+    def bounds_s(self) -> tuple[float, float]:
+        """The shortest and the longest dead time that is plausible."""
+        quick_s, slow_s = 0.5 * self._unit.dead_time_s, self._unit.credit_s - 2 * self._unit.time_constant_s
+        slow_s = max(slow_s, self._unanswered_s)
+        if not self._dead_times_s:
+            return quick_s, slow_s
+        learned_s = 0.7 * min(self._dead_times_s), 1.3 * max(self._dead_times_s) + 0.5
+        return learned_s if self._is_known else (min(quick_s, learned_s[0]), max(slow_s, learned_s[1]))
+
+    @property
+    def _is_known(self) -> bool:
+        return len(self._dead_times_s) >= TRUSTED_SAMPLES

@@ -1,0 +1,20 @@
+"""What the user set on the GX, applied to the settings of the file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.model import UserOverrides
+
+
+def with_overrides(settings: Settings, overrides: UserOverrides) -> Settings:
+    """Return the file's settings with the user's wishes in them; a wish never raises the cap in W of the file."""
+    wished_w = settings.max_feed_in_w if overrides.max_feed_in_w is None else overrides.max_feed_in_w
+    return replace(
+        settings,
+        target_w=settings.target_w if overrides.target_w is None else overrides.target_w,
+        max_feed_in_w=min(settings.max_feed_in_w, max(wished_w, 0.0)),
+        is_regulating=overrides.is_regulating,
+        switched_off=overrides.switched_off,
+    )

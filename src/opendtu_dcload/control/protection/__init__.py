@@ -1,0 +1,1 @@
+"""What the plant may give at most."""

@@ -1,0 +1,91 @@
+"""What the plant may do at most, and why: the meter's age and the battery's voltage.
+
+Each rule is small, keeps the little it must remember, and returns a value. The strictest one wins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from opendtu_dcload.control.protection.hysteresis import DwellLatch
+
+BATTERY_DELAY_S = 60.0
+BATTERY_HYSTERESIS_V = 1.0
+BATTERY_REST_S = 300.0
+"""How long the voltage must have recovered; twice as long after each relapse, for it rises as soon as the load goes."""
+BATTERY_LONGEST_REST_S = 3600.0
+BATTERY_UNSEEN_S = 600.0
+"""Without any voltage for so long, though the DTU answers, the floor cannot be guarded."""
+TAPER_SHARE = 0.01
+"""The output falls within this share above the minimum voltage, so that it is at its minimum when that is reached."""
+RAMP_STEPS = 4
+
+
+class Rung(IntEnum):
+    """How far down the ladder a silent meter has taken the plant."""
+
+    LIVE = 0
+    HOLD = 1
+    RAMP = 2
+    MINIMUM = 3
+    OFF = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Ages in s of the last meter reading at which the plant does less."""
+
+    hold_s: float = 5.0
+    ramp_s: float = 15.0
+    minimum_s: float = 60.0
+    off_s: float = 300.0
+
+    def rung(self, age_s: float) -> Rung:
+        """Return how far down an age takes the plant."""
+        bounds_s = (self.hold_s, self.ramp_s, self.minimum_s, self.off_s)
+        return Rung(sum(age_s >= bound_s for bound_s in bounds_s))
+
+    def ramp_w(self, age_s: float, from_w: float, to_w: float) -> float:
+        """Return the highest output on the way from `from_w` to `to_w`, in a few equal steps (each costs commands)."""
+        step_s = (self.minimum_s - self.ramp_s) / RAMP_STEPS
+        done = min(math.floor((age_s - self.ramp_s) / step_s) + 1, RAMP_STEPS)
+        return from_w + (min(to_w, from_w) - from_w) * done / RAMP_STEPS
+
+
+class BatteryFloor:
+    """The voltage below which the battery, or its weakest cell, must not be drawn from."""
+
+    def __init__(self, minimum_v: float, hysteresis_v: float = BATTERY_HYSTERESIS_V) -> None:
+        self._minimum_v = minimum_v
+        self._hysteresis_v = hysteresis_v
+        self._low = DwellLatch(BATTERY_DELAY_S, BATTERY_REST_S, BATTERY_LONGEST_REST_S)
+        self._unseen_since_s: float | None = None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the plant must be off."""
+        return self._low.is_on
+
+    def is_too_low(self, now_s: float, voltages_v: Sequence[float]) -> bool:
+        """Take the voltages that are known now, the lowest counts; return True while the plant must be off."""
+        lowest_v = min(voltages_v, default=math.nan)
+        is_above = lowest_v >= self._minimum_v + self._hysteresis_v
+        return self._low.update(now_s, is_bad=lowest_v < self._minimum_v, is_good=is_above)
+
+    def is_unseen(self, now_s: float, voltages_v: Sequence[float], *, should_be_seen: bool) -> bool:
+        """Tell whether there has been no voltage for long, while there should have been one."""
+        if voltages_v or not should_be_seen:
+            self._unseen_since_s = None
+            return False
+        if self._unseen_since_s is None:
+            self._unseen_since_s = now_s
+        return now_s - self._unseen_since_s >= BATTERY_UNSEEN_S
+
+    def share(self, voltages_v: Sequence[float]) -> float:
+        """Return the share of the output that is left so close above the minimum; 1 while no voltage is known."""
+        margin_v = min(TAPER_SHARE * self._minimum_v, self._hysteresis_v)
+        lowest_v = min(voltages_v, default=math.inf)
+        return 1.0 if margin_v <= 0 else min(max((lowest_v - self._minimum_v) / margin_v, 0.0), 1.0)

@@ -1,0 +1,1 @@
+"""How much the plant should give, and which inverter gives it."""

@@ -1,0 +1,185 @@
+"""What the load will be while a command sent now rules, learned from what it did before.
+
+The range of power is cut into layers. A layer is on while the load is above it, and the cost of every layer is
+independent of the others: given while it is off it exports, not given while it is on it imports. So each layer is
+forecast by itself, and what comes and goes (a drum, a hob, a kettle) is recognised without knowing what it is.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+
+FINEST_W = 10.0
+"""Width of the layers near zero ..."""
+WIDTH_SHARE = 0.025
+"""... and, higher up, as a share of their power."""
+KEPT = 24
+"""Times that a layer went on or off which it remembers, each."""
+FORGET_S = 900.0
+"""What happened so long ago counts for 1/e."""
+RULES_S = 8.0
+"""For so long a command rules at least: a limit is not raised again within 5 s, and the next one has its lag too."""
+SPIKE_S = 2.0
+"""Of what is not known yet a third is assumed to last so long, and the rest to stay ..."""
+SPIKES, STAYS = 0.7, 1.3
+"""... with these weights, in occurrences seen just now."""
+TOGETHER_S = 1.5
+"""A meter shows the mean of a second: layers that went on within this time, in a row, went on together ..."""
+STEADY_S = 5.0
+"""... and, once they have stayed on for so long, it is as likely as not that they go off together."""
+FELL_W, FOLLOWING = 50.0, 3.0
+"""What has gone off already: less is noise, and it would be an improbably small part of more than so many times it."""
+SETTLED_S = 900.0
+"""What has lasted longer goes on."""
+
+
+class Layer:
+    """One slice of power, with the times at which the load rose above it and fell below it."""
+
+    def __init__(self, since_s: float, *, is_on: bool) -> None:
+        self.is_on = is_on
+        self.follows = False
+        """It went on together with one that has just gone off, so this may be the first half of one fall."""
+        self._turned_s = [since_s]
+
+    @property
+    def since_s(self) -> float:
+        """When the load crossed it last."""
+        return self._turned_s[-1]
+
+    @property
+    def was_off(self) -> bool:
+        """Whether it was ever off before it went on: else nobody knows when that was."""
+        return len(self._turned_s) > 1
+
+    def turn(self, at_s: float) -> None:
+        """Note that the load crossed it."""
+        self.is_on = not self.is_on
+        self._turned_s = [*self._turned_s[1 - 2 * KEPT :], at_s]
+
+    def is_like(self, other: Layer) -> bool:
+        """Tell whether another one went on and off with it."""
+        return self.is_on == other.is_on and self.follows == other.follows and self._turned_s == other._turned_s
+
+    def share_on(self, now_s: float, lag_s: float) -> float:
+        """Return the expected share (0 to 1) of the 8 s from `lag_s` on in which the load is above the layer.
+
+        Each earlier time in the same state that lasted at least as long as the present one tells what came then.
+        """
+        turned_s = self._turned_s
+        last = len(turned_s) - 1
+        age_s = now_s - turned_s[last]
+        if age_s > SETTLED_S:
+            return float(self.is_on)
+        same, total = STAYS, STAYS
+        if age_s < SPIKE_S:
+            total += SPIKES
+        for first in range(last - 2, -1, -2):
+            start_s, end_s = turned_s[first], turned_s[first + 1]
+            from_s = start_s + age_s + lag_s
+            until_s = from_s + RULES_S
+            if end_s - start_s > age_s and until_s <= now_s:
+                weight = math.exp((start_s - now_s) / FORGET_S)
+                total += weight
+                spent_s = RULES_S if end_s >= until_s else _time_in_state_s(turned_s, first, from_s, until_s)
+                same += weight * spent_s / RULES_S
+        return same / total if self.is_on else 1.0 - same / total
+
+
+def _time_in_state_s(turned_s: list[float], first: int, from_s: float, until_s: float) -> float:
+    """Return the time within `from_s` to `until_s` spent in the state that began at `turned_s[first]`."""
+    spent_s = 0.0
+    last = len(turned_s) - 1
+    index = first
+    while index <= last and turned_s[index] < until_s:
+        end_s = turned_s[index + 1] if index < last else until_s
+        if end_s > from_s:
+            spent_s += min(end_s, until_s) - max(turned_s[index], from_s)
+        index += 2
+    return spent_s
+
+
+class Forecast:
+    """All layers from zero up to the most that was ever asked about."""
+
+    def __init__(self) -> None:
+        self._bottoms_w: list[float] = [0.0]
+        self._layers: list[Layer] = []
+
+    def add_load(self, at_s: float, low_w: float, high_w: float, top_w: float) -> None:
+        """Take the load in W, known only to lie between `low_w` and `high_w`; layers in between stay as they were."""
+        while self._bottoms_w[-1] < top_w:
+            bottom_w = self._bottoms_w[-1]
+            self._layers.append(Layer(at_s - SPIKE_S, is_on=low_w > bottom_w))
+            self._bottoms_w.append(bottom_w + max(FINEST_W, WIDTH_SHARE * bottom_w))
+        fell_from_w = 0.0
+        together_s: float | None = None
+        for index in range(len(self._layers) - 1, -1, -1):
+            bottom_w, layer = self._bottoms_w[index], self._layers[index]
+            layer.follows = False
+            if low_w > bottom_w if not layer.is_on else high_w <= bottom_w:
+                if layer.is_on:
+                    fell_from_w = fell_from_w or self._bottoms_w[index + 1]
+                    is_steady = layer.was_off and at_s - layer.since_s > STEADY_S
+                    together_s = layer.since_s if is_steady else None
+                layer.turn(at_s)
+            elif together_s is not None:
+                fell_w = fell_from_w - high_w
+                is_first_part = fell_w > FELL_W and high_w - bottom_w < FOLLOWING * fell_w
+                layer.follows = layer.is_on and is_first_part and abs(layer.since_s - together_s) <= TOGETHER_S
+                together_s = layer.since_s if layer.follows else None
+
+    def reset(self) -> None:
+        """Forget everything: the load was not seen for a while."""
+        self._bottoms_w = [0.0]
+        self._layers.clear()
+
+    def gains(self, now_s: float, lag_of: Callable[[float], float], export_weight: float) -> Gains:
+        """Return for every layer what it saves per second to give it, per W.
+
+        Args:
+            now_s: monotonic time.
+            lag_of: how long a command takes that brings the plant to an output in W.
+            export_weight: what a Wh exported costs, in Wh imported.
+        """
+        per_w: list[float] = []
+        before: tuple[Layer, float] | None = None
+        gain = 0.0
+        for bottom_w, layer in zip(self._bottoms_w, self._layers, strict=False):
+            lag_s = lag_of(bottom_w)
+            if before is None or lag_s != before[1] or not layer.is_like(before[0]):
+                share = layer.share_on(now_s, lag_s) * (0.5 if layer.follows else 1.0)
+                gain = share - export_weight * (1 - share)
+            before = layer, lag_s
+            per_w.append(gain)
+        return Gains(self._bottoms_w, per_w)
+
+
+class Gains:
+    """What the layers are worth."""
+
+    def __init__(self, bottoms_w: list[float], per_w: list[float]) -> None:
+        self._bottoms_w = bottoms_w
+        self._per_w = per_w
+
+    def best_w(self) -> tuple[float, float]:
+        """Return the topmost layer of the output that saves most: from and up to, in W."""
+        best, best_w, saved_w = 0, 0.0, 0.0
+        for index, gain in enumerate(self._per_w):
+            saved_w += gain * (self._bottoms_w[index + 1] - self._bottoms_w[index])
+            if saved_w > best_w:
+                best, best_w = index + 1, saved_w
+        return (self._bottoms_w[best - 1], self._bottoms_w[best]) if best else (0.0, 0.0)
+
+    def saved_w(self, from_w: float, to_w: float) -> float:
+        """Return what going from one output to another saves per second."""
+        low_w, high_w = sorted((max(from_w, 0.0), max(to_w, 0.0)))
+        saved_w = 0.0
+        for index in range(bisect_right(self._bottoms_w, low_w) - 1, len(self._per_w)):
+            bottom_w, top_w = self._bottoms_w[index], self._bottoms_w[index + 1]
+            if bottom_w >= high_w:
+                break
+            saved_w += self._per_w[index] * (min(top_w, high_w) - max(bottom_w, low_w))
+        return saved_w if to_w > from_w else -saved_w

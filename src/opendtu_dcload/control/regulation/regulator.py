@@ -1,0 +1,195 @@
+"""From a meter reading to the output the plant should give.
+
+What is commanded and not yet visible is taken out of the reading first (a Smith predictor: the caller gives the lowest
+and the highest output that the meter may have seen). What remains is the load; the forecast tells which output will fit
+it best while a command sent now rules, and a change is made when what it saves is worth its commands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from opendtu_dcload.control.regulation.forecast import Forecast, Gains
+from opendtu_dcload.model import Priority
+
+EXPORT_WEIGHT = {Priority.NO_EXPORT: 6.0, Priority.BALANCED: 2.0, Priority.NO_IMPORT: 0.5}
+"""What a Wh exported costs, in Wh imported: exported it is lost, imported it only stays in the battery for later."""
+EXPECTED_S = 5.0
+"""For so long a change is trusted to save what the forecast says."""
+TRIMMED_W = 100.0
+"""Smaller errors are also judged by what they have cost ..."""
+TRIM_S = 15.0
+"""... in this time."""
+NEXT_WINDOW_S = 2.0
+"""A further command waits for the radio: a limit keeps it so long."""
+UNKNOWN_LAG_S = 3.0
+"""Of a plant that cannot be moved now."""
+SMALLEST_W = 3.0
+LATEST = 6
+"""So many readings tell where exactly within a layer the load is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What one command can do."""
+
+    power_w: float
+    """Largest change of output."""
+    lag_s: float
+    """From now until half of it has happened."""
+    price_ws: float
+    """Waste that it must save, in W x s."""
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableMoves:
+    """The commands that can be given now, in the order in which they would be used."""
+
+    rises: Sequence[Move]
+    falls: Sequence[Move]
+    trim_ws: float
+    """Price of correcting a small error."""
+
+
+class Regulator:
+    """Sees one reading after the other and says what the plant should give."""
+
+    def __init__(self, priority: Priority = Priority.BALANCED) -> None:
+        self._export_weight = EXPORT_WEIGHT[priority]
+        self._forecast = Forecast()
+        self._latest: deque[tuple[float, float]] = deque(maxlen=LATEST)
+        self._recent: deque[tuple[float, float, float]] = deque()
+        self._missed_ws = 0.0
+        """What was lost lately by not going where the forecast says; negative while that is down."""
+        self._last_s = -math.inf
+
+    def update(
+        self,
+        at_s: float,
+        load_w: tuple[float, float],
+        committed_w: float,
+        limits_w: tuple[float, float],
+        means: AvailableMoves,
+    ) -> float | None:
+        """Return what the plant should give from now on, in W; None = what is already commanded is right.
+
+        Args:
+            at_s: monotonic time of the reading.
+            load_w: what the inverters would have to give for the target: the least and the most that is possible.
+            committed_w: output when everything commanded has arrived.
+            limits_w: lowest and highest output that may be asked for.
+            means: what can be commanded.
+        """
+        dt_s = min(max(at_s - self._last_s, 0.0), 5.0)
+        self._last_s = at_s
+        self._see(at_s, load_w, limits_w[1])
+        gains = self._forecast.gains(at_s, _lag_of(committed_w, means), self._export_weight)
+        wanted_w = _clamp(self._within(gains.best_w(), load_w[0], committed_w), limits_w)
+        change_w = wanted_w - committed_w
+        if abs(change_w) < 1 or (change_w > 0) != (self._missed_ws > 0):
+            self._missed_ws = 0.0
+        setpoint_w = self._worth_it(gains, committed_w, wanted_w, means.rises if change_w > 0 else means.falls)
+        self._missed_ws += math.copysign(max(0.0, gains.saved_w(committed_w, wanted_w)) * dt_s, change_w)
+        if abs(setpoint_w - committed_w) < SMALLEST_W:
+            setpoint_w = self._trimmed(committed_w, limits_w, means)
+        setpoint_w = _clamp(setpoint_w, limits_w)
+        if abs(setpoint_w - committed_w) < SMALLEST_W:
+            return None
+        self.reset()
+        return setpoint_w
+
+    def reset(self) -> None:
+        """Forget what led to the next decision: the plant was told otherwise."""
+        self._missed_ws = 0.0
+        self._recent.clear()
+
+    def forget(self) -> None:
+        """Forget the load too: it was not seen for a while."""
+        self.reset()
+        self._latest.clear()
+        self._forecast.reset()
+
+    def _see(self, at_s: float, load_w: tuple[float, float], top_w: float) -> None:
+        low_w, high_w = load_w
+        self._forecast.add_load(at_s, low_w, high_w, top_w)
+        if high_w - low_w < TRIMMED_W / 10:
+            self._latest.append((at_s, (low_w + high_w) / 2))
+        self._recent.append((at_s, low_w, high_w))
+        while self._recent[0][0] < at_s - TRIM_S:
+            self._recent.popleft()
+
+    def _within(self, layer_w: tuple[float, float], load_w: float, committed_w: float) -> float:
+        """Return the output within (or next to) a layer that fits the latest readings best."""
+        bottom_w, top_w = layer_w
+        width_w = top_w - bottom_w
+        known_w = [w for at_s, w in self._latest if self._last_s - at_s < TRIM_S]
+        if near_w := sorted(w for w in known_w if bottom_w - width_w < w < top_w + width_w):
+            return self._quantile(near_w)
+        return top_w if load_w > top_w else _clamp(committed_w, layer_w)
+
+    def _quantile(self, sorted_w: Sequence[float]) -> float:
+        """Return the output that would have cost least: what lies above it is imported, what lies below exported."""
+        return sorted_w[int(len(sorted_w) / (1 + self._export_weight))]
+
+    def _worth_it(self, gains: Gains, from_w: float, wanted_w: float, moves: Sequence[Move]) -> float:
+        """Return how far towards `wanted_w` commands are worth their price."""
+        best_w, best_ws = from_w, 0.0
+        profit_ws = abs(self._missed_ws)
+        sign = 1 if wanted_w > from_w else -1
+        at_w = from_w
+        for move in moves:
+            to_w = at_w + sign * min(move.power_w, abs(wanted_w - at_w))
+            if to_w == at_w:
+                break
+            profit_ws += gains.saved_w(at_w, to_w) * EXPECTED_S - move.price_ws
+            at_w = to_w
+            if profit_ws > best_ws:
+                best_w, best_ws = at_w, profit_ws
+        return best_w
+
+    def _trimmed(self, committed_w: float, limits_w: tuple[float, float], means: AvailableMoves) -> float:
+        """Return the set-point that would have been best lately, if the present one has cost enough more."""
+        lowest_w = sorted(low_w for _, low_w, _ in self._recent)
+        highest_w = sorted(high_w for _, _, high_w in self._recent)
+        if (better_w := self._quantile(lowest_w)) > committed_w:
+            seen_w, moves = lowest_w, means.rises
+        elif (better_w := self._quantile(highest_w)) < committed_w:
+            seen_w, moves = highest_w, means.falls
+        else:
+            return committed_w
+        is_small = abs(better_w - committed_w) <= TRIMMED_W
+        better_w = _clamp(better_w, limits_w)
+        cost_ws = sum(self._cost(w - committed_w) - self._cost(w - better_w) for w in seen_w)
+        seconds = self._recent[-1][0] - self._recent[0][0]
+        cost_ws *= seconds / (len(seen_w) - 1) if seconds else 1.0
+        may_move = bool(moves) and math.isfinite(moves[0].price_ws)
+        return better_w if may_move and is_small and cost_ws >= means.trim_ws else committed_w
+
+    def _cost(self, import_w: float) -> float:
+        return import_w if import_w > 0 else -self._export_weight * import_w
+
+
+def _clamp(power_w: float, limits_w: tuple[float, float]) -> float:
+    return min(max(power_w, limits_w[0]), limits_w[1])
+
+
+def _lag_of(committed_w: float, means: AvailableMoves) -> Callable[[float], float]:
+    """Return the function that tells when a command sent now would bring the plant to an output in W."""
+    steps = {True: _steps(means.rises), False: _steps(means.falls)}
+
+    def lag_s(output_w: float) -> float:
+        distance_w = abs(output_w - committed_w)
+        reaches = steps[output_w > committed_w]
+        return next((lag_s for reach_w, lag_s in reaches if distance_w < reach_w), reaches[-1][1] + NEXT_WINDOW_S)
+
+    return lag_s
+
+
+def _steps(moves: Sequence[Move]) -> list[tuple[float, float]]:
+    """Return how far the plant can be moved by the first commands, and when."""
+    reach_w = accumulate(move.power_w for move in moves)
+    return [(w, move.lag_s) for w, move in zip(reach_w, moves, strict=True)] or [(0.0, UNKNOWN_LAG_S)]

@@ -1,0 +1,89 @@
+"""Who has worked how much, and one quiet move of power from the one who worked most to the one who worked least.
+
+Inverters of different size are compared by hours at full load. What was long ago counts less and less, so that one that
+was away for a month does not have to make up for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from opendtu_dcload.control.inverter.tracker import InverterTracker
+
+FORGET_S = 7 * 86400.0
+STEP_SHARE = 0.05
+"""Less of a difference, as a share of the mean, is none."""
+PRIOR_H = 4.0
+"""Hours at full load that the mean is at least taken for: the first minutes after a start prove nothing."""
+QUIET_S = 300.0
+EVERY_S = 600.0
+CHANGE_W = 3.0
+"""A repeated limit is no change."""
+ACCURATE_SHARE = 0.16
+"""Of rated power: lower limits come out up to 17 % too low (OpenDTU-OnBattery#1756)."""
+
+
+class WearLevelling:
+    """Keeps account of what each inverter has delivered."""
+
+    def __init__(self) -> None:
+        self._hours: dict[str, float] = {}
+        self._seen_s = math.inf
+        self._changed_at_s = self._moved_at_s = -math.inf
+        self._giving: str | None = None
+
+    def update(self, now_s: float, trackers: Iterable[InverterTracker]) -> None:
+        """Add what was delivered since the last call."""
+        elapsed_s = max(now_s - self._seen_s, 0.0)
+        self._seen_s = now_s
+        kept = math.exp(-elapsed_s / FORGET_S)
+        for tracker in trackers:
+            worked = tracker.final_w / tracker.unit.maximum_w * elapsed_s / 3600
+            self._hours[tracker.unit.serial] = self._hours.get(tracker.unit.serial, 0.0) * kept + worked
+
+    def stepped(self, now_s: float, change_w: float) -> None:
+        """Note that the plant was told to change: the house is not quiet."""
+        if abs(change_w) >= CHANGE_W:
+            self._changed_at_s = now_s
+
+    def rank(self, serial: str) -> int:
+        """Return how much an inverter has worked, in steps of 5 % of the mean."""
+        return int(self._hours.get(serial, 0.0) / self._step_h)
+
+    def is_moving(self, trackers: Mapping[str, InverterTracker]) -> bool:
+        """Tell whether power that is to move has not fallen yet, as far as is known: until then none rises."""
+        tracker = trackers.get(self._giving or "")
+        return tracker is not None and tracker.is_pending and not tracker.is_lost
+
+    def move(self, now_s: float, trackers: Iterable[InverterTracker]) -> dict[str, float]:
+        """Return the lower output in W of the one that worked most, when it is time to let another one work.
+
+        Nothing is raised here: the regulator misses the power, and the one that worked least is its first choice.
+        """
+        able = [t for t in trackers if t.is_usable]
+        is_quiet = now_s - max(self._changed_at_s, self._moved_at_s + EVERY_S - QUIET_S) >= QUIET_S
+        if len(able) < 2 or not is_quiet or any(t.is_pending for t in able):
+            return {}
+        least, *_, most = sorted(able, key=lambda t: self._hours[t.unit.serial])
+        if self._hours[most.unit.serial] - self._hours[least.unit.serial] <= self._step_h:
+            return {}
+        sizes_w = most.unit.maximum_w, least.unit.maximum_w
+        part_w = min(
+            (most.final_w / sizes_w[0] - least.final_w / sizes_w[1]) * min(sizes_w),
+            most.final_w - most.unit.minimum_w * most.gain,
+            least.attainable_w - least.final_w,
+        )
+        if part_w < CHANGE_W or least.final_w + part_w < accurate_w(least):
+            return {}
+        self._moved_at_s, self._giving = now_s, most.unit.serial
+        return {most.unit.serial: most.final_w - part_w}
+
+    @property
+    def _step_h(self) -> float:
+        return STEP_SHARE * max(sum(self._hours.values()) / max(len(self._hours), 1), PRIOR_H)
+
+
+def accurate_w(tracker: InverterTracker) -> float:
+    """Return the output in W from which an inverter gives what its limit says."""
+    return ACCURATE_SHARE * tracker.unit.rated_w * tracker.gain

@@ -1,0 +1,1 @@
+"""OpenDTU: its REST interface."""

@@ -1,0 +1,1 @@
+"""Shellies: meters of all generations, and relays."""

@@ -1,0 +1,78 @@
+"""One inverter: can it be set, is its limit known, and what does its battery say?"""
+
+from __future__ import annotations
+
+from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.control.bookkeeping.alarms import HIGHEST_INPUT_V
+from opendtu_dcload.control.loop import stale_after_s, unit_of
+from opendtu_dcload.devices.opendtu.opendtu_client import LiveData
+from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.model import InverterStatus, LimitStatus
+
+_NO_OTHER = "add it there, it knows no other than those listed"
+
+FLOOR_V = (8.0, HIGHEST_INPUT_V)
+"""What battery.min_voltage_v can be meant to be; the configuration takes more."""
+FLOOR_SHARES = (0.6, 1.2)
+"""A floor as a share of the voltage that the battery has: from empty to full a lithium cell rises by half."""
+
+
+def suits(floor_v: float, now_v: float) -> bool:
+    """Tell whether a floor in V can be meant for a battery that has `now_v`, be that full or empty."""
+    lowest, highest = FLOOR_SHARES
+    return lowest * now_v <= floor_v <= highest * now_v
+
+
+def unknown(config: Config, inverter: InverterConfig, live: LiveData) -> tuple[str, str]:
+    """Return what is wrong with an inverter that its DTU does not know, and what to do."""
+    listed = {other.serial for other in config.inverters}
+    others = ", ".join(f"{other.serial} ({other.name})" for other in live.known if other.serial not in listed)
+    advice = f"correct the serial, or add it there; it knows {others}" if others else _NO_OTHER
+    return f"inverter {inverter.serial} is not known to the {config.dtu_of(inverter).label}", advice
+
+
+def check_inverter(
+    config: Config, inverter: InverterConfig, status: InverterStatus, limit: LimitStatus, findings: Findings
+) -> None:
+    """Tell what the DTU knows of a listed inverter and what is in the way of commanding it."""
+    dtu = config.dtu_of(inverter)
+    unit = unit_of(inverter, dtu.name, limit.rated_w)
+    name = f"inverter {inverter.serial}"
+    rated = f"{limit.rated_w:.0f} W rated" if limit.rated_w else "rated power not known yet"
+    findings.ok(f"{name} {status.name!r}: {rated}, will be set from {unit.minimum_w:.0f} to {unit.maximum_w:.0f} W")
+    if limit.rated_w is None and status.reachable:
+        findings.problem(
+            f"{name}: OpenDTU does not know this model, or has only just started: it shows no rated power",
+            "ask again in a minute; if it stays so, update OpenDTU",
+        )
+    elif limit.limit_pct is None:
+        findings.note(
+            f"{name}: OpenDTU does not know its limit", "nothing to do, the service sends it its minimum first"
+        )
+    else:
+        findings.ok(f"{name}: limit now {limit.limit_pct:.1f} %")
+    age_s = status.answered_at_s - status.at_s
+    if not status.reachable:
+        findings.problem(
+            f"{name}: OpenDTU does not reach it by radio",
+            "an inverter without DC power answers to nobody; else move the DTU nearer or correct the serial there",
+        )
+    elif age_s > stale_after_s(config, dtu):
+        findings.problem(
+            f"{name}: OpenDTU heard of it {age_s:.0f} s ago only", "move the DTU nearer, see its radio statistics"
+        )
+    if inverter.min_power_w and unit.minimum_w < inverter.min_power_w:
+        findings.problem(f"{name}: min_power_w is above its rated power", "lower inverter.min_power_w")
+    _check_battery(config.battery.min_voltage_v, name, status.dc_voltage_v, findings)
+
+
+def _check_battery(floor_v: float | None, name: str, voltage_v: float | None, findings: Findings) -> None:
+    if floor_v is None or voltage_v is None or voltage_v <= 1:
+        return
+    text = f"{name}: battery {voltage_v:.1f} V"
+    if not suits(floor_v, voltage_v):
+        findings.problem(f"{text} does not suit battery.min_voltage_v = {floor_v:g}", "correct the setting")
+    elif voltage_v < floor_v:
+        findings.problem(f"{text} is below battery.min_voltage_v = {floor_v:g}", "charge it, or correct the setting")
+    else:
+        findings.ok(f"{text}, floor {floor_v:g} V")

@@ -1,0 +1,52 @@
+"""A device that does not answer as it should: is it another one than its section of the configuration says?"""
+
+from __future__ import annotations
+
+import time
+
+import aiohttp
+
+from opendtu_dcload.devices import json_fields
+from opendtu_dcload.devices.http import DeviceHttp, Login
+from opendtu_dcload.errors import DeviceAnswerError, DeviceAuthError, DeviceError
+
+OPENDTU = "opendtu"
+"""Its section; what stands in the others is a Shelly."""
+_SWAPPED = "correct it, the addresses of Shelly and OpenDTU may be swapped"
+
+
+async def recognised(err: DeviceError, section: str, login: Login, session: aiohttp.ClientSession) -> DeviceError:
+    """Return an error that says which device stands at an address, or `err` when it is the right one or is not known.
+
+    Args:
+        err: what came of asking the device.
+        section: of the configuration, which holds its address.
+        login: what stands in there; no credentials are shown.
+        session: opened and closed by the caller.
+    """
+    if not isinstance(err, DeviceAnswerError | DeviceAuthError):
+        return err
+    door = DeviceHttp("device", section, login, session, time.monotonic)
+    place = f"{section}.host = {login.host}"
+    if section == OPENDTU and (model := await _shelly_model(door)):
+        return DeviceAnswerError(f"{place} is a Shelly ({model}), not an OpenDTU: {_SWAPPED}")
+    if section != OPENDTU and await _is_opendtu(door):
+        return DeviceAnswerError(f"{place} is an OpenDTU, not a Shelly: {_SWAPPED}")
+    return err
+
+
+async def _shelly_model(door: DeviceHttp) -> str:
+    """Return the model of a Shelly, which tells it to everybody; empty when it is none."""
+    try:
+        about = await door.get("/shelly", is_open=True)
+    except DeviceError:
+        return ""
+    return json_fields.text(about, "model") or json_fields.text(about, "type")
+
+
+async def _is_opendtu(door: DeviceHttp) -> bool:
+    try:
+        status = await door.get("/api/system/status", is_open=True)
+    except DeviceError:  # a refusal too: anything may ask for a password, a locked Shelly does at every path
+        return False
+    return bool(json_fields.text(status, "git_hash"))

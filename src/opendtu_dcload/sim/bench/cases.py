@@ -1,0 +1,128 @@
+"""The loads that controllers are compared on: cut measured traces, and synthetic ones that isolate a difficulty.
+
+Controllers are tuned on the tuning and the synthetic cases only; the check cases are for looking whether that helped
+elsewhere too. Each load has one value in W per second and depends on nothing but the seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache, partial
+from itertools import pairwise
+
+from opendtu_dcload.sim.runs.trace import load_trace
+
+WINDOW_S = 7200
+"""Every measured case lasts two hours."""
+SYNTHETIC_S = 3900
+JITTER_S = 6
+"""UK-DALE was sampled every 6 s: each of its edges really happened up to that much off its raster."""
+
+
+class Kind(StrEnum):
+    """What a case is for."""
+
+    TUNING = "tuning"
+    CHECK = "check"
+    SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One load."""
+
+    name: str
+    kind: Kind
+    _make: Callable[[random.Random], list[float]]
+
+    @property
+    def seconds(self) -> int:
+        """Return how long it lasts."""
+        return SYNTHETIC_S if self.kind is Kind.SYNTHETIC else WINDOW_S
+
+    def load_w(self, seed: int) -> list[float]:
+        """Return the load in W, one value per second, the first 300 s of which are not counted."""
+        return self._make(random.Random(f"{self.name} {seed}"))
+
+
+def jittered(load_w: list[float], rng: random.Random, most_s: int = JITTER_S) -> list[float]:
+    """Return the load with every change moved later by 0 to `most_s` whole seconds, in the same order.
+
+    A change that would land on or before the one ahead of it comes one second after that one; those pushed behind the
+    end are left out.
+    """
+    moved_w = load_w[:1]
+    for second, (before_w, now_w) in enumerate(pairwise(load_w), start=1):
+        if now_w == before_w:
+            continue
+        at_s = max(second + rng.randint(0, most_s), len(moved_w))
+        moved_w += [moved_w[-1]] * (at_s - len(moved_w)) + [now_w]
+    return (moved_w + [moved_w[-1]] * (len(load_w) - len(moved_w)))[: len(load_w)]
+
+
+_window = cache(load_trace)
+
+
+def _measured(trace: str, start_s: int, _: random.Random) -> list[float]:
+    return _window(trace)[start_s : start_s + WINDOW_S]
+
+
+def _ukdale(trace: str, start_s: int, rng: random.Random) -> list[float]:
+    return jittered(_measured(trace, start_s, rng), rng)
+
+
+def _levels(rng: random.Random) -> list[float]:
+    """Levels of 80 to 1150 W, each for 10 to 90 s."""
+    load_w: list[float] = []
+    while len(load_w) < SYNTHETIC_S:
+        load_w += [float(rng.randint(80, 1150))] * rng.randint(10, 90)
+    return load_w[:SYNTHETIC_S]
+
+
+def _hob(period_s: int, rng: random.Random) -> list[float]:
+    """A hob of 900 W at half power on 150 W of base load."""
+    first_s = rng.randrange(period_s)
+    return [150.0 + 900.0 * ((first_s + s) % period_s < period_s // 2) for s in range(SYNTHETIC_S)]
+
+
+def _ramps(rng: random.Random) -> list[float]:
+    """Up and down between 100 and 1000 W with 2, 10 and 50 W/s, resting 30 s at each end."""
+    load_w: list[float] = []
+    while len(load_w) < SYNTHETIC_S:
+        slope_w = rng.choice([2, 10, 50])
+        rise_w = [float(w) for w in range(100, 1000, slope_w)]
+        load_w += [100.0] * 30 + rise_w + [1000.0] * 30 + rise_w[::-1]
+    return load_w[:SYNTHETIC_S]
+
+
+def _noise(rng: random.Random) -> list[float]:
+    """400 W with slow wandering (30 W, 60 s) and quick noise (10 W)."""
+    load_w: list[float] = []
+    slow_w = 0.0
+    for _ in range(SYNTHETIC_S):
+        slow_w += -slow_w / 60 + rng.gauss(0, 30 * (2 / 60) ** 0.5)
+        load_w.append(max(0.0, round(400 + slow_w + rng.gauss(0, 10), 1)))
+    return load_w
+
+
+_ALL = (
+    Case("cassandra", Kind.TUNING, partial(_measured, "cassandra_1hz_3600", 0)),
+    Case("h1-04-13", Kind.TUNING, partial(_ukdale, "ukdale_h1_2013-04-13", 36000)),
+    Case("h3-03-28", Kind.TUNING, partial(_ukdale, "ukdale_h3_2013-03-28_66000", 0)),
+    Case("h3-03-30", Kind.TUNING, partial(_ukdale, "ukdale_h3_2013-03-30_45000", 0)),
+    Case("h1-04-15", Kind.CHECK, partial(_ukdale, "ukdale_h1_2013-04-15_64200", 0)),
+    Case("h1-04-16", Kind.CHECK, partial(_ukdale, "ukdale_h1_2013-04-16_28200", 0)),
+    Case("h3-03-17", Kind.CHECK, partial(_ukdale, "ukdale_h3_2013-03-17_50400", 0)),
+    Case("h3-03-26", Kind.CHECK, partial(_ukdale, "ukdale_h3_2013-03-26_32400", 0)),
+    Case("levels", Kind.SYNTHETIC, _levels),
+    *(Case(f"hob {period_s} s", Kind.SYNTHETIC, partial(_hob, period_s)) for period_s in (8, 16, 30, 60)),
+    Case("ramps", Kind.SYNTHETIC, _ramps),
+    Case("noise", Kind.SYNTHETIC, _noise),
+)
+
+CASES: Mapping[str, Case] = {case.name: case for case in _ALL}
+"""By name, in the order of the table. The check cases are those two hours of the other four days that have the most
+steps above 100 W, on a raster of 5 min."""

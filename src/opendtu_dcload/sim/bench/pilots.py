@@ -1,0 +1,88 @@
+"""Whoever sets the limits of a simulated plant: the real controller, and those it is compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.model import Priority
+from opendtu_dcload.sim.bench.omniscient import Omniscient
+from opendtu_dcload.sim.bench.peers import OnBattery, Original, ZeroExport
+from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.runs.invariants import SLACK_W, InvariantChecker
+from opendtu_dcload.sim.runs.simulate import Run, unit_of
+
+
+class Pilot(Protocol):
+    """Sets limits through the world's DTUs."""
+
+    def act(self) -> None:
+        """Act; called after each meter sample, when the world stands at it."""
+
+
+class Ours:
+    """The real controller, watched; `commands_per_hour` is what each DTU may be given, None = the default."""
+
+    def __init__(
+        self,
+        world: World,
+        minimum_w: float,
+        cap_w: float,
+        commands_per_hour: int | None = None,
+        priority: Priority = Priority.BALANCED,
+    ) -> None:
+        self._world = world
+        dtus = (
+            {}
+            if commands_per_hour is None
+            else dict.fromkeys((dtu.name for dtu in world.dtus), DtuSettings(max_commands_per_hour=commands_per_hour))
+        )
+        units = [unit_of(model, minimum_w, world.dtu_of(model.serial).name) for model in world.house.models]
+        self.controller = InvariantChecker(
+            Settings(max_feed_in_w=cap_w, priority=priority, dtus=dtus), units, world.house.now_s
+        )
+        self._limits_w = math.inf
+        self._run = Run(world, self.controller)
+
+    def act(self) -> None:
+        """Decide on what is known now."""
+        self._run.decide()
+        limits_w = sum(min(i.limit_w, i.model.rated_w) for i in self._world.house.inverters.values())
+        cap_w = self.controller.settings.max_feed_in_w
+        if limits_w > max(cap_w, self._limits_w) + SLACK_W:
+            at_s = self._world.house.now_s
+            self.controller.watch.note("in force", f"t={at_s:.1f} {limits_w:.0f} W, cap {cap_w:.0f} W")
+        self._limits_w = limits_w
+
+    def violations(self) -> list[str]:
+        """Return what was done against the rules since the start, one sentence each."""
+        wrong = [f"{kind}: {texts[0]} ({len(texts)} times)" for kind, texts in self.controller.watch.found.items()]
+        for dtu in self._world.dtus:
+            if count := dtu.counters.persistent:
+                wrong.append(f"persistent: {count} limits that wear the EEPROM")
+            if count := dtu.counters.raised_or_repeated_while_pending:
+                wrong.append(f"pending: {count} limits raised or repeated while one was on its way")
+        return wrong
+
+
+CONTROLLERS = ("ours", "original", "zero export", "on battery", "omniscient")
+"""Those that are compared, in the order of the table."""
+BUDGETED: Mapping[str, int] = {f"ours {budget}/h": budget for budget in (60, 120, 600)}
+"""The real controller with other budgets than the default one, in commands per hour."""
+NO_EXPORT = "ours no-export"
+VARIANTS: Mapping[str, Sequence[str]] = {"hms": (*BUDGETED, NO_EXPORT), "hm": (NO_EXPORT,)}
+"""The real controller with other settings than the defaults, by the plant whose tuning cases it plays."""
+PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
+    "ours": Ours,
+    "original": Original,
+    "zero export": ZeroExport,
+    "on battery": OnBattery,
+    "omniscient": Omniscient,
+    **{name: partial(Ours, commands_per_hour=budget) for name, budget in BUDGETED.items()},
+    NO_EXPORT: partial(Ours, priority=Priority.NO_EXPORT),
+}
+"""All by name; made from world, lowest limit of each inverter in W, and cap in W."""

@@ -1,0 +1,1 @@
+"""The simulated plant on virtual time."""

@@ -1,0 +1,227 @@
+"""The tasks that ask the devices and put their answers into the state; a device that is gone is one line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from opendtu_dcload.config import OpenDtuConfig
+from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter, OpenDtu
+from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
+from opendtu_dcload.model import METER, CommandState, Link, MeterInfo, MeterReading, SolarReading
+from opendtu_dcload.state import State
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+"""Monotonic time in s."""
+
+LIMITS_PENDING_S = 1.0
+"""While a command is on its way the small limit document is asked for this often."""
+POSTED_S = 3.0
+"""How long after a command its acknowledgement is looked for even if the DTU does not say that it is pending."""
+SYSTEM_S = 60.0
+SOLAR_LOST_S = 15.0
+"""From then on it counts with the most that it may give."""
+
+
+class Availability:
+    """Says once that a device is lost and once that it is back, and counts both for the state."""
+
+    def __init__(self, name: str, lost_after_s: float, now_s: float, state: State) -> None:
+        self._name = name
+        self._lost_after_s = lost_after_s
+        self._answered_at_s = now_s
+        self._state = state
+        self.is_lost = False
+
+    def answered(self, now_s: float) -> None:
+        """The device gave a usable answer."""
+        if self.is_lost:
+            log.info("%s back after %.0f s", self._name, now_s - self._answered_at_s)
+            _count(self._state, self._name, reconnects=1)
+        self.is_lost = False
+        self._answered_at_s = now_s
+
+    def failed(self, now_s: float, error: ServiceError) -> None:
+        """The device gave none."""
+        _count(self._state, self._name, failures=1)
+        if not self.is_lost and now_s - self._answered_at_s >= self._lost_after_s:
+            self.is_lost = True
+            log.warning("%s lost: %s", self._name, error)
+
+
+def _count(state: State, device: str, *, failures: int = 0, reconnects: int = 0) -> None:
+    link = state.links.get(device, Link())
+    state.set_link(device, Link(link.failures + failures, link.reconnects + reconnects))
+
+
+class Meter(Protocol):
+    """What measures the grid."""
+
+    async def identify(self) -> MeterInfo:
+        """Return what it says of itself; raises DeviceError, or ConfigError where the configuration does not fit."""
+
+    async def read(self) -> MeterReading:
+        """Return what it measures now; raises as `identify`."""
+
+
+async def poll_meter(meter: Meter, state: State, interval_s: float, lost_after_s: float, clock: Clock) -> None:
+    """Read the meter for ever.
+
+    Raises:
+        ConfigError: the first contact shows that the configuration does not fit the device.
+    """
+    presence = Availability(METER, lost_after_s, clock(), state)
+    due_s = clock()
+    while True:
+        try:
+            if state.meter_info is None:
+                state.set_meter_info(await meter.identify())
+            state.set_meter(await meter.read())
+            presence.answered(clock())
+        except ConfigError as err:
+            if state.meter is None:
+                raise
+            presence.failed(clock(), err)
+        except DeviceError as err:
+            presence.failed(clock(), err)
+        due_s = max(due_s + interval_s, clock())
+        await asyncio.sleep(due_s - clock())
+
+
+async def poll_solar(solar: Meter, state: State, interval_s: float, clock: Clock) -> None:
+    """Read the plug-in solar for ever; which sign its production has plays no role.
+
+    Raises:
+        ConfigError: the first contact shows that the configuration does not fit the device.
+    """
+    presence = Availability("plug-in solar", SOLAR_LOST_S, clock(), state)
+    while True:
+        try:
+            reading = await solar.read()
+            state.set_solar(SolarReading(reading.at_s, abs(reading.power_w)))
+            presence.answered(clock())
+        except ConfigError as err:
+            if state.solar is None:
+                raise
+            presence.failed(clock(), err)
+        except DeviceError as err:
+            presence.failed(clock(), err)
+        await asyncio.sleep(interval_s)
+
+
+class DtuPoller:
+    """Reads live data at the poll interval, limits more often while a command is on its way."""
+
+    def __init__(
+        self,
+        config: OpenDtuConfig,
+        dtu: OpenDtu,
+        state: State,
+        serials: Sequence[str],
+        lost_after_s: float,
+        clock: Clock,
+    ) -> None:
+        self._name = config.name
+        self._label = config.label
+        self._dtu = dtu
+        self._state = state
+        self._serials = serials
+        self._interval_s = config.poll_interval_s
+        self._clock = clock
+        self._presence = Availability(config.label, lost_after_s, clock(), state)
+        self._posted = asyncio.Event()
+        self._posted_at_s = clock() - POSTED_S
+        self._is_login_wrong = False
+        self._radio_interval_s = 0.0
+        self._live_due_s = self._limits_due_s = self._system_due_s = clock()
+        self.known: tuple[KnownInverter, ...] | None = None
+        """All inverters that the DTU lists; None = not asked yet."""
+
+    def posted(self) -> None:
+        """Note that a command was sent: its acknowledgement is due."""
+        self._posted_at_s = self._clock()
+        self._limits_due_s = min(self._limits_due_s, self._posted_at_s + LIMITS_PENDING_S)
+        self._posted.set()
+
+    async def run(self) -> None:
+        """Poll for ever."""
+        pause_s = LIMITS_PENDING_S
+        while True:
+            try:
+                await self._round()
+                self._presence.answered(self._clock())
+                pause_s = LIMITS_PENDING_S
+            except DeviceError as err:
+                self._presence.failed(self._clock(), err)
+                self._limits_due_s = self._live_due_s = self._clock() + pause_s
+                pause_s = min(2 * pause_s, max(self._interval_s, LIMITS_PENDING_S))
+            due_s = min(self._limits_due_s, self._live_due_s)
+            self._posted.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, due_s - self._clock())):
+                    await self._posted.wait()
+
+    async def _round(self) -> None:
+        if self._clock() >= self._system_due_s:
+            before = self._state.dtus.get(self._name)
+            system = await self._dtu.system(is_clock_set=before is None or before.is_clock_set)
+            accepts_password = await self._check_password() if self._serials else True
+            if accepts_password and self._serials and not self._radio_interval_s:
+                with contextlib.suppress(DeviceError):  # good to know, but nothing depends on it alone
+                    self._radio_interval_s = await self._dtu.poll_interval_s()
+            serials = before.serials if before is not None else None
+            system = replace(system, accepts_password=accepts_password, round_s=self._round_s(), serials=serials)
+            self._state.set_dtu(self._name, system)
+            self._system_due_s = self._clock() + SYSTEM_S
+        if self._clock() >= self._limits_due_s:
+            limits = await self._dtu.limits()
+            self._state.set_limits(self._name, {s: limits[s] for s in self._serials if s in limits})
+            self._answered(serials=frozenset(limits))
+            self._limits_due_s = self._clock() + (LIMITS_PENDING_S if self._is_pending() else self._interval_s)
+        if self._clock() >= self._live_due_s:
+            self._live_due_s = self._clock() + self._interval_s
+            live = await self._dtu.live(self._serials)
+            self.known = live.known
+            self._answered(is_clock_set=live.is_clock_set)
+            for serial, status in live.inverters.items():
+                known = self._state.inverters.get(serial)
+                if status.reachable and known is not None and not known.reachable:
+                    _count(self._state, serial, reconnects=1)
+            self._state.set_inverters(self._name, live.inverters)
+
+    async def _check_password(self) -> bool:
+        """Tell whether commands will be taken: reading alone needs no password, so it would not show."""
+        try:
+            await self._dtu.check_password()
+        except DeviceAuthError as err:
+            if not self._is_login_wrong:
+                log.error("%s", err)  # noqa: TRY400  the sentence says it all, a traceback would not help
+            self._is_login_wrong = True
+            return False
+        except DeviceError as err:  # the first command will tell
+            log.debug("%s", err)
+            return not self._is_login_wrong
+        if self._is_login_wrong:
+            log.info("Open%s accepts the password now", self._label)
+        self._is_login_wrong = False
+        return True
+
+    def _round_s(self) -> float:
+        """Return the time in which the DTU polls each of its inverters, ours or not, once."""
+        return self._radio_interval_s * len(self.known or ())
+
+    def _answered(self, **told: Any) -> None:
+        if (status := self._state.dtus.get(self._name)) is not None:
+            status = replace(status, at_s=self._clock(), round_s=self._round_s(), **told)
+            self._state.set_dtu(self._name, status)
+
+    def _is_pending(self) -> bool:
+        limits = self._state.limits
+        waiting = any(limits[s].state == CommandState.PENDING for s in self._serials if s in limits)
+        return waiting or self._clock() - self._posted_at_s < POSTED_S

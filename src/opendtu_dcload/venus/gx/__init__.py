@@ -1,0 +1,1 @@
+"""What the GX has: services that are read, settings that are kept, controls that a user sets."""

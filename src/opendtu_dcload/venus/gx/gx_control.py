@@ -1,0 +1,166 @@
+"""One thing that a user sets on the GX: its value, wherever that stands, and its card in the switch pane.
+
+For the paths of a card see gui-v2's iochannel.cpp and switchableoutput.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from opendtu_dcload.venus.bus.busitem import WRITTEN_S, BusService
+from opendtu_dcload.venus.bus.item import Item, Value
+from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
+from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
+
+FOLDER = "/Settings/OpenDtuDcload"
+QUIET_S = 600.0
+"""A set point is kept when it has rested so long: automations may move it all day, and flash wears."""
+SWITCH_QUIET_S = 10.0
+"""A switch is thrown on purpose, and must not be forgotten when the power fails in the next minutes."""
+
+# /SwitchableOutput/<x>/Settings/Type: Venus OS 3.60 and later show a toggle, 3.70 and later the others
+TOGGLE, DROPDOWN, SLIDER, NUMBER = 1, 6, 7, 8
+STATUS_OFF, STATUS_ON = 0x00, 0x09
+
+
+class Control:
+    """A switch or a number. Whoever writes one of its places sets all."""
+
+    def __init__(self, settings: LocalSettings, label: str, kind: int, setting: Setting, *, step: int = 1) -> None:
+        """Keep the value; `switch` and `number` make the setting.
+
+        Args:
+            settings: keeps it.
+            label: stands on its card.
+            kind: of its card.
+            setting: the value.
+            step: of a slider or number.
+        """
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when somebody has set another value."""
+        self.setting = settings.keep(setting)
+        self.setting.on_change = self._changed
+        self._settings = settings
+        self._label = label
+        self._kind = kind
+        self._step = step
+        self._places: dict[tuple[str, str], BusService] = {}
+        """Where its value stands: the service by its own name, without the class which may change, and by path."""
+
+    @classmethod
+    def switch(cls, settings: LocalSettings, key: str, label: str, default: int = 1) -> Control:
+        """Return something that is 0 or 1."""
+        shape = Item(kind=int, minimum=0, maximum=1, default=default)
+        return cls(settings, label, TOGGLE, Setting(key, shape, WriteLimiter(SWITCH_QUIET_S)))
+
+    @classmethod
+    def choice(cls, settings: LocalSettings, key: str, highest: int, default: int) -> Control:
+        """Return one of the GX's own numbered choices, from 0 to `highest`."""
+        shape = Item(kind=int, minimum=0, maximum=highest, default=default)
+        return cls(settings, "", DROPDOWN, Setting(key, shape, WriteLimiter(SWITCH_QUIET_S)))
+
+    @classmethod
+    def number(
+        cls, settings: LocalSettings, label: str, key: str, shape: Item, *, kind: int = NUMBER, step: int = 1
+    ) -> Control:
+        """Return a whole number within the limits of `shape`."""
+        return cls(settings, label, kind, Setting(key, shape, WriteLimiter(QUIET_S)), step=step)
+
+    @property
+    def value(self) -> int:
+        """What the user set: 0 or 1 with a switch, else W or %."""
+        assert isinstance(self.setting.value, int)
+        return self.setting.value
+
+    @property
+    def moved(self) -> float | None:
+        """What the user set; None = what the file says, which may have decimals."""
+        return None if self.value == self.setting.default else float(self.value)
+
+    @property
+    def _status(self) -> int:
+        return STATUS_OFF if self._kind == TOGGLE and not self.value else STATUS_ON
+
+    def add_value(self, service: BusService, path: str) -> None:
+        """Add the value at a plain path."""
+        shape = self.setting.shape
+        item = Item(
+            kind=int,
+            value=self.value,
+            unit=shape.unit,
+            on_write=self._take,
+            is_clamped=self._kind in {SLIDER, NUMBER},
+            minimum=shape.minimum,
+            maximum=shape.maximum,
+            default=shape.default,
+        )
+        service.add(path, item)
+        self._stands(service, path)
+
+    def add_card(self, service: BusService, output: str, key: str, group: str = "") -> None:
+        """Add a card.
+
+        Args:
+            service: gets it.
+            output: its part of the path.
+            key: folder in which the name and the group that a user gives it are kept.
+            group: cards of the same group stand together; empty = with those of the service.
+        """
+        base = f"/SwitchableOutput/{output}"
+        self.add_value(service, f"{base}/{'State' if self._kind == TOGGLE else 'Dimming'}")
+        self._stands(service, f"{base}/Status")
+        shape, fixed = self.setting.shape, {}
+        if self._kind != TOGGLE:
+            fixed = {"DimmingMin": int(shape.minimum or 0), "DimmingMax": int(shape.maximum or 0)}
+            fixed |= {"StepSize": self._step, "Decimals": 0}
+            service.add(f"{base}/Settings/Unit", Item(kind=str, value=shape.unit))
+        add_frame(service, base, self._label, self._kind, self._status)
+        for name, number in fixed.items():
+            service.add(f"{base}/Settings/{name}", Item(kind=int, value=number))
+        for name, default in (("CustomName", ""), ("Group", group)):
+            self._add_text(service, f"{base}/Settings/{name}", f"{FOLDER}/Cards/{key}/{name}", default)
+
+    def _add_text(self, service: BusService, path: str, key: str, default: str) -> None:
+        def show() -> None:
+            service.update({path: setting.value}, within_s=WRITTEN_S)
+
+        def take(value: Value) -> Value:
+            self._settings.write(setting, value)
+            return value
+
+        shape = Item(kind=str, default=default)
+        setting = self._settings.keep(Setting(key, shape, WriteLimiter(SWITCH_QUIET_S), show))
+        service.add(path, Item(kind=str, value=setting.value, on_write=take))
+
+    def _stands(self, service: BusService, path: str) -> None:
+        self._places[service.name.rpartition(".")[2], path] = service
+
+    def _take(self, value: Value) -> Value:
+        self._settings.write(self.setting, value)
+        self._changed()
+        return value
+
+    def _changed(self) -> None:
+        for (_, path), service in self._places.items():
+            shown = self._status if path.endswith("/Status") else self.value
+            service.update({path: shown}, within_s=WRITTEN_S)
+        self.on_change()
+
+
+def add_frame(service: BusService, base: str, label: str, kind: int, status: int = STATUS_ON) -> None:
+    """Add what every card has at `base`: name, status and type."""
+    service.add(f"{base}/Name", Item(kind=str, value=label))
+    service.add(f"{base}/Status", Item(kind=int, value=status))
+    for name, number in {"Type": kind, "ValidTypes": 1 << kind}.items():
+        service.add(f"{base}/Settings/{name}", Item(kind=int, value=number))
+
+
+def add_text_card(service: BusService, output: str, label: str) -> str:
+    """Add a card that shows a line of text, as a choice with one entry; return the path of the list of entries."""
+    base = f"/SwitchableOutput/{output}"
+    add_frame(service, base, label, DROPDOWN)
+    chosen = Item(kind=int, value=0, minimum=0, maximum=0, on_write=lambda index: index)
+    service.add(f"{base}/Dimming", chosen)
+    path = f"{base}/Settings/Labels"
+    service.add(path, Item(kind=list, value=["---"]))
+    return path

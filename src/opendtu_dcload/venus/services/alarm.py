@@ -1,0 +1,201 @@
+"""The plant's alarms on the GX: notifications with a text of their own, and a digital input where there are none.
+
+A platform that takes notifications (Venus OS 3.70) shows each alarm's own text. An older one shows an alarm of
+com.victronenergy.digitalinput by its device's name, as it is at that moment, and every change of the alarm's value
+makes a new one (venus-platform, alarm_item.cpp). There the service takes one step at a time: the old alarm ends, the
+name becomes the new alarm's text, the new alarm rises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Literal, NoReturn
+
+from opendtu_dcload.model import Alarm, Severity
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.bus.bus_address import BusAddress
+from opendtu_dcload.venus.bus.busitem import BusService
+from opendtu_dcload.venus.bus.item import Value
+from opendtu_dcload.venus.gx.gx_control import Control
+from opendtu_dcload.venus.gx.notification import Platform
+from opendtu_dcload.venus.services.device import Device, add_identity, integer, serve_until, wait_until
+from opendtu_dcload.venus.services.diagnostics import PlantHealth
+
+log = logging.getLogger(__name__)
+
+Mode = Literal["auto", "on", "off"]
+
+ALARM_INSTANCE = 60
+"""Wanted VRM device instance, after the meter's 59; a GX counts its own digital inputs from 1."""
+NO_ALARM = "Inverter alarm"
+"""The device's own name."""
+STEP_S = 1.0
+"""Between two steps: the platform takes over a new name in its event loop, after the signal."""
+RETRY_S = 5.0
+"""Between two attempts to tell the platform."""
+
+_ALARM = 2
+_STATE_OK, _STATE_ALARM = 8, 9
+_TYPE = 255
+"""None that the GX knows (gui-v2, enums.h: 0 to 10, other numbers have no text): there is no type for a device, and
+door, smoke and fire alarms mean something else to whoever reads it."""
+
+
+class AlarmFace:
+    """What is shown of the alarms, one step at a time."""
+
+    def __init__(self) -> None:
+        self._name = NO_ALARM
+        self._shown: Alarm | None = None
+        self.count = 0
+
+    def show(self, worst: Alarm | None, name: str = NO_ALARM, *, is_named_after: bool = True) -> bool:
+        """Move one step towards showing `worst`; return whether there was something to do.
+
+        Args:
+            worst: the alarm.
+            name: the device's own.
+            is_named_after: whether the device is called as the alarm while that lasts.
+        """
+        wanted = worst.text if worst is not None and is_named_after else name
+        if self._shown is not None and self._shown != worst:
+            self._shown = None
+        elif self._name != wanted and (self._shown is None or not is_named_after):
+            self._name = wanted
+        elif self._shown is None and worst is not None:
+            self._shown = worst
+            self.count += 1
+        else:
+            return False
+        return True
+
+    def values(self, *, is_muted: bool = False) -> Mapping[str, Value | None]:
+        """Return what is shown now; of a muted alarm everything but the alarm itself."""
+        is_up = self._shown is not None
+        return {
+            "/Alarm": _ALARM if is_up and not is_muted else 0,
+            "/State": _STATE_ALARM if is_up else _STATE_OK,
+            "/InputState": int(is_up),
+            "/Count": self.count,
+            "/CustomName": self._name,
+        }
+
+
+class AlarmService:
+    """Tells the alarms; shows the worst of them, and the health of the whole plant, as a digital input if need be."""
+
+    def __init__(
+        self,
+        state: State,
+        bus: BusAddress,
+        version: str,
+        health: PlantHealth,
+        clock: Callable[[], float],
+        *,
+        platform: Platform,
+        switch: Control,
+        mode: Mode = "auto",
+        device: Device | None = None,
+        step_s: float = STEP_S,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            state: where everything shown comes from.
+            bus: the message bus.
+            version: of this program.
+            health: of the plant.
+            clock: monotonic time in s.
+            platform: takes notifications, or not.
+            switch: whether alarms are wanted.
+            mode: when the digital input is there; `auto`: while the platform takes no notifications.
+            device: what the user decides about the digital input on the GX; None = nothing.
+            step_s: shortest time between two changes of the alarm.
+        """
+        self._state = state
+        self._clock = clock
+        self._platform = platform
+        self._switch = switch
+        self._mode = mode
+        self._device = device
+        self._step_s = step_s
+        self._face = AlarmFace()
+        self._health = health
+        self._told: set[Alarm] = set()
+        self.service = BusService("com.victronenergy.digitalinput.opendtu_dcload", bus)
+        add_identity(
+            self.service,
+            instance=ALARM_INSTANCE,
+            version=version,
+            connection="opendtu_dcload",
+            product=NO_ALARM,
+            rename=self._rename if device is not None else None,
+        )
+        self.service.update({"/FirmwareVersion": version, "/Connected": 1})
+        self.service.add("/Type", integer(_TYPE))
+        for path in ("/Alarm", "/State", "/InputState", "/Count"):
+            self.service.add(path, integer(0))
+        switch.add_value(self.service, "/Settings/AlarmSetting")
+        self._health.add_to(self.service)
+        self.service.update(self._face.values())
+        self.service.update(self.values())
+
+    async def run(self) -> NoReturn:
+        """Tell alarms for ever, and be on the bus whenever it is right."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._platform.run(), name="notifications")
+            tasks.create_task(self._show(), name=f"alarms of {self.service.name}")
+            tasks.create_task(self._tell(), name="telling alarms")
+            while True:
+                await wait_until(self._state, self._is_needed, 1.0)
+                await serve_until(
+                    self._state, self.service, self.values, self._device, is_over=lambda: not self._is_needed()
+                )
+
+    def values(self) -> Mapping[str, Value | None]:
+        """Return the plant's health now."""
+        return self._health.values(self._state, self._clock())
+
+    def _is_needed(self) -> bool:
+        return self._mode == "on" or (self._mode == "auto" and self._platform.takes_notifications is False)
+
+    def _rename(self, name: str) -> str:
+        assert self._device is not None
+        self._device.rename(name)
+        return name or NO_ALARM
+
+    def _up(self) -> list[Alarm]:
+        return [alarm for alarm in self._state.alarms if alarm.severity is Severity.ALARM]
+
+    async def _show(self) -> NoReturn:
+        with self._state.listen() as changed:
+            while True:
+                changed.clear()
+                up = self._up()
+                own_name = (self._device.name if self._device is not None else "") or NO_ALARM
+                is_named_after = not self._platform.takes_notifications
+                has_moved = self._face.show(up[0] if up else None, own_name, is_named_after=is_named_after)
+                self.service.update(self._face.values(is_muted=not self._switch.value), urgent=True)
+                await (asyncio.sleep(self._step_s) if has_moved else _wait(changed))
+
+    async def _tell(self) -> NoReturn:
+        """Tell the platform each alarm once, as soon as there is one that takes them."""
+        with self._state.listen() as changed:
+            while True:
+                changed.clear()
+                up = self._up()
+                self._told &= set(up)
+                is_telling = self._platform.takes_notifications and self._switch.value
+                news = [alarm for alarm in up if alarm not in self._told] if is_telling else []
+                self._told |= {alarm for alarm in news if await self._platform.notify(alarm.text)}
+                await (_wait(changed) if self._told.issuperset(news) else asyncio.sleep(RETRY_S))
+
+
+async def _wait(changed: asyncio.Event) -> None:
+    """Wait for another state; a second at the longest, since names, switches and the platform change without it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await changed.wait()

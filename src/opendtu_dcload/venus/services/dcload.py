@@ -1,0 +1,170 @@
+"""An inverter on the bus: com.victronenergy.dcload, one service each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from opendtu_dcload.model import Cause, InverterPlan, InverterStatus, LimitStatus
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.bus.bus_address import BusAddress
+from opendtu_dcload.venus.bus.busitem import BusService
+from opendtu_dcload.venus.bus.item import Value
+from opendtu_dcload.venus.gx.gx_control import Control
+from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.services.device import (
+    Device,
+    Display,
+    Freshness,
+    Shown,
+    add_identity,
+    integer,
+    reported_of,
+    serve,
+    text,
+    wait_until,
+)
+from opendtu_dcload.venus.services.diagnostics import InverterHealth
+
+MONITOR_MODE_INVERTER = 7
+"""gui-v2, src/enums.h."""
+
+
+def _limit_w(limit: LimitStatus) -> float | None:
+    if limit.limit_pct is None or limit.rated_w is None:
+        return None
+    return limit.limit_pct / 100 * limit.rated_w
+
+
+_MEASURED: Mapping[str, Shown[InverterStatus]] = {
+    "/Dc/0/Voltage": Shown("V", 2, lambda status: status.dc_voltage_v),
+    "/Dc/0/Current": Shown("A", 2, lambda status: status.dc_current_a),
+    "/Dc/0/Power": Shown("W", 1, lambda status: status.dc_power_w),
+    "/Dc/0/Temperature": Shown("C", 1, lambda status: status.temperature_c),
+    "/History/EnergyIn": Shown("kWh", 3, lambda status: status.yield_total_wh, is_energy=True),
+    "/Ac/Power": Shown("W", 1, lambda status: status.ac_power_w),
+}
+_ACKNOWLEDGED: Mapping[str, Shown[LimitStatus]] = {
+    "/Ac/Limit": Shown("W", 0, _limit_w),
+}
+_WANTED: Mapping[str, Shown[InverterPlan]] = {
+    # the auxiliary voltage on the screen: there users of the original look for the AC watts asked for
+    "/Dc/1/Voltage": Shown("W", 0, lambda plan: plan.limit_w if plan.is_on else 0.0),
+}
+_ALARMS: Mapping[str, Cause] = {
+    "/Alarms/HighTemperature": Cause.INVERTER_WARM,
+    "/Alarms/LowVoltage": Cause.VOLTAGE_LOW,
+    "/Alarms/HighVoltage": Cause.VOLTAGE_HIGH,
+}
+"""Those of a dcload that fit an inverter: it has no starter battery, and cold does it no harm."""
+
+
+class InverterService:
+    """Shows one configured inverter; writes nothing back."""
+
+    def __init__(
+        self,
+        serial: str,
+        instance: int,
+        state: State,
+        bus: BusAddress,
+        version: str,
+        dtu_host: str,
+        freshness_s: Freshness,
+        clock: Callable[[], float],
+        *,
+        dtu: str = "opendtu",
+        name: str | None = None,
+        name_wait_s: float = 10.0,
+        device: Device | None = None,
+        controls: Controls | None = None,
+        alarms: Control | None = None,
+        aux_voltage: bool = True,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            serial: the inverter's, 12 hex digits, lower case.
+            instance: VRM device instance.
+            state: where everything shown comes from.
+            bus: the message bus.
+            version: of this program.
+            dtu_host: host name or address of the DTU.
+            freshness_s: the control's rule for which of the DTU's values count; no others are shown.
+            clock: monotonic time in s.
+            dtu: name of the DTU in the state.
+            name: shown instead of the one it has in the DTU.
+            name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
+            device: what the user decides about it on the GX; None = nothing.
+            controls: what the user sets on the GX; None = nothing.
+            alarms: whether warnings are wanted; None = they are.
+            aux_voltage: whether the power it is told to give is shown as its auxiliary voltage.
+        """
+        self._serial = serial
+        self._state = state
+        self._freshness_s = freshness_s
+        self._clock = clock
+        self._dtu = dtu
+        self._name = name
+        self._name_wait_s = name_wait_s
+        self._device = device
+        self._alarm_switch = alarms
+        self._measured = Display(_MEASURED)
+        self._acknowledged = Display(_ACKNOWLEDGED)
+        self._wanted = Display(_WANTED) if aux_voltage else None
+        self._health = InverterHealth(serial)
+        self.service = BusService(f"com.victronenergy.dcload.opendtu_{serial}", bus)
+        add_identity(
+            self.service,
+            instance=instance,
+            version=version,
+            connection=f"OpenDTU {dtu_host}",
+            product="Hoymiles inverter via OpenDTU",
+            rename=device.rename if device is not None else None,
+        )
+        self.service.update({"/FirmwareVersion": version, "/Serial": serial})
+        self.service.add("/Settings/MonitorMode", integer(MONITOR_MODE_INVERTER))
+        self.service.add("/Reason", text())
+        if controls is not None:
+            controls.add_inverter(self.service, serial)
+        for path in _ALARMS:
+            self.service.add(path, integer(0))
+        for display in (self._measured, self._acknowledged, self._wanted, self._health):
+            if display is not None:
+                display.add_to(self.service)
+
+    async def run(self) -> NoReturn:
+        """Stay on the bus for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._name_wait_s):
+                await wait_until(self._state, lambda: self._serial in self._state.inverters)
+        await serve(self._state, self.service, self.values, self._device)
+
+    def values(self) -> Mapping[str, Value | None]:
+        """Return what the service has to show now; what is too old is None."""
+        now_s = self._clock()
+        known, dtu = self._state.inverters.get(self._serial), self._state.dtus.get(self._dtu)
+        told = reported_of(self._state, self._serial, self._dtu, self._freshness_s, now_s)
+        plan = self._state.plan_at(now_s)
+        mine = next((part for part in plan.inverters if part.serial == self._serial), None) if plan else None
+        given = self._device.name if self._device is not None else ""
+        note = f" ({mine.note})" if mine is not None and mine.note else ""
+        return {
+            "/CustomName": given or self._name or (known.name if known is not None else ""),
+            "/HardwareVersion": f"OpenDTU {dtu.firmware}".strip() if dtu is not None else None,
+            "/Connected": int(told.status is not None),
+            "/Reason": f"{plan.words}{note}" if plan is not None else None,
+            **self._measured.values(told.status),
+            **self._acknowledged.values(told.limit),
+            **(self._wanted.values(mine if told.status is not None else None) if self._wanted is not None else {}),
+            **self._alarms(),
+            **self._health.values(self._state, now_s),
+        }
+
+    def _alarms(self) -> Mapping[str, int]:
+        if self._alarm_switch is not None and not self._alarm_switch.value:
+            return dict.fromkeys(_ALARMS, 0)
+        up = {alarm.cause: int(alarm.severity) for alarm in self._state.alarms if alarm.subject == self._serial}
+        return {path: up.get(cause, 0) for path, cause in _ALARMS.items()}

@@ -1,0 +1,131 @@
+"""How well the program does, on the bus: commands and what came of them, ages, failures, today's waste."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from opendtu_dcload.model import METER, CommandRecord, CommandState, LimitStatus, Link, Outcome
+from opendtu_dcload.state import State
+from opendtu_dcload.venus.bus.busitem import BusService
+from opendtu_dcload.venus.bus.item import Item, Value
+from opendtu_dcload.venus.services.device import integer, text
+
+AGE_STEP_S = 10
+"""Ages are shown in steps: one that counted seconds would be a signal each second."""
+SETTLE_S = 1.0
+"""An answer sooner after the command than this may still speak of the one before (as in `control.track`)."""
+
+_ON_ITS_WAY = {
+    CommandState.PENDING: "waits for the inverter",
+    CommandState.FAILURE: "not answered by the inverter",
+}
+
+
+class InverterHealth:
+    """The part of one inverter's service."""
+
+    def __init__(self, serial: str) -> None:
+        self._serial = serial
+
+    def add_to(self, service: BusService) -> None:
+        """Add the items."""
+        for path in ("LastCommand", "LastResult"):
+            service.add(f"/Health/{path}", text())
+        for path in ("Commands", "CommandsFailed", "Reconnects", "Restarts"):
+            service.add(f"/Health/{path}", integer(0))
+        service.add("/Health/Age", _age_item())
+
+    def values(self, state: State, now_s: float) -> Mapping[str, Value | None]:
+        """Return what is shown now."""
+        record = state.commands.get(self._serial, CommandRecord())
+        status = state.inverters.get(self._serial)
+        return {
+            "/Health/LastCommand": record.last or None,
+            "/Health/LastResult": _result(record, state.limits.get(self._serial)),
+            "/Health/Commands": record.sent,
+            "/Health/CommandsFailed": record.failed,
+            "/Health/Reconnects": state.links.get(self._serial, Link()).reconnects,
+            "/Health/Restarts": record.restarts,
+            "/Health/Age": _age_s(now_s, status.at_s if status is not None else None),
+        }
+
+
+class PlantHealth:
+    """The part that is said once for the whole plant."""
+
+    def __init__(self, dtus: Mapping[str, str]) -> None:
+        """Take the DTUs' labels by their names in the state."""
+        self._dtus = dtus
+
+    def add_to(self, service: BusService) -> None:
+        """Add the items."""
+        for path in ("/Plan/Reason", "/Health/LastCommand", "/Health/LastResult"):
+            service.add(path, text())
+        for path in ("/Plan/SetPoint", "/Plan/Cap"):
+            service.add(path, Item(kind=float, unit="W", digits=0))
+        for path in ("Commands", "CommandsFailed", "MeterFailures", "MeterReconnects", "DtuFailures", "DtuReconnects"):
+            service.add(f"/Health/{path}", integer(0))
+        for path in ("InverterRestarts", "DtuReboots"):
+            service.add(f"/Health/{path}", integer(0))
+        for path in ("/Health/MeterAge", "/Health/DtuAge"):
+            service.add(path, _age_item())
+        for path in ("ExportedToday", "AvoidableImportToday"):
+            service.add(f"/Health/{path}", Item(kind=float, unit="kWh", digits=3))
+
+    def values(self, state: State, now_s: float) -> Mapping[str, Value | None]:
+        """Return what is shown now."""
+        serial, record = max(state.commands.items(), key=lambda entry: entry[1].at_s, default=("", CommandRecord()))
+        status = state.inverters.get(serial)
+        name = status.name if status is not None and status.name else serial
+        meter, dtu = (
+            state.links.get(METER, Link()),
+            _sum(state.links.get(label, Link()) for label in self._dtus.values()),
+        )
+        known = [state.dtus.get(name) for name in self._dtus]
+        heard_at_s = [status.at_s for status in known if status is not None]
+        plan = state.plan_at(now_s)
+        return {
+            "/Plan/Reason": plan.words if plan is not None else None,
+            "/Plan/SetPoint": plan.setpoint_w if plan is not None else None,
+            "/Plan/Cap": plan.cap_w if plan is not None else None,
+            "/Health/LastCommand": f"{name}: {record.last}" if serial else None,
+            "/Health/LastResult": _result(record, state.limits.get(serial)),
+            "/Health/Commands": sum(record.sent for record in state.commands.values()),
+            "/Health/CommandsFailed": sum(record.failed for record in state.commands.values()),
+            "/Health/InverterRestarts": sum(r.restarts for s, r in state.commands.items() if s not in self._dtus),
+            "/Health/DtuReboots": sum(r.restarts for s, r in state.commands.items() if s in self._dtus),
+            "/Health/MeterFailures": meter.failures,
+            "/Health/MeterReconnects": meter.reconnects,
+            "/Health/DtuFailures": dtu.failures,
+            "/Health/DtuReconnects": dtu.reconnects,
+            "/Health/MeterAge": _age_s(now_s, state.meter.at_s if state.meter is not None else None),
+            "/Health/DtuAge": _age_s(now_s, min(heard_at_s) if len(heard_at_s) == len(known) else None),
+            "/Health/ExportedToday": state.today.exported_wh / 1000,
+            "/Health/AvoidableImportToday": state.today.avoidable_wh / 1000,
+        }
+
+
+def _result(record: CommandRecord, limit: LimitStatus | None) -> str | None:
+    """Return what came of the last command: what the inverter did, or else what the DTU did."""
+    if record.outcome is None:
+        return None
+    is_told = limit is not None and limit.at_s > record.at_s + SETTLE_S
+    if record.outcome is Outcome.TAKEN and record.is_limit and limit is not None and is_told:
+        return _ON_ITS_WAY.get(limit.state, str(record.outcome))
+    return str(record.outcome)
+
+
+def _sum(links: Iterable[Link]) -> Link:
+    total = Link()
+    for link in links:
+        total = Link(total.failures + link.failures, total.reconnects + link.reconnects)
+    return total
+
+
+def _age_item() -> Item:
+    return Item(kind=int, unit="s")
+
+
+def _age_s(now_s: float, at_s: float | None) -> int | None:
+    """Return an age, rounded down to whole steps; None for a value that never came."""
+    return None if at_s is None else max(int((now_s - at_s) // AGE_STEP_S), 0) * AGE_STEP_S
