@@ -177,8 +177,9 @@ async def gx(address: BusAddress, *, battery: bool = True, vebus: bool = True) -
 class SystemCalc:
     """What systemcalc makes of the services on the bus."""
 
-    def __init__(self, watch: ServiceWatch) -> None:
+    def __init__(self, watch: ServiceWatch, interval_s: float) -> None:
         self._watch = watch
+        self._interval_s = interval_s
         self.values: dict[str, float | None] = {}
         self.seen: dict[str, list[float | None]] = defaultdict(list)
         """Everything that each path has shown, one after the other."""
@@ -193,7 +194,7 @@ class SystemCalc:
                     if path not in self.values or self.values[path] != value:
                         self.values[path] = value
                         self.seen[path].append(value)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(self._interval_s)
 
     async def _dc_system_w(self) -> float | None:
         """An invalid power counts as 0; without a service there is no sum."""
@@ -201,11 +202,12 @@ class SystemCalc:
         return sum(power_w or 0.0 for power_w in told) if told else None
 
     async def _grid_w(self) -> float | None:
-        """A grid meter rules, with or without a value; the MultiPlus is asked only where there is none."""
-        meters = self._watch.of_class("grid")
+        """The grid meter of the lowest instance rules, with or without a value; without one the MultiPlus is asked."""
+        meters = [(await self._read(name, "/DeviceInstance"), name) for name in self._watch.of_class("grid")]
         inverters = self._watch.of_class("vebus")
-        if meters:
-            return await self._read(meters[0], "/Ac/L1/Power")
+        known = [(instance, name) for instance, name in meters if instance is not None]
+        if known:
+            return await self._read(min(known)[1], "/Ac/L1/Power")
         return await self._read(inverters[0], "/Ac/ActiveIn/L1/P") if inverters else None
 
     async def _read(self, name: str, path: str) -> float | None:
@@ -214,10 +216,10 @@ class SystemCalc:
 
 
 @contextlib.asynccontextmanager
-async def systemcalc(address: BusAddress) -> AsyncIterator[SystemCalc]:
-    """Run systemcalc's sums through the body."""
+async def systemcalc(address: BusAddress, *, interval_s: float = 0.01) -> AsyncIterator[SystemCalc]:
+    """Run systemcalc's sums through the body; the real one makes them at most once a second."""
     watch = ServiceWatch(address, retry_delays_s=(0.01,))
-    system = SystemCalc(watch)
+    system = SystemCalc(watch, interval_s)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(system.run())]
     try:
         yield system

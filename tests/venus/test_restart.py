@@ -65,6 +65,11 @@ class Program:
     def keys(self) -> list[str]:
         return ["role", "name", *self._named]
 
+    def paths(self) -> dict[str, str]:
+        """Where localsettings keeps them."""
+        controls = {key: control.setting.path for key, control in self._named.items()}
+        return {"role": self.meter._place.path, "name": self.meter._name.path, **controls}
+
     def set(self, key: str, rng: random.Random) -> None:
         if key == "role":
             self.meter.become(rng.choice(["acload", "grid"]))
@@ -139,12 +144,14 @@ async def test_whatever_is_set_and_whenever_it_ends_the_last_shown_comes_back(
         else:
             last = {key: program.value(key) for key in keys}
             await (program.stop() if what == "stop" else program.be_killed())
+            kept = {key: localsettings.values[path] for key, path in program.paths().items()}
             program = Program(daemon.address, time)
             await program.ready()
             restarts += 1
             for key in keys:
                 is_due = what == "stop" or time.now_s >= set_at_s[key] + quiet_s(key)
                 assert not is_due or program.value(key) == last[key], (what, key)
+                assert program.value(key) == (kept[key].partition(":")[0] if key == "role" else kept[key]), (what, key)
             set_at_s = dict.fromkeys(keys, float("-inf"))
     await program.stop()
     assert restarts >= 4
