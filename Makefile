@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint test-lowest test-pythons plots outages lies try-armhf clean
+.PHONY: demo test lint test-lowest test-pythons plots outages lies gx-hours try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -68,6 +68,12 @@ outages: $(READY)
 # Plays plausible lies of meter, OpenDTU and inverters to the whole program; twenty minutes of real time.
 lies: $(READY)
 	$(PYTHON) -m tests.lies
+
+# Plays on a GX what a user and its other services do there, again and again; two hours of real time.
+gx-hours: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	@/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || { $(call install,python3-dbus python3-gi); }
+	$(PYTHON) -m tests.gx_hours
 
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)
