@@ -57,7 +57,7 @@ $(LOWEST)/ready: pyproject.toml $(READY)
 
 oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
 
-# The two pictures of the README; a test says when they are no longer what the controller does.
+# The manual's pictures; a test says when they are no longer what the controller does.
 plots: $(READY)
 	$(PYTHON) -m opendtu_dcload bench --plots docs
 

@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seeds", type=_count, default=1, metavar="N", help="play each case with so many seeds")
     bench.add_argument("--phases", type=_count, default=20, metavar="N", help="play the step test so often")
     bench.add_argument("--json", action="store_true", help="print JSON")
-    bench.add_argument("--plots", type=Path, metavar="DIR", help="only draw step.svg and hob.svg into this folder")
+    bench.add_argument("--plots", type=Path, metavar="DIR", help="only draw the manual's pictures into this folder")
     bench.set_defaults(start=_bench)
     return parser
 

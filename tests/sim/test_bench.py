@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from opendtu_dcload.sim.bench.cases import CASES, Kind
 from opendtu_dcload.sim.bench.cells import STEP_W, BenchError, Cell, StepCell, response
 from opendtu_dcload.sim.bench.cost import Cost
 from opendtu_dcload.sim.bench.pilots import CONTROLLERS, NO_EXPORT, PILOTS, VARIANTS, Ours
-from opendtu_dcload.sim.bench.scale import Cpu, bare_get_cpu_s, decisions_cpu_s
+from opendtu_dcload.sim.bench.scale import COUNTS, Cpu, bare_get_cpu_s, decisions_cpu_s
 from opendtu_dcload.sim.plant.world import World
 
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- bench: begin -->\n```\n", "\n```\n<!-- bench: end -->"
+ROOT = Path(__file__).parents[2]
+PRINTED = ROOT / "docs" / "benchmark.txt"
+PAGES = ("README.md", "docs/benchmark.md")
 
 
 def run(cells: list[AnyCell]) -> dict[AnyCell, Cost]:
@@ -223,45 +225,51 @@ def test_cpu_is_measured_and_told_per_inverter_and_against_the_bare_meter():
     assert lines[-1].endswith(" 2.5 x that.")
 
 
-# ---- the README
+# ---- the manual
 
 
-def readme_table() -> list[str]:
-    text = README.read_text(encoding="utf-8")
-    return text[text.index(BEGIN) + len(BEGIN) : text.index(END)].splitlines()
+def printed_table() -> list[str]:
+    return PRINTED.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
 
 
-def test_the_table_in_the_readme_has_all_lines():
-    table = [line[:34] for line in readme_table()]
+def test_the_table_in_the_manual_has_all_lines():
+    table = [line[:34] for line in printed_table()]
     assert table[:2] == [line[:34] for line in HEAD.splitlines()]
     assert table[2:] == [line[:34] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
 
 
 @pytest.mark.parametrize("only", ["hms/noise", "hms/hob 30 s", "hm/levels", "mixed/ramps", "one/"])
-def test_the_table_in_the_readme_is_what_the_program_prints(only):
+def test_the_table_in_the_manual_is_what_the_program_prints(only):
     # A part of it, chosen for being quick: the rest comes from the same command at the same time.
     lines = [line for line in rows(run(select(only))) if " = " not in line]
-    missing = [line for line in lines if line not in readme_table()]
-    assert not missing, "run `opendtu-dcload bench` and put its table into the README"
+    missing = [line for line in lines if line not in printed_table()]
+    assert not missing, "run `opendtu-dcload bench > docs/benchmark.txt`"
 
 
-def test_the_summary_in_the_readme_is_taken_from_its_long_table():
+def test_what_follows_the_table_is_printed_so_too():
+    shape = re.sub(r"[\d.]+", "1", "\n".join(Cpu(dict.fromkeys(COUNTS, 1.0), 1.0).lines()))
+    words = re.sub(r"[\d.]+", "1", PRINTED.read_text(encoding="utf-8").partition("\n\n")[2])
+    assert re.sub(" +", " ", words) == re.sub(" +", " ", shape) + "\n"
+
+
+def test_the_summaries_in_the_manual_are_taken_from_the_long_table():
     ratio: dict[tuple[str, ...], str] = {}
-    for line in readme_table():
+    for line in printed_table():
         if line[7:9] == "= ":
             ratio[line[:6].strip(), line[9:18].strip(), line[19:33].strip()] = line[58:64].strip()
     plants = [plant.name for plant in PLANTS.values() if plant.has_cases]
     for name in CONTROLLERS:
         cells = [f"{ratio[plant, Kind.TUNING, name]} \u00b7 {ratio[plant, Kind.CHECK, name]}" for plant in plants]
         line = " | ".join(["", name, *cells, ""]).strip()
-        assert line in README.read_text(encoding="utf-8").splitlines(), "put this line into the README"
+        for page in PAGES:
+            assert line in (ROOT / page).read_text(encoding="utf-8").splitlines(), f"put this line into {page}"
 
 
 @pytest.mark.parametrize("plant", ["hms", "hm"])
 def test_at_no_export_every_tuning_case_exports_less_than_with_any_other_controller(plant):
     exported_wh = {
         (line[7:18].strip(), line[19:33].strip()): float(line[34:41])
-        for line in readme_table()[2:]
+        for line in printed_table()[2:]
         if line[:6].strip() == plant
     }
     for case in [case.name for case in CASES.values() if case.kind is Kind.TUNING]:

@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from opendtu_dcload.cli import main
+from opendtu_dcload.model import Reason
+from opendtu_dcload.sim.bench import hour
 from opendtu_dcload.sim.bench.plots import PICTURES, STYLES, Curves, svg
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -121,21 +123,65 @@ def test_every_colour_stands_out_from_the_page(drawn, page):
     text = ET.tostring(drawn["step"][1], encoding="unicode")
     colours = set(re.findall(r"#[0-9a-f]{6}", text))
     assert len(colours) == len(STYLES)
-    for colour in colours:
+    for colour in colours | set(re.findall(r"#[0-9a-f]{6}", (DOCS / "hour.svg").read_text(encoding="utf-8"))):
         low, high = sorted((luminance(colour), luminance(page)))
         assert (high + 0.05) / (low + 0.05) > READABLE, colour
 
 
-def test_the_pictures_in_the_readme_are_what_the_program_draws(tmp_path):
+# ---- the hour
+
+
+@pytest.fixture(scope="module")
+def moments() -> list[hour.Moment]:
+    return hour.play_hour()
+
+
+def test_the_hour_shows_each_curve_as_it_was_played(moments):
+    root = ET.fromstring(hour.hour_svg(moments))
+    points = {
+        line.attrib["id"]: [
+            (float(x), float(y)) for x, y in (point.split(",") for point in line.attrib["points"].split())
+        ]
+        for line in tagged(root, "polyline")
+    }
+    labels = [text for text in tagged(root, "text") if (text.text or "").endswith(" W")]
+    watts = [(float(text.attrib["y"]), float((text.text or "").removesuffix(" W"))) for text in labels]
+    axes = {"grid": scale(watts[:7]), "plant": scale(watts[7:])}
+    assert [w for _, w in watts] == [*range(-500, 2501, 500), *range(0, 801, 200)]
+    assert list(points) == ["grid", "inverter 1", "inverter 2", "inverter 3", "set-point"]
+    t0_s, s_per_x = 0.0, hour.HOUR_S / (hour.WIDTH - hour.LEFT - hour.RIGHT)
+    for name, values in hour.curves(moments).items():
+        offset_w, w_per_y = axes["grid" if name == "grid" else "plant"]
+        read_w = [(t0_s + (x - hour.LEFT) * s_per_x, offset_w + w_per_y * y) for x, y in points[name]]
+        assert len(values) == hour.HOUR_S / hour.MEAN_S
+        wrong = [(at_s, w) for at_s, w in values if abs(at(read_w, at_s) - w) > 10 * PIXEL_W]
+        assert len(wrong) < len(values) / 20, name
+
+
+def test_the_hour_tells_the_reason_of_each_moment_and_what_a_silent_meter_leads_to(moments):
+    held = hour.bands(moments)
+    for moment in moments:
+        at_that_time = [reason for reason, spans in held.items() if any(a < moment.at_s <= b for a, b in spans)]
+        assert at_that_time == [moment.reason], moment
+    assert max(b for _, b in held[Reason.METER_STALE_MINIMUM]) == pytest.approx(hour.SILENT_S[1], abs=2)
+    root = ET.fromstring(hour.hour_svg(moments))
+    shown = {text.text for text in tagged(root, "text")}
+    assert {Reason.REGULATING, Reason.FEED_IN_CAP, Reason.HOLD_METER_LATE, Reason.METER_STALE_RAMP} < set(held) <= shown
+    drawn = [path.attrib["d"].count("M") for path in tagged(root, "path") if path.get("class") == "reason"]
+    assert drawn == [len(spans) for spans in held.values()]
+
+
+def test_the_pictures_in_the_manual_are_what_the_program_draws(tmp_path):
     assert main(["bench", "--plots", str(tmp_path / "new")]) == 0
-    names = {f"{name}.svg" for name in PICTURES}
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {path.name for path in DOCS.iterdir()} == names
+    names = {f"{name}.svg" for name in (*PICTURES, "hour")}
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {path.name for path in DOCS.glob("*.svg")} == names
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    pages = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.md"))
     for name in names:
         text = (tmp_path / "new" / name).read_text(encoding="utf-8")
         assert text == (DOCS / name).read_text(encoding="utf-8"), "run `make plots`"
         assert len(text) < 30_000
-        assert f"(docs/{name})" in readme
+        assert f"(docs/{name})" in readme or f"({name})" in pages
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Two pictures of the real controller at work, as SVG: how it follows a step, and a hob that it has come to know.
+"""Pictures of the real controller at work, as SVG: how it follows a step, and a hob that it has come to know; an hour.
 
 Each colour has a contrast of more than 4:1 on white and on GitHub's dark page, so one file serves both.
 """
@@ -14,6 +14,7 @@ from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.bench.cells import DWELL_S, check, play, play_finely, two_steps
+from opendtu_dcload.sim.bench.hour import hour_svg, play_hour
 from opendtu_dcload.sim.bench.pilots import Ours
 from opendtu_dcload.sim.runs.simulate import SKIPPED_S
 
@@ -94,6 +95,7 @@ def write_plots(folder: Path) -> None:
         ConfigError: the folder cannot be written.
     """
     drawn = {name: svg(picture.title, picture.curves()) for name, picture in PICTURES.items()}
+    drawn["hour"] = hour_svg(play_hour())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in drawn.items():
