@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint test-lowest test-pythons plots outages lies gx-hours try-armhf clean
+.PHONY: demo test lint test-lowest test-pythons plots docs outages lies gx-hours try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -60,6 +60,10 @@ oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in
 # The manual's pictures; a test says when they are no longer what the controller does.
 plots: $(READY)
 	$(PYTHON) -m opendtu_dcload bench --plots docs
+
+# The manual's tables of settings and of D-Bus paths; a test says when they are no longer what the program has.
+docs: $(READY)
+	$(PYTHON) -m tests.manual
 
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)

@@ -41,7 +41,7 @@ from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.notification import Platform
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.acload import MeterService
-from opendtu_dcload.venus.services.alarm import ALARM_INSTANCE, AlarmService
+from opendtu_dcload.venus.services.alarm import ALARM_INSTANCE, MUTE_MEANING, AlarmService
 from opendtu_dcload.venus.services.dcload import InverterService
 from opendtu_dcload.venus.services.dcsystem import DcSystemService, SummedInverter
 from opendtu_dcload.venus.services.device import Device
@@ -217,7 +217,7 @@ def _start_services(
         tasks.create_task(dc_system.run(), name="D-Bus DC system")
     controls = _controls(config, state, settings)
     health = PlantHealth({dtu.name: dtu.label for dtu in config.dtus})
-    alarms = Control.switch(settings, f"{FOLDER}/Alarms", "Alarms")
+    alarms = Control.switch(settings, f"{FOLDER}/Alarms", "Alarms", MUTE_MEANING)
     names = {inverter.serial: inverter.name for inverter in config.inverters}
     switch = SwitchService(state, controls, alarms, settings, bus, __version__, names, health, clock)
     tasks.create_task(switch.run(), name="D-Bus controls")

@@ -79,16 +79,18 @@ class Section(BaseModel):
 
 
 class LoginSection(Section):
-    """A section with a password, which can be given in one of three ways."""
+    """A section with a password, which can be given in one of three ways and is in `password` then."""
 
     user: Annotated[str, AfterValidator(_check_user)] = Field(
         "admin", description="a user name in quotes, without a colon"
     )
+    """Only for a device that asks for a login with another name; OpenDTU knows no other."""
     password: Annotated[SecretStr, AfterValidator(_check_password)] | None = Field(
         None, description="the password in quotes"
     )
-    """The password, wherever it came from; None = none was given."""
+    """OpenDTU's "admin / AP" password, needed once an inverter is listed; a Shelly's only if it asks for a login. Left
+    out, it is taken from one of the next two."""
     password_file: Label | None = Field(None, description="the name of a file with the password, in quotes")
-    """As written; relative to the configuration's folder. Already read into `password`."""
+    """A file that holds nothing but the password; a relative name is looked for beside `config.toml`."""
     password_env: Label | None = Field(None, description="the name of an environment variable, in quotes")
-    """Already read into `password`."""
+    """An environment variable of the service that holds the password. At most one of the three ways."""

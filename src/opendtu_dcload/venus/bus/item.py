@@ -45,6 +45,8 @@ class Item:
     minimum: float | None = None
     maximum: float | None = None
     default: Value | None = None
+    meaning: str = ""
+    """What it tells, for the manual's table."""
 
     def __post_init__(self) -> None:
         self.value = self.clean(self.value)

@@ -21,6 +21,7 @@ SWITCH_QUIET_S = 10.0
 # /SwitchableOutput/<x>/Settings/Type: Venus OS 3.60 and later show a toggle, 3.70 and later the others
 TOGGLE, DROPDOWN, SLIDER, NUMBER = 1, 6, 7, 8
 STATUS_OFF, STATUS_ON = 0x00, 0x09
+CARD_MEANING = "how the GX draws the card"
 
 
 class Control:
@@ -48,15 +49,15 @@ class Control:
         """Where its value stands: the service by its own name, without the class which may change, and by path."""
 
     @classmethod
-    def switch(cls, settings: LocalSettings, key: str, label: str, default: int = 1) -> Control:
+    def switch(cls, settings: LocalSettings, key: str, label: str, meaning: str = "") -> Control:
         """Return something that is 0 or 1."""
-        shape = Item(kind=int, minimum=0, maximum=1, default=default)
+        shape = Item(kind=int, minimum=0, maximum=1, default=1, meaning=meaning)
         return cls(settings, label, TOGGLE, Setting(key, shape, WriteLimiter(SWITCH_QUIET_S)))
 
     @classmethod
-    def choice(cls, settings: LocalSettings, key: str, highest: int, default: int) -> Control:
+    def choice(cls, settings: LocalSettings, key: str, highest: int, default: int, meaning: str) -> Control:
         """Return one of the GX's own numbered choices, from 0 to `highest`."""
-        shape = Item(kind=int, minimum=0, maximum=highest, default=default)
+        shape = Item(kind=int, minimum=0, maximum=highest, default=default, meaning=meaning)
         return cls(settings, "", DROPDOWN, Setting(key, shape, WriteLimiter(SWITCH_QUIET_S)))
 
     @classmethod
@@ -93,6 +94,7 @@ class Control:
             minimum=shape.minimum,
             maximum=shape.maximum,
             default=shape.default,
+            meaning=shape.meaning,
         )
         service.add(path, item)
         self._stands(service, path)
@@ -113,10 +115,10 @@ class Control:
         if self._kind != TOGGLE:
             fixed = {"DimmingMin": int(shape.minimum or 0), "DimmingMax": int(shape.maximum or 0)}
             fixed |= {"StepSize": self._step, "Decimals": 0}
-            service.add(f"{base}/Settings/Unit", Item(kind=str, value=shape.unit))
+            service.add(f"{base}/Settings/Unit", Item(kind=str, value=shape.unit, meaning=CARD_MEANING))
         add_frame(service, base, self._label, self._kind, self._status)
         for name, number in fixed.items():
-            service.add(f"{base}/Settings/{name}", Item(kind=int, value=number))
+            service.add(f"{base}/Settings/{name}", Item(kind=int, value=number, meaning=CARD_MEANING))
         for name, default in (("CustomName", ""), ("Group", group)):
             self._add_text(service, f"{base}/Settings/{name}", f"{FOLDER}/Cards/{key}/{name}", default)
 
@@ -130,7 +132,8 @@ class Control:
 
         shape = Item(kind=str, default=default)
         setting = self._settings.keep(Setting(key, shape, WriteLimiter(SWITCH_QUIET_S), show))
-        service.add(path, Item(kind=str, value=setting.value, on_write=take))
+        meaning = "what the user calls the card, and the group in which it stands"
+        service.add(path, Item(kind=str, value=setting.value, on_write=take, meaning=meaning))
 
     def _stands(self, service: BusService, path: str) -> None:
         self._places[service.name.rpartition(".")[2], path] = service
@@ -149,18 +152,18 @@ class Control:
 
 def add_frame(service: BusService, base: str, label: str, kind: int, status: int = STATUS_ON) -> None:
     """Add what every card has at `base`: name, status and type."""
-    service.add(f"{base}/Name", Item(kind=str, value=label))
-    service.add(f"{base}/Status", Item(kind=int, value=status))
+    service.add(f"{base}/Name", Item(kind=str, value=label, meaning=CARD_MEANING))
+    service.add(f"{base}/Status", Item(kind=int, value=status, meaning=CARD_MEANING))
     for name, number in {"Type": kind, "ValidTypes": 1 << kind}.items():
-        service.add(f"{base}/Settings/{name}", Item(kind=int, value=number))
+        service.add(f"{base}/Settings/{name}", Item(kind=int, value=number, meaning=CARD_MEANING))
 
 
 def add_text_card(service: BusService, output: str, label: str) -> str:
     """Add a card that shows a line of text, as a choice with one entry; return the path of the list of entries."""
     base = f"/SwitchableOutput/{output}"
     add_frame(service, base, label, DROPDOWN)
-    chosen = Item(kind=int, value=0, minimum=0, maximum=0, on_write=lambda index: index)
+    chosen = Item(kind=int, value=0, minimum=0, maximum=0, on_write=lambda index: index, meaning="always the only line")
     service.add(f"{base}/Dimming", chosen)
     path = f"{base}/Settings/Labels"
-    service.add(path, Item(kind=list, value=["---"]))
+    service.add(path, Item(kind=list, value=["---"], meaning="why the plant gives what it gives, as one line"))
     return path

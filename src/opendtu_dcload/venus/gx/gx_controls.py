@@ -55,22 +55,32 @@ class Controls:
         self._state = state
         self._timer: asyncio.TimerHandle | None = None
         self._applied_at_s = float("-inf")
-        self._regulation = Control.switch(settings, f"{FOLDER}/Regulation", "Regulation")
-        most_w = int(max_feed_in_w)
-        self._feed_in = Control.number(
-            settings, "Maximum feed-in", f"{FOLDER}/MaxFeedIn", _shape("W", (0, most_w), most_w), kind=SLIDER, step=10
+        self._regulation = Control.switch(
+            settings, f"{FOLDER}/Regulation", "Regulation", "0: the plant goes to its minimum"
         )
-        target = _shape("W", TARGET_RANGE_W, round(target_w))
+        most_w = int(max_feed_in_w)
+        feed_in = _shape("W", (0, most_w), most_w, "a cap below `control.max_feed_in_w`, never above it")
+        self._feed_in = Control.number(
+            settings, "Maximum feed-in", f"{FOLDER}/MaxFeedIn", feed_in, kind=SLIDER, step=10
+        )
+        target = _shape("W", TARGET_RANGE_W, round(target_w), "grid power instead of `control.target_w`")
         self._target = Control.number(settings, "Grid target", f"{FOLDER}/GridTarget", target, step=5)
-        floating = _shape("%", FLOATING_RANGE_PCT, FLOATING_RANGE_PCT[1])
+        meaning = "how full the battery gets: it is not emptied below 108 less this; 110 = no such limit"
+        floating = _shape("%", FLOATING_RANGE_PCT, FLOATING_RANGE_PCT[1], meaning)
         self._floating = Control.number(settings, "How full the battery gets", f"{FOLDER}/SocFloatingMax", floating)
         self._surplus: Control | None = None
         if surplus_soc_pct is not None:
             from_pct = math.ceil(surplus_soc_pct)
-            surplus = _shape("%", (from_pct, HIGHEST_SURPLUS_PCT), from_pct)
+            meaning = "surplus is fed in from this SoC on; there only with `battery.surplus_soc_pct`"
+            surplus = _shape("%", (from_pct, HIGHEST_SURPLUS_PCT), from_pct, meaning)
             self._surplus = Control.number(settings, "Surplus from", f"{FOLDER}/PowerFeedInSoc", surplus)
         self._enabled = {
-            serial: Control.switch(settings, f"{FOLDER}/Inverters/opendtu_{serial}", f"Inverter {serial}")
+            serial: Control.switch(
+                settings,
+                f"{FOLDER}/Inverters/opendtu_{serial}",
+                f"Inverter {serial}",
+                "0: this inverter is powered off, the others take its part",
+            )
             for serial in serials
         }
         for control in self._all():
@@ -136,6 +146,6 @@ class Controls:
             self._state.set_overrides(overrides)
 
 
-def _shape(unit: str, limits: tuple[int, int], default: int) -> Item:
+def _shape(unit: str, limits: tuple[int, int], default: int, meaning: str) -> Item:
     low, high = limits
-    return Item(kind=int, unit=unit, minimum=low, maximum=high, default=default)
+    return Item(kind=int, unit=unit, minimum=low, maximum=high, default=default, meaning=meaning)

@@ -64,23 +64,31 @@ def _phase_count(phases: Sequence[PhaseReading | None]) -> int | None:
 log = logging.getLogger(__name__)
 
 _TOTAL: Mapping[str, Shown[MeterReading]] = {
-    "/Power": Shown("W", 1, lambda meter: meter.power_w),
-    "/Voltage": Shown("V", 1, lambda meter: phase.voltage_v if (phase := _single(meter)) else None),
-    "/Current": Shown("A", 2, lambda meter: phase.current_a if (phase := _single(meter)) else None),
-    "/Frequency": Shown("Hz", 2, lambda meter: meter.frequency_hz),
-    "/Energy/Forward": Shown("kWh", 3, lambda meter: meter.energy_import_wh, is_energy=True),
-    "/Energy/Reverse": Shown("kWh", 3, lambda meter: meter.energy_export_wh, is_energy=True),
+    "/Power": Shown("W", 1, lambda meter: meter.power_w, meaning="grid power, import positive"),
+    "/Voltage": Shown(
+        "V", 1, lambda meter: phase.voltage_v if (phase := _single(meter)) else None, meaning="where there is one phase"
+    ),
+    "/Current": Shown(
+        "A", 2, lambda meter: phase.current_a if (phase := _single(meter)) else None, meaning="where there is one phase"
+    ),
+    "/Frequency": Shown("Hz", 2, lambda meter: meter.frequency_hz, meaning="of the grid"),
+    "/Energy/Forward": Shown("kWh", 3, lambda meter: meter.energy_import_wh, is_energy=True, meaning="bought"),
+    "/Energy/Reverse": Shown("kWh", 3, lambda meter: meter.energy_export_wh, is_energy=True, meaning="sold"),
 }
 _PHASE: Mapping[str, Shown[PhaseReading]] = {
-    "/Power": Shown("W", 1, lambda phase: phase.power_w),
-    "/Voltage": Shown("V", 1, lambda phase: phase.voltage_v),
-    "/Current": Shown("A", 2, lambda phase: phase.current_a),
-    "/Energy/Forward": Shown("kWh", 3, lambda phase: phase.energy_import_wh, is_energy=True),
-    "/Energy/Reverse": Shown("kWh", 3, lambda phase: phase.energy_export_wh, is_energy=True),
+    "/Power": Shown("W", 1, lambda phase: phase.power_w, meaning="of this phase, import positive"),
+    "/Voltage": Shown("V", 1, lambda phase: phase.voltage_v, meaning="of this phase"),
+    "/Current": Shown("A", 2, lambda phase: phase.current_a, meaning="of this phase"),
+    "/Energy/Forward": Shown(
+        "kWh", 3, lambda phase: phase.energy_import_wh, is_energy=True, meaning="bought on this phase"
+    ),
+    "/Energy/Reverse": Shown(
+        "kWh", 3, lambda phase: phase.energy_export_wh, is_energy=True, meaning="sold on this phase"
+    ),
 }
 _PLAN: Mapping[str, Shown[Plan]] = {
-    "/SetPoint": Shown("W", 0, lambda plan: plan.setpoint_w),
-    "/Cap": Shown("W", 0, lambda plan: plan.cap_w),
+    "/SetPoint": Shown("W", 0, lambda plan: plan.setpoint_w, meaning="what the plant is told to give"),
+    "/Cap": Shown("W", 0, lambda plan: plan.cap_w, meaning="what the plant may give at most"),
 }
 
 
@@ -238,14 +246,15 @@ class MeterService:
             rename=self._device.rename if self._device is not None else None,
         )
         service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": f"generation {info.generation}"})
-        service.add("/Role", Item(kind=str, value=role, on_write=self._take_role, is_choice=True))
+        meaning = "`acload`: shown; `grid`: ESS regulates by it"
+        service.add("/Role", Item(kind=str, value=role, on_write=self._take_role, is_choice=True, meaning=meaning))
         roles: list[str] = ["acload"] if self._watch is None else [*ROLES]
-        service.add("/AllowedRoles", Item(kind=list, value=roles))
+        service.add("/AllowedRoles", Item(kind=list, value=roles, meaning="what may be written to `/Role`"))
         if role == "acload":
             self._add_position(service)
-            service.add("/IsGenericEnergyMeter", integer(1))
-        service.add("/NrOfPhases", integer())
-        service.add("/Plan/Reason", text())
+            service.add("/IsGenericEnergyMeter", integer(1, meaning="1: a meter, no heat pump or charger"))
+        service.add("/NrOfPhases", integer(meaning="where they are L1 to Ln"))
+        service.add("/Plan/Reason", text(meaning="why the plant gives what it gives"))
         if self._controls is not None:
             self._controls.add_plain(service)
         self._total.add_to(service)
@@ -256,12 +265,13 @@ class MeterService:
         return service
 
     def _add_position(self, service: BusService) -> None:
+        meaning = "0 = AC output, 1 = AC input"
         if self._settings is None:
-            service.add("/Position", integer(POSITION_AC_INPUT))
+            service.add("/Position", integer(POSITION_AC_INPUT, meaning=meaning))
             return
         if self._position is None:
             key = f"/Settings/Devices/{service.name.rpartition('.')[2]}/Position"
-            self._position = Control.choice(self._settings, key, POSITION_AC_INPUT, POSITION_AC_INPUT)
+            self._position = Control.choice(self._settings, key, POSITION_AC_INPUT, POSITION_AC_INPUT, meaning)
         self._position.add_value(service, "/Position")
 
     def values(self) -> Mapping[str, Value | None]:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["auto", "on", "off"]
 
+MUTE_MEANING = "0: no alarm is raised on the GX; the log has them"
 ALARM_INSTANCE = 60
 """Wanted VRM device instance, after the meter's 59; a GX counts its own digital inputs from 1."""
 NO_ALARM = "Inverter alarm"
@@ -39,6 +40,12 @@ RETRY_S = 5.0
 
 _ALARM = 2
 _STATE_OK, _STATE_ALARM = 8, 9
+_SHOWN: Mapping[str, str] = {
+    "/Alarm": "2 while something is wrong, else 0; 0 too while alarms are muted",
+    "/State": "9 while something is wrong, else 8",
+    "/InputState": "1 while something is wrong, else 0",
+    "/Count": "how often something was wrong since the start",
+}
 _TYPE = 255
 """None that the GX knows (gui-v2, enums.h: 0 to 10, other numbers have no text): there is no type for a device, and
 door, smoke and fire alarms mean something else to whoever reads it."""
@@ -135,9 +142,9 @@ class AlarmService:
             rename=self._rename if device is not None else None,
         )
         self.service.update({"/FirmwareVersion": version, "/Connected": 1})
-        self.service.add("/Type", integer(_TYPE))
-        for path in ("/Alarm", "/State", "/InputState", "/Count"):
-            self.service.add(path, integer(0))
+        self.service.add("/Type", integer(_TYPE, meaning="255: none of the GX's types (door, smoke, fire ...)"))
+        for path, meaning in _SHOWN.items():
+            self.service.add(path, integer(0, meaning=meaning))
         switch.add_value(self.service, "/Settings/AlarmSetting")
         self._health.add_to(self.service)
         self.service.update(self._face.values())

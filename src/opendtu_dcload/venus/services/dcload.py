@@ -39,24 +39,39 @@ def _limit_w(limit: LimitStatus) -> float | None:
 
 
 _MEASURED: Mapping[str, Shown[InverterStatus]] = {
-    "/Dc/0/Voltage": Shown("V", 2, lambda status: status.dc_voltage_v),
-    "/Dc/0/Current": Shown("A", 2, lambda status: status.dc_current_a),
-    "/Dc/0/Power": Shown("W", 1, lambda status: status.dc_power_w),
-    "/Dc/0/Temperature": Shown("C", 1, lambda status: status.temperature_c),
-    "/History/EnergyIn": Shown("kWh", 3, lambda status: status.yield_total_wh, is_energy=True),
-    "/Ac/Power": Shown("W", 1, lambda status: status.ac_power_w),
+    "/Dc/0/Voltage": Shown(
+        "V",
+        2,
+        lambda status: status.dc_voltage_v,
+        meaning="voltage of the battery side. With several inputs the mean over those that give at least a tenth of "
+        "the strongest one's power, weighted by power: an unused input shows anything",
+    ),
+    "/Dc/0/Current": Shown("A", 2, lambda status: status.dc_current_a, meaning="power / voltage"),
+    "/Dc/0/Power": Shown(
+        "W", 1, lambda status: status.dc_power_w, meaning="drawn from the battery, positive = consuming"
+    ),
+    "/Dc/0/Temperature": Shown("C", 1, lambda status: status.temperature_c, meaning="of the inverter"),
+    "/History/EnergyIn": Shown(
+        "kWh", 3, lambda status: status.yield_total_wh, is_energy=True, meaning="its yield since it was made"
+    ),
+    "/Ac/Power": Shown("W", 1, lambda status: status.ac_power_w, meaning="measured output"),
 }
 _ACKNOWLEDGED: Mapping[str, Shown[LimitStatus]] = {
-    "/Ac/Limit": Shown("W", 0, _limit_w),
+    "/Ac/Limit": Shown("W", 0, _limit_w, meaning="the limit that it acknowledged"),
 }
 _WANTED: Mapping[str, Shown[InverterPlan]] = {
     # the auxiliary voltage on the screen: there users of the original look for the AC watts asked for
-    "/Dc/1/Voltage": Shown("W", 0, lambda plan: plan.limit_w if plan.is_on else 0.0),
+    "/Dc/1/Voltage": Shown(
+        "W",
+        0,
+        lambda plan: plan.limit_w if plan.is_on else 0.0,
+        meaning="the AC power it is told to give, as with the original; absent with `aux_voltage = false`",
+    ),
 }
-_ALARMS: Mapping[str, Cause] = {
-    "/Alarms/HighTemperature": Cause.INVERTER_WARM,
-    "/Alarms/LowVoltage": Cause.VOLTAGE_LOW,
-    "/Alarms/HighVoltage": Cause.VOLTAGE_HIGH,
+_ALARMS: Mapping[str, tuple[Cause, str]] = {
+    "/Alarms/HighTemperature": (Cause.INVERTER_WARM, "1 = warning: 30 s hotter than `max_temperature_c`"),
+    "/Alarms/LowVoltage": (Cause.VOLTAGE_LOW, "1 = warning: DC voltage for 30 s below `min_voltage_v`"),
+    "/Alarms/HighVoltage": (Cause.VOLTAGE_HIGH, "1 = warning: DC voltage for 30 s above 65 V"),
 }
 """Those of a dcload that fit an inverter: it has no starter battery, and cold does it no harm."""
 
@@ -125,12 +140,13 @@ class InverterService:
             rename=device.rename if device is not None else None,
         )
         self.service.update({"/FirmwareVersion": version, "/Serial": serial})
-        self.service.add("/Settings/MonitorMode", integer(MONITOR_MODE_INVERTER))
-        self.service.add("/Reason", text())
+        self.service.add("/Settings/MonitorMode", integer(MONITOR_MODE_INVERTER, meaning="kind of load: 7 = inverter"))
+        meaning = "why the plant gives what it gives, and in brackets what is special about this inverter"
+        self.service.add("/Reason", text(meaning=meaning))
         if controls is not None:
             controls.add_inverter(self.service, serial)
-        for path in _ALARMS:
-            self.service.add(path, integer(0))
+        for path, (_, meaning) in _ALARMS.items():
+            self.service.add(path, integer(0, meaning=meaning))
         for display in (self._measured, self._acknowledged, self._wanted, self._health):
             if display is not None:
                 display.add_to(self.service)
@@ -167,4 +183,4 @@ class InverterService:
         if self._alarm_switch is not None and not self._alarm_switch.value:
             return dict.fromkeys(_ALARMS, 0)
         up = {alarm.cause: int(alarm.severity) for alarm in self._state.alarms if alarm.subject == self._serial}
-        return {path: up.get(cause, 0) for path, cause in _ALARMS.items()}
+        return {path: up.get(cause, 0) for path, (cause, _) in _ALARMS.items()}

@@ -92,12 +92,16 @@ def _possible_w(status: InverterStatus, limit: LimitStatus | None) -> float:
 
 
 _SHOWN: Mapping[str, Shown[DcSum]] = {
-    "/Dc/0/Voltage": Shown("V", 2, lambda total: total.voltage_v),
-    "/Dc/0/Current": Shown("A", 2, lambda total: total.current_a),
-    "/Dc/0/Power": Shown("W", 1, lambda total: total.power_w),
+    "/Dc/0/Voltage": Shown("V", 2, lambda total: total.voltage_v, meaning="mean of the inverters'"),
+    "/Dc/0/Current": Shown("A", 2, lambda total: total.current_a, meaning="sum of the inverters that count"),
+    "/Dc/0/Power": Shown(
+        "W", 1, lambda total: total.power_w, meaning="sum of the inverters that count; rather too low"
+    ),
 }
 _ENERGY: Mapping[str, Shown[float]] = {
-    "/History/EnergyIn": Shown("kWh", 3, lambda energy_wh: energy_wh, is_energy=True)
+    "/History/EnergyIn": Shown(
+        "kWh", 3, lambda energy_wh: energy_wh, is_energy=True, meaning="sum of their yields, once all are known"
+    )
 }
 
 

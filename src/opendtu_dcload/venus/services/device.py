@@ -88,6 +88,8 @@ class Shown(Generic[Reading]):
     read: Callable[[Reading], float | None]
     is_energy: bool = False
     """`read` gives Wh of a counter, which is shown in kWh."""
+    meaning: str = ""
+    """What it tells, for the manual's table."""
 
 
 class Display(Generic[Reading]):
@@ -100,7 +102,7 @@ class Display(Generic[Reading]):
     def add_to(self, service: BusService) -> None:
         """Add the items, without values yet."""
         for path, shown in self._table.items():
-            service.add(path, Item(kind=float, unit=shown.unit, digits=shown.digits))
+            service.add(path, Item(kind=float, unit=shown.unit, digits=shown.digits, meaning=shown.meaning))
 
     def values(self, reading: Reading | None) -> Mapping[str, float | None]:
         """Return what is shown of `reading`."""
@@ -110,14 +112,14 @@ class Display(Generic[Reading]):
         return numbers | {path: counter.kwh(numbers[path]) for path, counter in self._counters.items()}
 
 
-def text(value: str | None = None) -> Item:
+def text(value: str | None = None, *, meaning: str) -> Item:
     """Return a read-only text."""
-    return Item(kind=str, value=value)
+    return Item(kind=str, value=value, meaning=meaning)
 
 
-def integer(value: int | None = None) -> Item:
+def integer(value: int | None = None, *, meaning: str) -> Item:
     """Return a read-only integer."""
-    return Item(kind=int, value=value)
+    return Item(kind=int, value=value, meaning=meaning)
 
 
 class Device:
@@ -251,17 +253,19 @@ def add_identity(
         product: name shown when the device has none of its own.
         rename: takes the name that a user gives it; None = it cannot be given one.
     """
-    service.add("/Mgmt/ProcessName", text(PROCESS_NAME))
-    service.add("/Mgmt/ProcessVersion", text(version))
-    service.add("/Mgmt/Connection", text(connection))
-    service.add("/DeviceInstance", integer(instance))
-    service.add("/ProductId", Item(kind=int, value=PRODUCT_ID, text="0x{:X}".format))
-    service.add("/ProductName", text(product))
-    service.add("/CustomName", Item(kind=str, value="", on_write=rename))
-    service.add("/FirmwareVersion", text())
-    service.add("/HardwareVersion", text())
-    service.add("/Serial", text())
-    service.add("/Connected", integer(0))
+    service.add("/Mgmt/ProcessName", text(PROCESS_NAME, meaning="this program"))
+    service.add("/Mgmt/ProcessVersion", text(version, meaning="its version"))
+    service.add("/Mgmt/Connection", text(connection, meaning="how the device is reached"))
+    service.add("/DeviceInstance", integer(instance, meaning="device instance in VRM"))
+    product_id = Item(kind=int, value=PRODUCT_ID, text="0x{:X}".format, meaning="that of generic devices")
+    service.add("/ProductId", product_id)
+    service.add("/ProductName", text(product, meaning="what kind of device it is"))
+    name = Item(kind=str, value="", on_write=rename, meaning="its name: that given on the GX, or its own")
+    service.add("/CustomName", name)
+    service.add("/FirmwareVersion", text(meaning="of the meter its own, else that of this program"))
+    service.add("/HardwareVersion", text(meaning="of an inverter OpenDTU's version, of the meter its generation"))
+    service.add("/Serial", text(meaning="serial number of an inverter, MAC address of the meter"))
+    service.add("/Connected", integer(0, meaning="1 while there are values that count"))
 
 
 async def follow(

@@ -15,6 +15,32 @@ AGE_STEP_S = 10
 SETTLE_S = 1.0
 """An answer sooner after the command than this may still speak of the one before (as in `control.track`)."""
 
+_RESULT_MEANING = "what came of it, see [Reasons and alarms](reasons-and-alarms.md#what-came-of-a-command)"
+_INVERTER_COUNTS = {
+    "/Health/Commands": "sent since the start",
+    "/Health/CommandsFailed": "of these: not taken by OpenDTU, or not answered by the inverter",
+    "/Health/Reconnects": "how often it was lost and came back since the start",
+    "/Health/Restarts": "[last resorts](safety.md#last-resorts) since the start",
+}
+_PLAN = {
+    "/Plan/SetPoint": "what the plant is told to give",
+    "/Plan/Cap": "what the plant may give at most",
+}
+_PLANT_COUNTS = {
+    "/Health/Commands": "all commands since the start",
+    "/Health/CommandsFailed": "of these: not taken by OpenDTU, or not answered by the inverter",
+    "/Health/MeterFailures": "requests without a usable answer since the start",
+    "/Health/MeterReconnects": "how often it was lost and came back since the start",
+    "/Health/DtuFailures": "requests without a usable answer since the start",
+    "/Health/DtuReconnects": "how often one was lost and came back since the start",
+    "/Health/InverterRestarts": "[last resorts](safety.md#last-resorts) since the start",
+    "/Health/DtuReboots": "[last resorts](safety.md#last-resorts) since the start",
+}
+_TODAY = {
+    "/Health/ExportedToday": "given away since midnight by the machine's own clock, or since the start",
+    "/Health/AvoidableImportToday": "bought although the inverters had room for it, counted likewise",
+}
+
 _ON_ITS_WAY = {
     CommandState.PENDING: "waits for the inverter",
     CommandState.FAILURE: "not answered by the inverter",
@@ -29,11 +55,11 @@ class InverterHealth:
 
     def add_to(self, service: BusService) -> None:
         """Add the items."""
-        for path in ("LastCommand", "LastResult"):
-            service.add(f"/Health/{path}", text())
-        for path in ("Commands", "CommandsFailed", "Reconnects", "Restarts"):
-            service.add(f"/Health/{path}", integer(0))
-        service.add("/Health/Age", _age_item())
+        service.add("/Health/LastCommand", text(meaning='such as "limit 210 W"'))
+        service.add("/Health/LastResult", text(meaning=_RESULT_MEANING))
+        for path, meaning in _INVERTER_COUNTS.items():
+            service.add(path, integer(0, meaning=meaning))
+        service.add("/Health/Age", _age_item("of its data"))
 
     def values(self, state: State, now_s: float) -> Mapping[str, Value | None]:
         """Return what is shown now."""
@@ -59,18 +85,17 @@ class PlantHealth:
 
     def add_to(self, service: BusService) -> None:
         """Add the items."""
-        for path in ("/Plan/Reason", "/Health/LastCommand", "/Health/LastResult"):
-            service.add(path, text())
-        for path in ("/Plan/SetPoint", "/Plan/Cap"):
-            service.add(path, Item(kind=float, unit="W", digits=0))
-        for path in ("Commands", "CommandsFailed", "MeterFailures", "MeterReconnects", "DtuFailures", "DtuReconnects"):
-            service.add(f"/Health/{path}", integer(0))
-        for path in ("InverterRestarts", "DtuReboots"):
-            service.add(f"/Health/{path}", integer(0))
-        for path in ("/Health/MeterAge", "/Health/DtuAge"):
-            service.add(path, _age_item())
-        for path in ("ExportedToday", "AvoidableImportToday"):
-            service.add(f"/Health/{path}", Item(kind=float, unit="kWh", digits=3))
+        service.add("/Plan/Reason", text(meaning="why the plant gives what it gives, also while there is no meter"))
+        service.add("/Health/LastCommand", text(meaning="the last command to any inverter"))
+        service.add("/Health/LastResult", text(meaning=_RESULT_MEANING))
+        for path, meaning in _PLAN.items():
+            service.add(path, Item(kind=float, unit="W", digits=0, meaning=meaning))
+        for path, meaning in _PLANT_COUNTS.items():
+            service.add(path, integer(0, meaning=meaning))
+        service.add("/Health/MeterAge", _age_item("since the meter's last good answer"))
+        service.add("/Health/DtuAge", _age_item("since OpenDTU's last good answer, of several the oldest"))
+        for path, meaning in _TODAY.items():
+            service.add(path, Item(kind=float, unit="kWh", digits=3, meaning=meaning))
 
     def values(self, state: State, now_s: float) -> Mapping[str, Value | None]:
         """Return what is shown now."""
@@ -122,8 +147,8 @@ def _sum(links: Iterable[Link]) -> Link:
     return total
 
 
-def _age_item() -> Item:
-    return Item(kind=int, unit="s")
+def _age_item(meaning: str) -> Item:
+    return Item(kind=int, unit="s", meaning=f"{meaning}, in steps of {AGE_STEP_S} s")
 
 
 def _age_s(now_s: float, at_s: float | None) -> int | None:

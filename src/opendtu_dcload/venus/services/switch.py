@@ -69,7 +69,7 @@ class SwitchService:
             rename=self._device.rename,
         )
         self.service.update({"/FirmwareVersion": version, "/Connected": 1})
-        self.service.add("/State", integer(STATE_CONNECTED))
+        self.service.add("/State", integer(STATE_CONNECTED, meaning="256: it works"))
         self._reason = add_text_card(self.service, "reason", "Reason")
         if controls is not None:
             controls.add_cards(self.service)

@@ -25,10 +25,13 @@ STALE_S = 60.0
 # The wiki page "dbus" of Venus OS.
 _TYPE_BATTERY = 0
 _TYPE_HIGHEST = 6
+_TYPE_MEANING = "what the GX takes it for: 0 = battery"
 _STATUS_OK = 0
 _STATUS_DISCONNECTED = 1
 
-_SHOWN: Mapping[str, Shown[BatteryStatus]] = {"/Temperature": Shown("C", 1, lambda battery: battery.temperature_c)}
+_SHOWN: Mapping[str, Shown[BatteryStatus]] = {
+    "/Temperature": Shown("C", 1, lambda battery: battery.temperature_c, meaning="of the active battery")
+}
 
 
 class TemperatureService:
@@ -68,11 +71,12 @@ class TemperatureService:
         )
         self.service.update({"/FirmwareVersion": version})
         if settings is None:
-            self.service.add("/TemperatureType", integer(_TYPE_BATTERY))
+            self.service.add("/TemperatureType", integer(_TYPE_BATTERY, meaning=_TYPE_MEANING))
         else:
             key = "/Settings/Devices/opendtu_battery/TemperatureType"
-            Control.choice(settings, key, _TYPE_HIGHEST, _TYPE_BATTERY).add_value(self.service, "/TemperatureType")
-        self.service.add("/Status", integer(_STATUS_DISCONNECTED))
+            kind = Control.choice(settings, key, _TYPE_HIGHEST, _TYPE_BATTERY, _TYPE_MEANING)
+            kind.add_value(self.service, "/TemperatureType")
+        self.service.add("/Status", integer(_STATUS_DISCONNECTED, meaning="0 = it is known, 1 = it is not"))
         self._display.add_to(self.service)
 
     async def run(self) -> NoReturn:
