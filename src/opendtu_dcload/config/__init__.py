@@ -88,7 +88,7 @@ class InverterConfig(Section):
     name: Label | None = Field(None, description="a name in quotes")
     """Shown instead of the name it has in OpenDTU."""
     min_power_w: Annotated[float | None, Field(ge=5, le=500)] = None
-    """Lowest limit, W AC; left out, it follows from model and rated power."""
+    """Lowest limit, W AC; left out, 2 % of the rated power and at least 20 W for each DC input."""
     max_power_w: Annotated[float | None, Field(ge=10, le=2250)] = None  # 2250: OpenDTU's own bound of a limit
     """Highest limit, W AC; left out, the rated power."""
     device_instance: Annotated[int | None, Field(ge=0, le=247)] = None

@@ -13,7 +13,7 @@ from opendtu_dcload.model import Priority
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user wants of the plant; see the table in the README."""
+    """What the user wants of the plant; see docs/configuration.md."""
 
     target_w: float = 0.0
     max_feed_in_w: float = 800.0

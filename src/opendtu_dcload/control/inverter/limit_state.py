@@ -21,7 +21,7 @@ SWALLOWED_S = 3.0
 PCT_STEP = 0.1
 """The inverter takes limits in steps of 0.1 %; what the DTU shows is cut off to them."""
 LOWEST_SHOWN_PCT = 1.0
-"""No inverter works at less (see the minima in the README): an HMS that loses its DC power reads back 0.1 %."""
+"""No inverter works at less (see devices/hoymiles.py): an HMS that loses its DC power reads back 0.1 %."""
 HELD_S = 60.0
 """How long nothing is sent to an inverter whose limit the DTU declined."""
 IGNORED_WAITS_S = (5.0, 15.0, 45.0)

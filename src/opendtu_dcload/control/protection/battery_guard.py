@@ -36,7 +36,7 @@ MULTIPLUS_LONGEST_REST_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class BatteryLimits:
-    """What the user wants of the battery; see the table in the README."""
+    """What the user wants of the battery; see docs/configuration.md."""
 
     min_cell_voltage_v: float | None = None
     resistance_ohm: float = 0.0

@@ -41,7 +41,7 @@ MEASURED_AFTER_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """What the user wants guarded; see the table in the README."""
+    """What the user wants guarded; see docs/configuration.md."""
 
     battery: BatteryLimits = field(default_factory=BatteryLimits)
     is_seasonal: bool = False

@@ -2,7 +2,7 @@
 
 Nothing here knows HTTP or the clock: `advance(now_s)` moves everything to a time given by the caller, which may be the
 wall clock or a loop that plays a day in seconds. The figures of the inverters are those that users and developers
-report for Hoymiles devices: see the README, "What the simulator models".
+report for Hoymiles devices: see docs/simulator.md.
 """
 
 from __future__ import annotations
