@@ -82,6 +82,7 @@ def bundle(wheel: Path, arch: str, python: str, out: Path, github: str) -> Path:
         shutil.copy(ROOT / "deploy/setuphelper/setup", folder / "setup")
         for file in ("README.md", "LICENSE", "CHANGELOG.md"):
             shutil.copy(ROOT / file, folder / file)
+        shutil.copytree(ROOT / "docs", folder / "docs")
         (folder / "version").write_text(f"v{version}\n")
         (folder / "gitHubInfo").write_text(f"{github}\n")
         (folder / "firstCompatibleVersion").write_text("v3.60\n")
