@@ -231,7 +231,7 @@ def test_a_serial_is_twelve_hex_digits_in_quotes(serial: object, why: str):
         (table(control={"targt_w": 1}), "control.targt_w is unknown; did you mean target_w?"),
         (table(control={"Target_W": 1}), "control.Target_W is unknown; did you mean target_w?"),
         (table(meter={"target_w": 1}), "meter.target_w is unknown; it belongs below [control]"),
-        (table(log={"x y": {}}), "log.'x y' is unknown; remove it, the settings here are level"),
+        (table(log={"x y": {}}), "log.'x y' is unknown; remove it, the settings here are level, record"),
         (table(inverter=[{"serial": SERIAL, "seriall": 1}]), "inverter[#1].seriall is unknown; did you mean serial?"),
         (table(controll={"target_w": 1}), "controll is no section; did you mean [control]?"),
         (table(inverters=[{}]), "inverters is no section; did you mean [[inverter]]?"),

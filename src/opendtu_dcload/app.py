@@ -9,8 +9,9 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,12 +19,17 @@ import aiohttp
 
 from opendtu_dcload import __version__
 from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, settings_of
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
+from opendtu_dcload.recording.bounded_file import open_recording
+from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.live_line import print_live
@@ -94,7 +100,14 @@ async def run(
         }
         seasonal = SeasonalStore(folder) if config.battery.seasonal_min_soc else None
         loop = ControlLoop(
-            config, state, dtus, lambda name: pollers[name].posted(), clock, dry_run=dry_run, seasonal=seasonal
+            config,
+            state,
+            dtus,
+            lambda name: pollers[name].posted(),
+            clock,
+            dry_run=dry_run,
+            seasonal=seasonal,
+            make_controller=_recorded(folder, stack) if config.log.record else Controller,
         )
         stack.push_async_callback(loop.leave)
         stack.enter_context(announce_stop(supervisor, watchdog))
@@ -126,6 +139,16 @@ async def run(
                     tasks.create_task(print_live(state, clock), name="live")
         except* _StopError:
             pass
+
+
+def _recorded(
+    folder: Path, stack: contextlib.AsyncExitStack
+) -> Callable[[Settings, Sequence[InverterParameters], float], Controller]:
+    """Return what makes a controller that is recorded in `folder`, or an ordinary one when it cannot be."""
+    if (file := open_recording(folder)) is None:
+        return Controller
+    stack.callback(file.close)
+    return partial(RecordedController, file)
 
 
 def first_line(config: Config, bus: BusAddress | None) -> str:

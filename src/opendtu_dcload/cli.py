@@ -85,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     old.add_argument("old", type=Path, metavar="config.ini")
     old.set_defaults(start=_import)
 
+    replay = commands.add_parser("replay", help="decide a recording again and print what differs")
+    replay.add_argument("recording", type=Path, metavar="FILE", help="as the setting log.record leaves it, or its .gz")
+    replay.set_defaults(start=_replay)
+
     demo = commands.add_parser("demo", help="run everything against a simulated house, without any hardware")
     demo.add_argument("--duration", type=float, metavar="S", help="end after this time in s, with a verdict")
     demo.set_defaults(start=_demo)
@@ -92,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate = commands.add_parser("simulate", help="play a load trace on virtual time and print what was wasted")
     simulate.add_argument("--trace", default=None, help="a carried trace, or a CSV file t_s,power_w")
     simulate.add_argument("--seed", type=int, default=1, help="of the plant's random numbers")
+    simulate.add_argument("--record", type=Path, metavar="FILE", help="write what is seen and decided, for replay")
     simulate.set_defaults(start=_simulate)
 
     bench = commands.add_parser("bench", help="compare controllers on many loads and plants, on virtual time")
@@ -151,6 +156,12 @@ def _import(arguments: argparse.Namespace) -> int:
     return run_import(arguments.old, arguments.config)
 
 
+def _replay(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.recording.replay import print_replay  # noqa: PLC0415  as above
+
+    return print_replay(arguments.recording)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.sim.demo.demo import run_demo  # noqa: PLC0415  the simulator is not needed on a GX
 
@@ -160,7 +171,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _simulate(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.sim.runs.report import print_simulation  # noqa: PLC0415  as above
 
-    return print_simulation(arguments.trace, arguments.seed)
+    return print_simulation(arguments.trace, arguments.seed, arguments.record)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

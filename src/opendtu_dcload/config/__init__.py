@@ -155,10 +155,13 @@ class DbusConfig(Section):
 
 
 class LogConfig(Section):
-    """`[log]`: what is written to stderr."""
+    """`[log]`: what is written to stderr, and into a recording of a problem."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is written to stderr."""
+    record: bool = False
+    """All that the control sees and decides is kept in a file, see [How to report a
+    problem](troubleshooting.md#how-to-report-a-problem)."""
 
 
 class Config(Section):

@@ -172,6 +172,7 @@ class ControlLoop:
         dry_run: bool = False,
         seasonal: SeasonalStore | None = None,
         today: Callable[[], date] = local_date,
+        make_controller: Callable[[Settings, Sequence[InverterParameters], float], Controller] = Controller,
     ) -> None:
         """Send nothing yet.
 
@@ -184,6 +185,7 @@ class ControlLoop:
             dry_run: decide and publish, command nothing but a shadow of the inverters.
             seasonal: keeps the seasonal minimum SoC over restarts; None = it is not wanted.
             today: the local date, by which energies are counted.
+            make_controller: makes the controller from settings, inverters and time; another one records it.
         """
         self._seasonal = seasonal
         self._config = config
@@ -202,7 +204,7 @@ class ControlLoop:
         self._posts: dict[str, asyncio.Task[None]] = {}
         units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
         self._settings = settings_of(config, seasonal.highest_pct if seasonal else None)
-        self._controller = Controller(self._settings, units, clock())
+        self._controller = make_controller(self._settings, units, clock())
         self._today = today
         self._alarms = alarms_of(config, self._settings, clock())
         self._commands = CommandLog()

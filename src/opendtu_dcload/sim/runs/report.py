@@ -6,29 +6,44 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
 
+from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.runs.simulate import Result, default_models, simulate
 from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
 
 BAR = 40
 
 
-def print_simulation(trace: str | None, seed: int) -> int:
+def print_simulation(trace: str | None, seed: int, record: Path | None = None) -> int:
     """Play a trace (None = the carried one) and print what it cost; return the exit code.
 
     Raises:
-        ConfigError: no such trace.
+        ConfigError: no such trace, or the file to record it in cannot be written.
     """
     name = trace or DEFAULT_TRACE
     load_w = load_trace(name)
     models = default_models()
     print(f"{name}: {len(load_w) / 3600:.1f} h, {len(models)} inverters of {models[0].rated_w:.0f} W, seed {seed}")
     started_s = time.monotonic()
-    with progress_bar() as progress:
-        result = simulate(load_w, models=models, seed=seed, progress=progress)
+    with progress_bar() as progress, _recording(record) as recording:
+        result = simulate(load_w, models=models, seed=seed, progress=progress, record=recording)
     print(_report(result))
     print(f"took                  {time.monotonic() - started_s:9.1f} s")
     return 0
+
+
+@contextlib.contextmanager
+def _recording(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+    except OSError as err:
+        raise ConfigError([f"{path} cannot be written: {err.strerror}; name another file"]) from err
 
 
 @contextlib.contextmanager

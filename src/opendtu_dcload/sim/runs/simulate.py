@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from opendtu_dcload.control.commands.command_policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.controller import Controller
@@ -13,6 +14,7 @@ from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, PhaseReading
+from opendtu_dcload.recording.recorder import RecordedController, Sink
 from opendtu_dcload.sim.plant.house import Energy, House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import Counters, SimDtu
 from opendtu_dcload.sim.plant.world import World
@@ -172,16 +174,18 @@ def simulate(
     settings: Settings | None = None,
     seed: int = 1,
     progress: Callable[[float], None] | None = None,
+    record: Sink | None = None,
 ) -> Result:
     """Play a load (W, one value per second) and return what it cost, the first 300 s not counted.
 
-    `progress` is called with the share done, once per simulated minute.
+    `progress` is called with the share done, once per simulated minute; `record` gets a recording of the controller.
     """
     models = default_models() if models is None else models
     settings = settings or Settings(max_feed_in_w=sum(m.rated_w for m in models))
     house = House(load_w, models, seed=seed, cap_w=settings.max_feed_in_w)
     dtu = SimDtu(house, seed=seed)
-    run = Run(World(house, [dtu]), Controller(settings, [unit_of(m) for m in models], 0.0))
+    make_controller = Controller if record is None else partial(RecordedController, record)
+    run = Run(World(house, [dtu]), make_controller(settings, [unit_of(m) for m in models], 0.0))
     skipped = Energy()
     next_progress_s = 0.0
     while house.now_s < len(load_w):
