@@ -16,8 +16,8 @@ def main() -> int:
         text = io.StringIO()
         play(trouble, text)
         packed = gzip.compress(text.getvalue().encode(), 9, mtime=0)
-        (FOLDER / f"{trouble.plant}.jsonl.gz").write_bytes(packed)
-        print(f"{trouble.plant}: {len(text.getvalue().splitlines())} lines, {len(packed)} bytes")
+        (FOLDER / f"{trouble.name}.jsonl.gz").write_bytes(packed)
+        print(f"{trouble.name}: {len(text.getvalue().splitlines())} lines, {len(packed)} bytes")
     return 0
 
 

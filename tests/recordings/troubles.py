@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
@@ -23,6 +23,7 @@ from opendtu_dcload.model import (
 )
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
+from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.runs.simulate import Run, unit_of
 from opendtu_dcload.sim.runs.trace import load_trace
 
@@ -31,9 +32,9 @@ from opendtu_dcload.sim.runs.trace import load_trace
 class Trouble:
     """One plant, its load and settings, and what happens when."""
 
+    name: str
     plant: str
-    trace: str
-    from_s: int
+    load_w: Sequence[float]
     settings: Settings
     script: Mapping[float, Callable[[Plant], object]]
     lasts_s: float
@@ -45,8 +46,7 @@ class Plant:
 
     def __init__(self, trouble: Trouble, sink: TextIO) -> None:
         plant = PLANTS[trouble.plant]
-        load_w = load_trace(trouble.trace)[trouble.from_s :][: int(trouble.lasts_s) + 10]
-        self.world = plant.world(load_w, seed=7)
+        self.world = plant.world(list(trouble.load_w), seed=7)
         self.settings = trouble.settings
         self.wishes = UserOverrides()
         self.beside = ExternalInputs()
@@ -156,7 +156,7 @@ def _hms() -> Trouble:
         1200.0: lambda p: setattr(p.world.house.battery, "soc", 0.1),
         1300.0: lambda p: setattr(p.world.house.battery, "soc", 0.9),
     }
-    return Trouble("hms", "cassandra_1hz_3600", 600, settings, script, 1500.0)
+    return Trouble("hms", "hms", load_trace("cassandra_1hz_3600")[600:], settings, script, 1500.0)
 
 
 def _hm() -> Trouble:
@@ -197,7 +197,7 @@ def _hm() -> Trouble:
         1560.0: lambda p: p.set_meter(sign=-1),
         1700.0: lambda p: p.set_meter(sign=1),
     }
-    return Trouble("hm", "ukdale_h3_2013-03-28_66000", 900, settings, script, 1900.0)
+    return Trouble("hm", "hm", load_trace("ukdale_h3_2013-03-28_66000")[900:], settings, script, 1900.0)
 
 
 def _mixed() -> Trouble:
@@ -237,7 +237,14 @@ def _mixed() -> Trouble:
         2180.0: lambda p: p.set_dtu(0, is_polling=False),
         2230.0: lambda p: p.set_dtu(0, is_polling=True),
     }
-    return Trouble("mixed", "ukdale_h1_2013-04-15_64200", 300, settings, script, 2300.0, leaves_off=True)
+    return Trouble(
+        "mixed", "mixed", load_trace("ukdale_h1_2013-04-15_64200")[300:], settings, script, 2300.0, leaves_off=True
+    )
 
 
-TROUBLES = (_hms(), _hm(), _mixed())
+def _restless() -> Trouble:
+    """Nothing goes wrong, but the load changes all the time."""
+    return Trouble("restless", "hms", CASES["levels"].load_w(3), Settings(max_feed_in_w=1200.0), {}, 1000.0)
+
+
+TROUBLES = (_hms(), _hm(), _mixed(), _restless())
