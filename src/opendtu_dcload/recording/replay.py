@@ -93,7 +93,7 @@ def replay(path: Path) -> Outcome:
             raise ConfigError([f"{path}, line {number}: {err}; this is no recording, or it was changed"]) from None
         if not again.do(act):
             break
-    if again is None or not again.outcome.decisions:
+    if again is None or not (again.outcome.decisions or again.outcome.differences):
         raise ConfigError([f"{path} has no decision in it"])
     return again.outcome
 
