@@ -151,7 +151,7 @@ def places(document: Any) -> list[tuple[Any, Any]]:
     return [place for key in keys for place in ((document, key), *places(document[key]))]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     st.integers(0, 40),
     st.integers(0, 10_000),

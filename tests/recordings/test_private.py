@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opendtu_dcload.config import parse_config
@@ -189,6 +189,7 @@ def test_no_field_is_forgotten(name):
     assert written | LEFT_OUT.get(getattr(made, "__name__", ""), set()) == {f.name for f in dataclasses.fields(made)}
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1e9), st.floats(0, 1e6))
 def test_no_digit_of_a_time_is_lost(started_s, later_s):
     disguise = Disguise([], float(math.floor(started_s)))
@@ -196,6 +197,7 @@ def test_no_digit_of_a_time_is_lost(started_s, later_s):
     assert TIME.read(json.loads(json.dumps(TIME.write(at_s, disguise))), disguise.origin_s) == at_s
 
 
+@settings(deadline=None)
 @given(st.floats(-1e15, 1e15))
 def test_no_digit_of_a_number_is_lost(number):
     assert NUMBER.read(json.loads(json.dumps(NUMBER.write(number, Disguise([], 0.0)))), 0.0) == number
@@ -210,6 +212,7 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(KEYS, VALUES, max_size=3)
 
 
+@settings(deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_what_changed_makes_the_new_one_of_the_old_one(before, now):
     assert patched(before, changes(before, now)) == now

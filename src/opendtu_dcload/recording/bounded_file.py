@@ -30,18 +30,18 @@ class BoundedFile:
         self._left_bytes = most_bytes
         self._until_s = time.monotonic() + longest_s
         self._lines: SimpleQueue[str | None] = SimpleQueue()
-        self._is_full = False
+        self._is_closed = self._is_told = False
         self._writer = Thread(target=self._write_all, name=f"writes {name}", daemon=True)
         self._writer.start()
 
     @property
     def closed(self) -> bool:
         """Whether it takes no more lines."""
-        return self._is_full
+        return self._is_closed
 
     def write(self, line: str, /) -> int:
         """Take one line; what comes after the end is left out."""
-        if self._is_full:
+        if self._is_closed:
             return len(line)
         self._left_bytes -= len(line.encode())
         if self._left_bytes < 0 or time.monotonic() > self._until_s:
@@ -54,14 +54,16 @@ class BoundedFile:
 
     def close(self) -> None:
         """Wait a moment until everything is written; a disk that is stuck is left behind."""
-        self._is_full = True
+        self._is_closed = True
         self._lines.put(None)
         self._writer.join(PATIENCE_S)
 
     def _end(self, why: str) -> None:
-        self._is_full = True
+        self._is_closed = True
         self._lines.put(None)
-        log.warning("%s ends, regulation goes on: %s", self._name, why)
+        if not self._is_told:
+            self._is_told = True
+            log.warning("%s ends, regulation goes on: %s", self._name, why)
 
     def _write_all(self) -> None:
         try:
