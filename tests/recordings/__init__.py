@@ -1,6 +1,8 @@
-"""Recordings of simulated plants in trouble, decided again by `test_recordings`.
+"""Recordings of plants in trouble, decided again by `test_replayed`.
 
-`python -m tests.recordings` makes them anew, which is right only after the control was changed on purpose.
+The simulated ones are those of `troubles`; `python -m tests.recordings` makes them anew. A user's recording is put
+beside them as it is, packed with gzip; `python -m tests.recordings FILE` writes the decisions of now into it. Both are
+right only after the control was changed on purpose.
 """
 
 from pathlib import Path

@@ -1,24 +1,43 @@
-"""`python -m tests.recordings`: plays plants in which everything goes wrong, and records the controller."""
+"""`python -m tests.recordings [FILE]`: plays plants in which everything goes wrong, or decides a recording anew."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import sys
+from functools import partial
+from pathlib import Path
 
+from opendtu_dcload.recording.recorder import RecordedController
+from opendtu_dcload.recording.replay import replay
 from tests.recordings import FOLDER
 from tests.recordings.troubles import TROUBLES, play
 
 
+def decided_anew(path: Path) -> str:
+    """Return a recording with the decisions of now."""
+    text = io.StringIO()
+    replay(path, partial(RecordedController, text))
+    return text.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a packed recording."""
+    packed = gzip.compress(text.encode(), 9, mtime=0)
+    path.write_bytes(packed)
+    print(f"{path}: {text.count(chr(10))} lines, {len(packed)} bytes")
+
+
 def main() -> int:
     """Write the files; 0 when done."""
-    for trouble in TROUBLES:
+    for path in map(Path, sys.argv[1:]):
+        write(path, decided_anew(path))
+    for trouble in TROUBLES if len(sys.argv) == 1 else ():
         text = io.StringIO()
         play(trouble, text)
-        packed = gzip.compress(text.getvalue().encode(), 9, mtime=0)
-        (FOLDER / f"{trouble.name}.jsonl.gz").write_bytes(packed)
-        print(f"{trouble.name}: {len(text.getvalue().splitlines())} lines, {len(packed)} bytes")
+        write(FOLDER / f"{trouble.name}.jsonl.gz", text.getvalue())
     return 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

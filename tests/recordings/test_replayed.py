@@ -20,6 +20,8 @@ from opendtu_dcload.control.regulation import available_moves
 from opendtu_dcload.recording.replay import replay
 from opendtu_dcload.sim.runs.simulate import simulate
 from tests.recordings import FOLDER, recordings
+from tests.recordings.__main__ import decided_anew
+from tests.recordings.troubles import TROUBLES
 
 LARGEST_BYTES = 150_000
 BY_NAME = pytest.mark.parametrize("path", recordings(), ids=lambda path: path.name.partition(".")[0])
@@ -34,8 +36,23 @@ def events(path: Path) -> list[tuple[str, dict[str, Any]]]:
 def test_decides_the_same_again(path):
     outcome = replay(path)
     assert [str(difference) for difference in outcome.differences] == []
-    assert outcome.decisions >= 900
     assert path.stat().st_size < LARGEST_BYTES
+
+
+def test_the_simulated_recordings_are_long_enough():
+    for trouble in TROUBLES:
+        decided = [what for what, _ in events(FOLDER / f"{trouble.name}.jsonl.gz") if what == "decided"]
+        assert len(decided) >= 900
+
+
+def test_a_recording_decided_anew_is_a_recording_of_the_decisions_of_now(monkeypatch, tmp_path):
+    path = beginning("mixed", 401, tmp_path)
+    assert decided_anew(path).splitlines()[1:] == path.read_text().splitlines()[1:]
+    monkeypatch.setattr(battery_guard, "MULTIPLUS_DELAY_S", 25.0)
+    anew = decided_anew(path)
+    assert replay(path).differences
+    path.write_text(anew)
+    assert not replay(path).differences
 
 
 def test_the_recordings_have_everything_that_can_happen_in_them():

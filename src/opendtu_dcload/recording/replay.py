@@ -15,6 +15,7 @@ from opendtu_dcload.control.commands.command_policy import Command
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.recording.disguise import Disguise
@@ -37,6 +38,8 @@ from opendtu_dcload.recording.forms import NUMBER, OBJECT, WHOLE, Json, fields_o
 from opendtu_dcload.recording.patch import patched
 
 Told = TypeVar("Told", Command, InverterParameters)
+
+MakeController = Callable[[Settings, Sequence[InverterParameters], float], Controller]
 
 MOST_SHOWN = 20
 DIFFERENT = 1
@@ -70,10 +73,11 @@ class Outcome:
     differences: list[Difference] = field(default_factory=list)
 
 
-def replay(path: Path) -> Outcome:
+def replay(path: Path, make_controller: MakeController = Controller) -> Outcome:
     """Decide a recording again.
 
-    What was sent then is told to the controller, whatever it decides now: each decision is compared by itself.
+    What was sent then is told to the controller, whatever it decides now: each decision is compared by itself. A
+    recorded controller makes a new recording of it, with the decisions of now.
 
     Raises:
         ConfigError: the file is no recording, or it is damaged, or newer than this program.
@@ -84,7 +88,7 @@ def replay(path: Path) -> Outcome:
         try:
             what, document = _parsed(line)
             if again is None:
-                again = _Again(_start(what, document))
+                again = _Again(_start(what, document), make_controller)
                 continue
             act = again.event(what, document)
         except _NewerError as err:
@@ -158,9 +162,9 @@ class _NewerError(Exception):
 class _Again:
     """The controller of now with what was seen and done then."""
 
-    def __init__(self, began: tuple[Start, float]) -> None:
+    def __init__(self, began: tuple[Start, float], make_controller: MakeController) -> None:
         start, self._origin_s = began
-        self._controller = Controller(start.settings, start.units, start.now_s)
+        self._controller = make_controller(start.settings, start.units, start.now_s)
         self._disguise = Disguise(start.units, self._origin_s)
         self._now: dict[str, Mapping[str, Json]] = {"settings": SETTINGS.write(start.settings, self._disguise)}
         self._decision: Decision | None = None
