@@ -36,6 +36,7 @@ class _Unblocked(io.TextIOBase):
     def __init__(self, stream: TextIO | None) -> None:
         """Take the stream to write to; None = it was closed before Python began, and its number may be another file."""
         self._fd = os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno()
+        self._encoding = (stream and stream.encoding) or "utf-8"
         self._texts: SimpleQueue[str | None] = SimpleQueue()
         self._lost_lines = 0
         self._is_broken = False
@@ -69,7 +70,7 @@ class _Unblocked(io.TextIOBase):
     def _write_all(self) -> None:
         while (text := self._texts.get()) is not None:
             try:
-                self._write_one(text.encode(errors="backslashreplace"))
+                self._write_one(text.encode(self._encoding, "backslashreplace"))
             except BrokenPipeError:
                 self._is_broken = True
             except OSError:  # a disk that is full now may not be later
