@@ -4,22 +4,33 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/ready
 LOWEST := .venv-lowest
-# One process more than a small machine has cores, because many tests wait. A file stays in one process: what is built
-# for its tests is built once. In the order of the files the long ones do not come last.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+REALTIME := $(shell grep -rlF pytest.mark.realtime tests)
+QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
-.PHONY: demo test lint test-lowest test-pythons plots docs outages lies gx-hours try-armhf clean
+.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs outages lies gx-hours try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m opendtu_dcload demo $(if $(DURATION),--duration $(DURATION))
 
-test: lint
+test test-all: lint
 	@$(call need,dbus-daemon,dbus)
 	@$(call need,dbus-send,dbus)
 	@/usr/bin/python3 -c 'import dbus' 2>/dev/null || { $(call install,python3-dbus); }
-	$(PYTHON) -m pytest $(SIDE_BY_SIDE)
+	@$(call side_by_side,$(PYTHON),$(if $(filter test,$@),$(QUICK)))
+
+# Tests that wait for real programs and devices wait side by side. Beside them, and after them when they want the
+# processor, run those that compute; of these a file stays in one process, so that what it needs is built once.
+side_by_side = echo 'Two groups of tests run side by side; each is shown when it has ended.' && \
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going that-wait that-compute \
+	PYTHON=$(1) CHOSEN='$(2)' LEFT_OUT='$(3)'
+that-wait:
+	$(PYTHON) -m pytest -n 8 --dist loadgroup -m 'realtime $(CHOSEN)' $(filter-out $(addsuffix %,$(LEFT_OUT)),$(REALTIME))
+that-compute:
+	nice $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not realtime $(CHOSEN)' \
+		$(addprefix --ignore=,$(REALTIME) $(LEFT_OUT))
 
 lint: $(READY)
 	$(PYTHON) -m ruff check
@@ -30,19 +41,18 @@ lint: $(READY)
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
 NO_PART := tests/control tests/deploy $(patsubst %,tests/sim/test_%.py,bench cases dtu house_meter omniscient peers plots quirks world)
 test-lowest: $(LOWEST)/ready
-	$(LOWEST)/bin/python -m pytest $(SIDE_BY_SIDE) $(addprefix --ignore=,$(NO_PART))
+	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))
 
 # The Pythons of Venus OS and of Raspberry Pi OS where they are installed, with the newest packages and with the oldest.
-test-pythons: test-python-3.12 test-python-3.13
+test-pythons: $(foreach python,3.12 3.13,test-python-$(python) test-python-$(python)-lowest)
 test-python-%: $(READY)
-	@python=$(call interpreter,$*); if [ -z "$$python" ]; then echo 'Python $* is not installed here: left out'; else \
-	$(call test_with,.venv-$*,) && $(call test_with,.venv-$*-lowest,$(oldest)); fi
+	@python=$(call interpreter,$(*:-lowest=)); if [ -z "$$python" ]; then echo 'Python $* is not installed here: left out'; \
+	else { [ .venv-$*/ready -nt pyproject.toml ] || { "$$python" -m venv .venv-$* && .venv-$*/bin/python -m pip install \
+	--quiet --editable '.[test]' $(if $(filter %-lowest,$*),$(oldest)) && touch .venv-$*/ready; }; } && \
+	.venv-$*/bin/python -VV && $(call side_by_side,.venv-$*/bin/python,$(QUICK),$(NO_PART)); fi
 
 interpreter = $$(for python in python$(1) "$$(pyenv root 2>/dev/null)"/versions/$(1)*/bin/python; do \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && break; done)
-test_with = { [ $(1)/ready -nt pyproject.toml ] || { "$$python" -m venv $(1) && \
-	$(1)/bin/python -m pip install --quiet --editable '.[test]' $(2) && touch $(1)/ready; }; } && \
-	$(1)/bin/python -VV && $(1)/bin/python -m pytest $(SIDE_BY_SIDE) $(addprefix --ignore=,$(NO_PART))
 
 $(READY): pyproject.toml
 	@python3 -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }

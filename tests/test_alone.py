@@ -11,6 +11,8 @@ import pytest
 from opendtu_dcload import single_instance as module
 from opendtu_dcload.single_instance import alone
 
+pytestmark = pytest.mark.realtime
+
 A, B = ("192.0.2.20", "114181807700"), ("192.0.2.20", "114181807701")
 
 

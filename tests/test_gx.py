@@ -15,6 +15,8 @@ from tests.test_program import Devices, devices, running, until
 from tests.venus.conftest import Daemon
 from tests.venus.system_stand_in import BATTERY, GRID, GRID_VALUES, VEBUS, Gx, gx
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["devices"]  # the fixture
 
 METER = "com.victronenergy.acload.shelly_a0dd6c112233"

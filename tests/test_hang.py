@@ -12,6 +12,8 @@ import pytest
 from opendtu_dcload.tasks import watchdog
 from tests.test_program import Devices, devices, limits_w, until  # noqa: F401  a fixture
 
+pytestmark = pytest.mark.realtime
+
 HANGING = """
 import asyncio, itertools, os, socket, sys
 from opendtu_dcload import app, cli, health

@@ -22,6 +22,8 @@ from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.test_program import PASSWORD, running, until
 
+pytestmark = pytest.mark.realtime
+
 SERIALS = ("1124a0000001", "1124a0000002")
 MINIMA_W = [20.0, 20.0]
 

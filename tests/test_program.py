@@ -27,6 +27,8 @@ from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.venus.conftest import Daemon
 
+pytestmark = pytest.mark.realtime
+
 SERIALS = ("1124a0000001", "1124a0000002")
 PASSWORD = "s3cret-of-the-dtu"
 MAC = "a0dd6c112233"

@@ -21,6 +21,8 @@ from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from tests.test_program import LOAD_W, PASSWORD, SERIALS, run, running, until
 
+pytestmark = pytest.mark.realtime
+
 
 class NotedRelay(Relay):
     """Looks at the plant at each moment at which it closes."""

@@ -42,6 +42,8 @@ from opendtu_dcload.state import State
 from opendtu_dcload.tasks.polling import DtuPoller
 from tests.test_program import run, running, until
 
+pytestmark = pytest.mark.realtime
+
 LEFT, RIGHT = ("1124a0000001", "1124a0000002"), ("1124a0000003", "1124a0000004")
 SERIALS = {"left": LEFT, "right": RIGHT}
 PASSWORD = "s3cret-of-the-dtu"

@@ -16,6 +16,8 @@ import pytest
 
 from tests.test_program import Devices, devices, limits_w, until  # noqa: F401  a fixture
 
+pytestmark = pytest.mark.realtime
+
 
 def full_pipe() -> tuple[int, int]:
     """A pipe that takes nothing more; return where it is read and written."""

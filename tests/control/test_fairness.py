@@ -85,6 +85,7 @@ def quiet_week(now_s: float) -> float:
     return 230.0 if hour < 7 else random.Random(int(now_s // HOUR_S)).uniform(100, 1100)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [2, 3])
 def test_in_a_week_equal_inverters_give_the_same_within_ten_percent(count):
     plant = IdealPlant(count)

@@ -109,9 +109,12 @@ HOSTILE: dict[str, Hostile] = {
     "the radio flaps": radio_flaps,
     "the DTU reboots again and again": dtu_reboots,
 }
+SLOWEST = ("the radio flaps", "the DTU reboots again and again", "another controller sets 20 W every 20 s")
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize(
+    "hostile", [pytest.param(name, marks=[pytest.mark.long] if name in SLOWEST else []) for name in HOSTILE]
+)
 def test_no_hour_exceeds_the_budget_and_no_value_comes_again_so_soon(hostile: str) -> None:
     per_hour = 120
     models = models_of(2)

@@ -185,6 +185,7 @@ def test_a_wrong_sign_never_ends_in_lasting_export(sees):
     assert sum(w < -100 for at_s, w in plant.grid_w if at_s > 60) < 60
 
 
+@pytest.mark.long
 def test_with_a_correct_meter_a_real_day_gives_no_confirmed_suspicion():
     trace = load_trace(DEFAULT_TRACE)
     suspected_s = 0.0

@@ -34,7 +34,8 @@ def test_at_night_hardly_anything_is_wasted():
     assert result.avoidable_wh < 4
 
 
-@pytest.mark.timeout(300)  # half a minute alone, with others beside it more
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_whole_day_wastes_at_most_twice_the_ideal_and_spares_the_radio():
     result = simulate(load_trace(DEFAULT_TRACE))
     check(result)

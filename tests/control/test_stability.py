@@ -59,8 +59,8 @@ def restless(
     ("prefix", "dead_times_s"),
     [
         pytest.param(HMS, (0.5, 1.0, 2.0), id="HMS as quick as believed"),
-        pytest.param(HMS, (4.0, 6.0, 8.0, 10.0, 12.0), id="HMS slower than believed"),
-        pytest.param(HM, (0.5, 2.0, 4.0), id="HM quicker than believed"),
+        pytest.param(HMS, (4.0, 6.0, 8.0, 10.0, 12.0), id="HMS slower than believed", marks=pytest.mark.long),
+        pytest.param(HM, (0.5, 2.0, 4.0), id="HM quicker than believed", marks=pytest.mark.long),
         pytest.param(HM, (6.0, 9.0, 12.0), id="HM as quick as believed"),
     ],
 )
@@ -68,6 +68,7 @@ def test_the_plant_comes_to_rest(prefix, dead_times_s):
     assert restless(prefix, (0.985,), dead_times_s) == []
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     st.sampled_from([HMS, HM]),
@@ -79,6 +80,7 @@ def test_no_constant_load_makes_it_cycle(prefix, count, gain, dead_time_s):
     assert unrest(play(prefix, count, gain, dead_time_s)) == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prefix", [HMS, HM])
 def test_the_plant_comes_to_rest_and_stays_there_whatever_part_of_the_limit_comes_out(prefix):
     # With half of the limit each inverter's own gain has to be learned first.

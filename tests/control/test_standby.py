@@ -73,6 +73,7 @@ def test_under_a_cap_that_the_others_reach_alone_nobody_is_woken_for_nothing():
     assert asleep(plant) == resting == 2
 
 
+@pytest.mark.long
 def test_each_rests_only_a_few_times_a_day():
     load_w = ([SMALL_W] * 2400 + [LARGE_W] * 1200) * 5
     plant = house(load_w)

@@ -104,7 +104,9 @@ def test_a_silent_meter_beats_the_wish_for_the_minimum(plant):
     assert plant.in_force_w == 0
 
 
-@pytest.mark.parametrize("feed_in_w", [60.0, 100.0, 200.0])
+@pytest.mark.parametrize(
+    "feed_in_w", [pytest.param(60.0, marks=pytest.mark.long), 100.0, pytest.param(200.0, marks=pytest.mark.long)]
+)
 def test_a_plant_too_small_to_prove_anything_is_not_lowered_to_ask_the_meter(feed_in_w):
     plant = make_plant([600.0] * 6000, settings=FILE, is_warm=True)
     began_s = wish(plant, UserOverrides(max_feed_in_w=feed_in_w))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.deploy.conftest import build
 
-pytestmark = pytest.mark.timeout(480)  # the package index decides
+pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("bundles")]
 
 MB = 1_000_000
 MACHINES = {"armv7l": (1, 40), "aarch64": (2, 183)}

@@ -11,7 +11,7 @@ from tests.deploy.conftest import another
 from tests.deploy.gx import Gx
 from tests.test_program import Devices, limits_w, until
 
-pytestmark = pytest.mark.timeout(480)  # a minute alone; much more where others keep the machine busy
+pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
 
 HOME = "/data/opendtu-dcload"
 SERVICE = "/service/opendtu-dcload"

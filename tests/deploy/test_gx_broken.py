@@ -14,7 +14,7 @@ import pytest
 from tests.deploy.gx import Gx
 from tests.deploy.test_gx import HOME, LINE, OTHERS
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("broken")]
 
 DEPLOY = Path(__file__).parents[2] / "deploy/gx"
 SCRIPTS = ("install.sh", "uninstall.sh", "restart.sh", "paths.sh", "status", "start", "opendtu-dcload")

@@ -19,7 +19,7 @@ from tests.doctor.test_init import OLD
 from tests.test_program import MAC, PASSWORD, SERIALS, Devices, limits_w, on_bus, until
 from tests.venus.conftest import Daemon
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
 
 COMMAND = f"cd {HOME} && ./opendtu-dcload"
 OURS = {

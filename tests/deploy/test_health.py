@@ -18,6 +18,8 @@ from opendtu_dcload.state import State
 from opendtu_dcload.tasks.watchdog import Supervisor, report_health
 from tests.test_program import Devices, running, until
 
+pytestmark = pytest.mark.realtime
+
 
 def listen(folder: Path) -> tuple[socket.socket, str]:
     """Return a socket as systemd's, and its name."""

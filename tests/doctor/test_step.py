@@ -28,6 +28,8 @@ from tests.doctor.test_bus import config as on_bus
 from tests.doctor.test_bus import named
 from tests.venus.conftest import Daemon
 
+pytestmark = pytest.mark.realtime
+
 UNIT = InverterParameters(SERIALS[0], 20.0, 400.0, 400.0, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,9 @@ def test_what_knows_everything_settles_within_dead_time_and_ramp():
 
 # ---- a broken rule
 
+SHORT_S = 400
+"""The first 300 s are not counted, the rule is broken after 100 s."""
+
 
 def nothing(*_: object) -> None:
     pass
@@ -139,6 +143,8 @@ def test_a_broken_rule_is_an_error_that_names_rule_and_cell(monkeypatch, misdeed
                 misdeed(self, self.world)
 
     monkeypatch.setitem(PILOTS, "wrong", Wrong)
+    noise = CASES["noise"]
+    monkeypatch.setitem(CASES, "noise", replace(noise, _make=lambda rng: noise._make(rng)[:SHORT_S]))
     cell = Cell("hms", "noise", "wrong", 1)
     if told is None:
         cell.run()

@@ -14,6 +14,8 @@ from opendtu_dcload.config import load_config
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.demo import demo, demo_plant
 
+pytestmark = pytest.mark.realtime
+
 SCORE: dict[str, Any] = {
     "steps_over_300_w": 4,
     "waste_wh": 1.6,
@@ -94,7 +96,7 @@ def is_running(pid: int) -> bool:
 
 def test_controller_that_dies_ends_the_demo_with_1_and_leaves_nothing_behind(tmp_path: Path) -> None:
     process = start("import sys; print('WARNING bad', file=sys.stderr); sys.exit(3)", None, "off", tmp_path)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate()
     assert process.returncode == 1
     assert "[controller] WARNING bad" in stderr
     assert "the controller has ended by itself (exit status 3)" in stderr
@@ -115,7 +117,7 @@ LIVELY = (
 
 def test_demo_with_a_duration_ends_with_one_line_of_json(tmp_path: Path) -> None:
     process = start(LIVELY, 4.0, "off", tmp_path)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate()
     final = json.loads(stdout.splitlines()[-1])
     assert (final["duration_s"], final["warnings"], final["ok"]) == (4.0, 1, False)
     assert process.returncode == 1
@@ -132,7 +134,7 @@ def test_terminated_demo_stops_everything_in_order(tmp_path: Path) -> None:
         lines.append(process.stdout.readline())
     assert lines[-1].endswith(" W | unix:path=/nowhere ['--config', '--live']\n"), lines[-1]
     process.send_signal(signal.SIGTERM)
-    rest, stderr = process.communicate(timeout=60)
+    rest, stderr = process.communicate()
     assert process.returncode == 0
     assert rest == ""
     assert stderr == "[controller] WARNING leaving\n"

@@ -18,6 +18,8 @@ from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.sim.servers.tcp_front import serve
 from tests.sim.conftest import Clock
 
+pytestmark = pytest.mark.realtime
+
 RULES = Rules(target_w=10.0, minimum_w=40.0, maximum_w=800.0, from_s=20.0)
 
 
@@ -27,7 +29,7 @@ async def front(to: str, listen: str = "127.0.0.1:0", *more: str):
     errors: list[str] = []
     argv = (sys.executable, "-m", "opendtu_dcload.sim.servers.tcp_front", "--listen", listen, "--to", to, *more)
     async with child(argv, lines.put_nowait, errors.append) as process:
-        line = await asyncio.wait_for(lines.get(), 20)
+        line = await lines.get()
         assert line.endswith(f"to {to}")
         yield process, line.split()[1]
     assert errors == []
@@ -110,6 +112,6 @@ async def test_child_dies_with_its_parent() -> None:
     asyncio.get_running_loop().add_reader(watch, ended.set)
     assert not ended.is_set()
     await kill(process)
-    await asyncio.wait_for(ended.wait(), 20)
+    await ended.wait()
     asyncio.get_running_loop().remove_reader(watch)
     os.close(watch)

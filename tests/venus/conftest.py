@@ -93,12 +93,10 @@ class Client:
                 self._answers.put_nowait(answer)
 
     async def answer(self) -> dict[str, Any]:
-        async with asyncio.timeout(20):
-            return await self._answers.get()
+        return await self._answers.get()
 
     async def signal(self) -> dict[str, Any]:
-        async with asyncio.timeout(20):
-            return await self.signals.get()
+        return await self.signals.get()
 
     async def do(self, command: str, **arguments: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -194,6 +192,5 @@ async def running(*services: BusService) -> AsyncIterator[None]:
 
 async def until(is_true: Callable[[], bool]) -> None:
     """Wait for something that happens by itself."""
-    async with asyncio.timeout(20):
-        while not is_true():  # noqa: ASYNC110 - what it waits for has no event
-            await asyncio.sleep(0.005)
+    while not is_true():  # noqa: ASYNC110 - what it waits for has no event
+        await asyncio.sleep(0.005)

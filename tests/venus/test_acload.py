@@ -58,9 +58,8 @@ async def running(service: MeterService) -> AsyncIterator[None]:
 
 async def owned(client: Client, name: str) -> None:
     """Wait until somebody owns `name`."""
-    async with asyncio.timeout(20):
-        while "error" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells nobody
-            await asyncio.sleep(0.005)
+    while "error" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells nobody
+        await asyncio.sleep(0.005)
 
 
 @pytest.fixture

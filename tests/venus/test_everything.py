@@ -29,6 +29,8 @@ from .settings_process import SettingsProcess
 from .system_stand_in import BATTERY, BATTERY_VALUES, SYSTEM, SYSTEM_VALUES, VEBUS, VEBUS_VALUES, Gx
 from .test_gx import LOAD_W, METER, SERIALS, SWITCH, Plant, plant, shown, until, write
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["plant"]  # the fixture
 
 ALARM = "com.victronenergy.digitalinput.opendtu_dcload"
@@ -81,9 +83,8 @@ class Everything:
         return await shown(client, ALARM, "/CustomName"), await shown(client, ALARM, "/Alarm")
 
     async def until_reason(self, client: Client, reason: Reason) -> None:
-        async with asyncio.timeout(60):
-            while await shown(client, METER, "/Plan/Reason") != reason:  # noqa: ASYNC110 - no event
-                await asyncio.sleep(0.02)
+        while await shown(client, METER, "/Plan/Reason") != reason:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -125,11 +126,10 @@ async def regulated(everything: Everything, client: Client) -> AsyncIterator[Pla
     """Run the program until it regulates and all services are there."""
     plant = everything.plant
     async with plant.program():
-        async with asyncio.timeout(60):
-            for name in SERVICES:
-                while await shown(client, name, "/DeviceInstance") is None:  # noqa: ASYNC110 - no event
-                    await asyncio.sleep(0.02)
-            await until(lambda: plant.holds(10))
+        for name in SERVICES:
+            while await shown(client, name, "/DeviceInstance") is None:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
+        await until(lambda: plant.holds(10))
         yield plant
 
 
@@ -234,7 +234,6 @@ async def test_a_localsettings_that_comes_late_gives_every_service_its_instance_
         assert sum(plant.limits_w) <= 110
 
 
-@pytest.mark.timeout(300)  # the relay, the power commands and the taper take their real time
 async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_opens_the_relay_and_is_told(
     everything: Everything, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,12 +280,10 @@ async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_o
             await until(lambda: not everything.relay.relay.is_on)
             await until(lambda: plant.house.output_w == 0)
             text = "Inverters do not obey the battery guard"
-            async with asyncio.timeout(30):
-                while await everything.alarm(client) != (text, 2):  # noqa: ASYNC110 - no event
-                    await asyncio.sleep(0.02)
+            while await everything.alarm(client) != (text, 2):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
         gx.set(BATTERY, {"/Io/AllowToDischarge": 1})
         await until(lambda: everything.relay.relay.is_on and plant.holds(10))
-        async with asyncio.timeout(30):
-            while await everything.alarm(client) != (NO_ALARM, 0):  # noqa: ASYNC110 - no event
-                await asyncio.sleep(0.02)
+        while await everything.alarm(client) != (NO_ALARM, 0):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.02)
         assert await shown(client, ALARM, "/Count") == 1

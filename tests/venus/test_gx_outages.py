@@ -18,6 +18,8 @@ from .conftest import Daemon, until
 from .settings_process import SettingsProcess
 from .system_stand_in import VEBUS, VEBUS_VALUES, Gx, SystemCalc, systemcalc
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["devices"]  # the fixture
 
 
@@ -53,7 +55,6 @@ async def system(
     await gx.end()
 
 
-@pytest.mark.timeout(120)  # real devices that fall silent
 async def test_while_opendtu_is_silent_the_gx_knows_no_dc_power_and_never_takes_it_for_zero(
     devices: Devices, system: SystemCalc
 ) -> None:
@@ -64,7 +65,6 @@ async def test_while_opendtu_is_silent_the_gx_knows_no_dc_power_and_never_takes_
     await until(lambda: (system.values["/Dc/System/Power"] or 0.0) > 20)
 
 
-@pytest.mark.timeout(120)
 async def test_while_the_meter_is_dead_the_gx_goes_by_the_multiplus(devices: Devices, system: SystemCalc) -> None:
     devices.meter.faults.drop = True
     await until(lambda: system.values["/Ac/Grid/L1/Power"] == 380.0)

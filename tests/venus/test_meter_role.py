@@ -66,9 +66,8 @@ async def choose(client: Client, name: str, role: str) -> int:
 
 
 async def gone(client: Client, name: str) -> None:
-    async with asyncio.timeout(20):
-        while "ok" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells this client nothing
-            await asyncio.sleep(0.005)
+    while "ok" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells this client nothing
+        await asyncio.sleep(0.005)
 
 
 async def stays(client: Client, name: str) -> None:

@@ -24,6 +24,8 @@ from .conftest import Client, until
 from .settings_process import SettingsProcess
 from .test_gx import METER, SWITCH, shown, write
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["devices"]  # the fixture
 
 SERIALS = ("114181807700", "114181807701")
@@ -116,7 +118,6 @@ def quiet_s(key: str) -> float:
     return SWITCH_QUIET_S if key == "Regulation" or key.startswith("opendtu_") else QUIET_S
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_is_set_and_whenever_it_ends_the_last_shown_comes_back(
     daemon, localsettings: SettingsProcess, seed: int
@@ -157,7 +158,6 @@ async def test_whatever_is_set_and_whenever_it_ends_the_last_shown_comes_back(
     assert restarts >= 4
 
 
-@pytest.mark.timeout(180)  # two starts of the whole program
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
 async def test_the_program_brings_back_what_was_set_seconds_before_it_was_told_to_end(
     devices: Devices, client: Client, daemon, localsettings: SettingsProcess, tmp_path: Path, end: signal.Signals
