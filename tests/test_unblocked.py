@@ -68,9 +68,9 @@ def test_what_was_lost_is_counted_where_it_is_missing() -> None:
     reader, writer = full_pipe()
     code = (
         "import sys, time\n"
-        "from opendtu_dcload import unblocked\n"
-        "with unblocked.unblocked():\n"
-        "    for number in range(unblocked.MOST_WAITING + 7):\n"
+        "from opendtu_dcload import patient_stream\n"
+        "with patient_stream.unblocked():\n"
+        "    for number in range(patient_stream.MOST_WAITING + 7):\n"
         "        sys.stderr.write(f'line {number}\\n')\n"
         "    print('ready', flush=True)\n"
         "    sys.stdin.readline()\n"
