@@ -16,7 +16,8 @@ pytestmark = pytest.mark.realtime
 
 HANGING = """
 import asyncio, itertools, os, socket, sys
-from opendtu_dcload import app, cli, health
+from opendtu_dcload import app, cli
+from opendtu_dcload.tasks import watchdog
 
 watchdog.HANGS_AFTER_S, watchdog.ENDS_WITHIN_S, watchdog.FRESH_S = 2.5, {ends_within_s}, 2.0
 
@@ -56,7 +57,7 @@ async def start(devices: Devices, folder: Path, hang: str, ends_within_s: float)
     config = str(devices.config(folder))
     code = HANGING.format(hang=hang, told=told, config=config, ends_within_s=ends_within_s)
     program = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE, stderr=PIPE)
-    await until(lambda: abs(devices.dtu.house.grid_w - 10) < 30)
+    await until(lambda: program.returncode is not None or abs(devices.dtu.house.grid_w - 10) < 30)
     (folder / "now").touch()
     return program
 

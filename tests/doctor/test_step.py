@@ -450,8 +450,8 @@ def test_without_a_terminal_it_asks_for_yes_and_sets_nothing(tmp_path: Path, cap
 PROGRAM = """
 import sys
 from opendtu_dcload import cli
-from opendtu_dcload.doctor import check, step
-check.WATCHED_S, step.TAIL_S = 0, float(sys.argv[1])
+from opendtu_dcload.doctor import check, step_test
+check.WATCHED_S, step_test.TAIL_S = 0, float(sys.argv[1])
 sys.exit(cli.main(sys.argv[2:]))
 """
 HASTE = 5
@@ -544,7 +544,7 @@ async def test_the_command_makes_the_step_and_says_what_it_found(tmp_path: Path)
 async def test_a_signal_ends_the_command_with_the_inverter_set_back(tmp_path: Path, number: signal.Signals):
     async with plant(count=1) as devices, moving(devices):
         process = await start(devices, tmp_path, tail_s=30.0)  # or it may be over before the signal
-        while not devices.opendtu.posted:  # noqa: ASYNC110  another process brings it about
+        while process.returncode is None and not devices.opendtu.posted:  # noqa: ASYNC110  another process does it
             await asyncio.sleep(0.02)
         process.send_signal(number)
         out, err = await process.communicate()
