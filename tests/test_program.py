@@ -256,7 +256,7 @@ async def test_a_second_copy_waits_says_so_once_and_takes_over_when_the_first_is
             await dry.stdout.readline()
             dry.send_signal(signal.SIGTERM)
             assert await dry.wait() == 0
-            assert abs(devices.dtu.house.grid_w) < 40
+            await until(lambda: abs(devices.dtu.house.grid_w) < 40)
             first.kill()
             assert "has ended" in (await second.stderr.readline()).decode()
             await until(lambda: abs(devices.dtu.house.grid_w - 100) < 40)
