@@ -19,6 +19,8 @@ from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.doctor.plant import PASSWORD, SERIALS, Plant, plant
 from tests.doctor.terminal import Terminal, at_terminal
 
+pytestmark = pytest.mark.realtime
+
 ADMIN = "admin password"
 FLOOR = "below which nothing may be drawn"
 WRITE = "Write it so?"

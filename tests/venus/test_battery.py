@@ -268,6 +268,7 @@ async def test_a_battery_that_does_not_show_what_the_inverters_draw_is_frozen_an
     ]
 
 
+@pytest.mark.long
 async def test_a_battery_that_stands_still_for_hours_under_a_constant_load_is_believed(daemon, plant):
     async with gx(daemon.address):
         await plant.shows(soc_pct=63.0)
