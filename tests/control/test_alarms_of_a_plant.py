@@ -54,7 +54,9 @@ def calm_house(seconds: int) -> list[float]:
     return [300 + 300 * (t % 900 > 450) for t in range(seconds)]
 
 
-@pytest.mark.parametrize("prefix", ["1124", "1121"], ids=["HMS", "HM"])
+@pytest.mark.parametrize(
+    "prefix", [pytest.param("1124", id="HMS"), pytest.param("1121", id="HM", marks=pytest.mark.long)]
+)
 def test_two_measured_hours_with_a_lossy_radio_raise_none(prefix: str) -> None:
     scene = Scene(make_plant(evening(), models_of(prefix=prefix), settings=SETTINGS, loss=0.1))
     scene.until(7200)

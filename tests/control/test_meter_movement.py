@@ -247,6 +247,7 @@ def test_a_meter_that_refreshes_rarely_is_regulated_by_and_not_asked(refresh_s):
     assert plant.house.energy.waste_wh < 60
 
 
+@pytest.mark.long
 def test_two_measured_hours_ask_nothing():
     plant = make_plant(load_trace("ukdale_h3_2013-03-30_45000"), is_warm=True)
     plant.until(7200.0)

@@ -23,7 +23,7 @@ def check(result: Result) -> None:
     assert result.ratio <= 2.0
 
 
-@pytest.mark.parametrize("hour", [10, 16])
+@pytest.mark.parametrize("hour", [10, pytest.param(16, marks=pytest.mark.long)])
 def test_two_busy_hours_waste_at_most_twice_the_ideal(hour):
     check(simulate(load_trace(DEFAULT_TRACE)[hour * HOUR_S : (hour + 2) * HOUR_S]))
 
