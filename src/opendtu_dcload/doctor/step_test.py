@@ -28,8 +28,7 @@ from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, has_shown, is_quiet, level_w, verdict
 from opendtu_dcload.doctor.step_limits import (
     ACKNOWLEDGED_WITHIN_S,
-    CAP_SLACK_W,
-    SETTLED_S,
+    SHOWN_SLACK_W,
     RefusedError,
     all_limits,
     check_taken,
@@ -39,6 +38,7 @@ from opendtu_dcload.doctor.step_limits import (
     new_commands,
 )
 from opendtu_dcload.errors import BusError, ConfigError, DeviceError
+from opendtu_dcload.limit_reading import speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.tasks.polling import Meter
@@ -160,7 +160,7 @@ class _StepTest:
             DeviceError: a DTU does not answer.
         """
         allowed_w = highest_w(self._config, await all_limits(self._dtus))
-        is_above = allowed_w > self._config.control.max_feed_in_w + CAP_SLACK_W
+        is_above = allowed_w > self._config.control.max_feed_in_w + SHOWN_SLACK_W
         agree(allowed_w if is_above else None)
         if is_above:
             await lower(self._config, self._dtus, self._findings, self._clock, self._sleep)
@@ -204,7 +204,8 @@ class _StepTest:
         age_s = status.answered_at_s - status.at_s
         if not live.is_clock_set or not status.reachable or age_s > stale_after_s(self._config, asked):
             raise RefusedError(f"{name}: OpenDTU has no fresh values of it", "see what check says about it")
-        if limit.rated_w is None or limit.limit_pct is None:
+        home_w = watts_of(limit)
+        if home_w is None:
             raise RefusedError(
                 f"{name}: OpenDTU does not know its rated power or its limit", "start the service for a minute, stop it"
             )
@@ -214,7 +215,6 @@ class _StepTest:
                 f"{name} gives no power", "switch it on in OpenDTU, and wait until it has joined the grid"
             )
         unit = unit_of(inverter, asked.name, limit.rated_w)
-        home_w = limit.limit_pct * limit.rated_w / 100
         return _Subject(name, unit, dtu, status.ac_power_w or 0.0, home_w, home_w), self._room_w(limits)
 
     def _check_battery(self, name: str, voltages_v: list[float | None]) -> None:
@@ -230,7 +230,7 @@ class _StepTest:
     def _room_w(self, limits: Mapping[str, LimitStatus]) -> float:
         """Return how many W the limits of all listed inverters leave below the cap."""
         allowed_w, cap_w = highest_w(self._config, limits), self._config.control.max_feed_in_w
-        if allowed_w > cap_w + CAP_SLACK_W:
+        if allowed_w > cap_w + SHOWN_SLACK_W:
             raise RefusedError(
                 f"the inverters' limits allow {allowed_w:.0f} W, more than control.max_feed_in_w = {cap_w:g}",
                 "start the service for a minute and stop it, which leaves them at their minimum",
@@ -253,7 +253,7 @@ class _StepTest:
             now_s = self._clock()
             if acknowledged_at_s is None:
                 limit = (await subject.dtu.limits()).get(subject.unit.serial)
-                if limit is not None and is_done(limit, target_w) and now_s >= posted_at_s + SETTLED_S:
+                if limit is not None and is_done(limit, target_w) and speaks_of(now_s, posted_at_s):
                     acknowledged_at_s = now_s
                 else:
                     check_taken(subject.name, target_w, now_s - posted_at_s)

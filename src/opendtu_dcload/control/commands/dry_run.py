@@ -15,6 +15,7 @@ from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
 from opendtu_dcload.control.inverter.output_ratio import HIGHEST, LOWEST
 from opendtu_dcload.control.inverter.tracker import PRODUCING_W
+from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
 
@@ -67,11 +68,11 @@ class DryRun:
 
     def _meet(self, unit: InverterParameters, status: InverterStatus, limit: LimitStatus) -> _Obedient | None:
         """Return an inverter that stands where the real one does; None when its limit is not known."""
-        if limit.limit_pct is None:
+        shown_w, output_w = watts_of(limit, unit.rated_w), status.ac_power_w or 0.0
+        if shown_w is None:
             return None
-        limit_w, output_w = limit.limit_pct * (limit.rated_w or unit.rated_w) / 100, status.ac_power_w or 0.0
         is_on = output_w >= PRODUCING_W
-        gain = min(max(output_w / limit_w, LOWEST), HIGHEST) if is_on else 1.0
-        inverter = self._inverters[unit.serial] = _Obedient(OutputModel(unit), limit_w, gain, is_on)
+        gain = min(max(output_w / shown_w, LOWEST), HIGHEST) if is_on else 1.0
+        inverter = self._inverters[unit.serial] = _Obedient(OutputModel(unit), shown_w, gain, is_on)
         inverter.model.jump(output_w)
         return inverter

@@ -13,9 +13,10 @@ from collections import deque
 from dataclasses import replace
 
 from opendtu_dcload.control.inverter.dead_time import Delays
-from opendtu_dcload.control.inverter.limit_state import IGNORED_FOR_S, IGNORED_OFTEN, SETTLE_S, LimitNews, LimitState
+from opendtu_dcload.control.inverter.limit_state import IGNORED_FOR_S, IGNORED_OFTEN, LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
 from opendtu_dcload.control.inverter.output_ratio import Ratio
+from opendtu_dcload.limit_reading import SETTLE_S
 from opendtu_dcload.model import InverterStatus, LimitStatus, Reason
 
 RADIO_S = 0.15

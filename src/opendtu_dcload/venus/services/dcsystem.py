@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress
@@ -84,11 +85,11 @@ def _possible_w(status: InverterStatus, limit: LimitStatus | None) -> float:
     The limit is one of AC power; what was measured on both sides tells how much of it that is on the DC side.
     """
     measured_w = max(status.dc_power_w or 0.0, 0.0)
-    if limit is None or limit.limit_pct is None or limit.rated_w is None:
+    allowed_w = watts_of(limit) if limit is not None else None
+    if allowed_w is None:
         return measured_w
-    limit_w = limit.limit_pct / 100 * limit.rated_w
     ac_power_w = status.ac_power_w if status.ac_power_w is not None else measured_w
-    return measured_w * limit_w / ac_power_w if ac_power_w > limit_w else measured_w
+    return measured_w * allowed_w / ac_power_w if ac_power_w > allowed_w else measured_w
 
 
 _SHOWN: Mapping[str, Shown[DcSum]] = {

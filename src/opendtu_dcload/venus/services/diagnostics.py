@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from opendtu_dcload.limit_reading import speaks_of
 from opendtu_dcload.model import METER, CommandRecord, CommandState, LimitStatus, Link, Outcome
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.busitem import BusService
@@ -12,8 +13,6 @@ from opendtu_dcload.venus.services.device import integer, text
 
 AGE_STEP_S = 10
 """Ages are shown in steps: one that counted seconds would be a signal each second."""
-SETTLE_S = 1.0
-"""An answer sooner after the command than this may still speak of the one before (as in `control.track`)."""
 
 _RESULT_MEANING = "what came of it, see [Reasons and alarms](reasons-and-alarms.md#what-came-of-a-command)"
 _INVERTER_COUNTS = {
@@ -134,7 +133,7 @@ def _result(record: CommandRecord, limit: LimitStatus | None) -> str | None:
     """Return what came of the last command: what the inverter did, or else what the DTU did."""
     if record.outcome is None:
         return None
-    is_told = limit is not None and limit.at_s > record.at_s + SETTLE_S
+    is_told = limit is not None and speaks_of(limit.at_s, record.at_s)
     if record.outcome is Outcome.TAKEN and record.is_limit and limit is not None and is_told:
         return _ON_ITS_WAY.get(limit.state, str(record.outcome))
     return str(record.outcome)
