@@ -16,6 +16,7 @@ import aiohttp
 
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.output_rules import TESTED_W
 from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
@@ -50,7 +51,6 @@ SPARE_S = 10.0
 """Beyond the time that a command is believed to be on its way."""
 TAIL_S = 3.0
 """Until the last of a step has come too: three times the inverter's time constant."""
-PRODUCING_W = 5.0
 FAILED_READINGS = 3
 OWN_VALUES_WITHIN_S = 30.0
 """So long the inverter's own values after the step are waited for."""
@@ -210,7 +210,7 @@ class _StepTest:
                 f"{name}: OpenDTU does not know its rated power or its limit", "start the service for a minute, stop it"
             )
         self._check_battery(name, [i.dc_voltage_v for i in live.inverters.values()])
-        if (status.ac_power_w or 0.0) < PRODUCING_W:
+        if (status.ac_power_w or 0.0) < TESTED_W:
             raise RefusedError(
                 f"{name} gives no power", "switch it on in OpenDTU, and wait until it has joined the grid"
             )

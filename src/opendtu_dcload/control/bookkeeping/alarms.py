@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from opendtu_dcload.control.inverter.derating import RANGE_K
+from opendtu_dcload.control.inverter.output_rules import tolerated_w
 from opendtu_dcload.control.protection.hysteresis import DwellLatch
 from opendtu_dcload.control.protection.meter_response import RETRY_FIRST_S
 from opendtu_dcload.control.settings import Settings
@@ -21,8 +22,6 @@ ALARMED_SUSPICION_S = RETRY_FIRST_S + 15
 """A suspicion against the meter that a coincidence of loads brought ends with its first retry."""
 TRIAL_S = 600.0
 """So long may it take until a meter that is tried again is suspected again."""
-MORE_SHARE, MORE_W = 1.1, 30.0
-"""An output beyond this share of the limit, and so much more, is no longer the tolerance of an inverter."""
 LAST_RESORT_S = 3600.0
 """A restart or a reboot is shown so long."""
 GONE_V = 1.0
@@ -189,7 +188,7 @@ def _was_restarted(state: State, subject: str, now_s: float) -> bool:
 
 def _gives_more(plan: InverterPlan, output_w: float | None) -> bool:
     limit_w = plan.limit_w if plan.is_on else 0.0
-    return output_w is not None and output_w > MORE_SHARE * limit_w + MORE_W
+    return output_w is not None and output_w > tolerated_w(limit_w)
 
 
 def _alarm(cause: Cause | Reason, subject: str, whose: str, now_s: float) -> Alarm:

@@ -14,7 +14,7 @@ from opendtu_dcload.control.commands.command_policy import Command, SetLimit, Se
 from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
 from opendtu_dcload.control.inverter.output_ratio import HIGHEST, LOWEST
-from opendtu_dcload.control.inverter.tracker import PRODUCING_W
+from opendtu_dcload.control.inverter.output_rules import PRODUCING_W
 from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 

@@ -6,8 +6,8 @@ import math
 from collections import deque
 from enum import IntEnum
 
-OBEYED_SHARE, OBEYED_W = 1.1, 30.0
-"""Meters and inverters disagree by some percent; below this the demand counts as fulfilled."""
+from opendtu_dcload.control.inverter.output_rules import tolerated_w
+
 OFF_W = 10.0
 """What a plant that is off may still show."""
 LIMIT_WAIT_S = 10.0
@@ -52,8 +52,8 @@ class Escalator:
             self._disobeyed_since_s = self._obeyed_since_s = None
             self.step = Escalation.LIMIT
             return self.step
-        tolerated_w = allowed_w * OBEYED_SHARE + OBEYED_W if allowed_w > 0 else OFF_W
-        is_obeyed = allowed_w > 0 if output_w is None else output_w <= tolerated_w
+        obeyed_w = tolerated_w(allowed_w) if allowed_w > 0 else OFF_W
+        is_obeyed = allowed_w > 0 if output_w is None else output_w <= obeyed_w
         if is_obeyed:
             self._disobeyed_since_s = None
             self._obeyed_since_s = now_s if self._obeyed_since_s is None else self._obeyed_since_s

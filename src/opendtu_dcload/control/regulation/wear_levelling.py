@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from opendtu_dcload.control.inverter.output_rules import ACCURATE_SHARE
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 
 FORGET_S = 7 * 86400.0
@@ -20,8 +21,6 @@ QUIET_S = 300.0
 EVERY_S = 600.0
 CHANGE_W = 3.0
 """A repeated limit is no change."""
-ACCURATE_SHARE = 0.16
-"""Of rated power: lower limits come out up to 17 % too low (OpenDTU-OnBattery#1756)."""
 
 
 class WearLevelling:
