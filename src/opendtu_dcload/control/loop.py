@@ -23,6 +23,7 @@ from opendtu_dcload.control.overrides import with_overrides
 from opendtu_dcload.control.protection.battery_guard import BatteryLimits
 from opendtu_dcload.control.protection.meter_age import Ladder
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings
+from opendtu_dcload.control.reason_delays import log_after_s
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
@@ -40,39 +41,6 @@ LARGEST_W = 2250.0
 """The same for an inverter of unknown family: what OpenDTU takes at most."""
 LONGEST_COMMAND_S = 1.0
 """After a command that took longer the rest of a decision is out of date."""
-
-LOGGED_SUSPICION_S = 20.0
-"""A suspicion against the meter is logged when the fall to the minimum has not lifted it in this time."""
-HELD_S = 30.0
-"""A hold that ends at once was a cloud, a low limit, or heat."""
-LONGEST_GRID_WAIT_S = 330.0
-"""A switched-on inverter gives nothing for 1 to 5 min, and that is no news."""
-LOGGED_AFTER_S = {
-    Reason.METER_STALE_RAMP: 0.0,
-    Reason.METER_STALE_MINIMUM: 0.0,
-    Reason.METER_LOST_OFF: 0.0,
-    Reason.METER_FROZEN: 0.0,
-    Reason.METER_BLIND: LOGGED_SUSPICION_S,
-    Reason.METER_REVERSED: LOGGED_SUSPICION_S,
-    Reason.CAP_UNREACHABLE: LOGGED_SUSPICION_S,
-    Reason.BATTERY_LOW: 0.0,
-    Reason.BATTERY_UNSEEN: 0.0,
-    Reason.BATTERY_REFUSES: 0.0,
-    Reason.CELL_LOW: 0.0,
-    Reason.MIN_SOC: 0.0,
-    Reason.MULTIPLUS_CHARGING: 0.0,
-    Reason.MULTIPLUS_INVERTING: 0.0,
-    Reason.GUARD_ESCALATED: 0.0,
-    Reason.RELAY_OPEN: 0.0,
-    Reason.NO_INVERTER: LONGEST_GRID_WAIT_S,
-    Reason.FOREIGN_LIMITS: 0.0,
-    Reason.LOST_FEEDS: 0.0,
-    Reason.COMMANDS_IGNORED: 0.0,
-    Reason.UNCONFIRMED: 0.0,
-    Reason.HELD: HELD_S,
-    Reason.SWITCHED_OFF: 0.0,
-}
-"""Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""
 
 
 def stale_after_s(config: Config, dtu: OpenDtuConfig) -> float:
@@ -404,8 +372,7 @@ class ControlLoop:
     def _log_reason(self, plan: Plan) -> None:
         if plan.reason != self._reason:
             self._reason, self._reason_at_s, self._is_logged = plan.reason, plan.at_s, False
-        delay_s = LOGGED_AFTER_S.get(plan.reason)
-        if delay_s is not None and not self._is_logged and plan.at_s - self._reason_at_s >= delay_s:
+        if not self._is_logged and plan.at_s - self._reason_at_s >= log_after_s(plan.reason):
             self._is_logged = True
             log.warning("%s (set-point %.0f W, cap %.0f W)", plan.reason, plan.setpoint_w, plan.cap_w)
 

@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 from opendtu_dcload.control.inverter.derating import RANGE_K
 from opendtu_dcload.control.inverter.output_rules import tolerated_w
 from opendtu_dcload.control.protection.hysteresis import DwellLatch
-from opendtu_dcload.control.protection.meter_response import RETRY_FIRST_S
+from opendtu_dcload.control.reason_delays import alarm_after_s
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
 from opendtu_dcload.state import State
 
 CLEAR_S = 60.0
-"""A cause that has been away for so long is over ..."""
+"""A cause that has been away for so long is over: an estimate, longer than a device takes to come back for good."""
 LONGEST_CLEAR_S = 3600.0
-"""... and for twice as long each time when it came again so soon, up to this: a device that comes and goes
-is one alarm in the end, not one every few minutes."""
-ALARMED_SUSPICION_S = RETRY_FIRST_S + 15
-"""A suspicion against the meter that a coincidence of loads brought ends with its first retry."""
+"""A cause that comes again soon must be away twice as long each time, up to this: a device that comes and goes is one
+alarm in the end, not one every few minutes."""
 TRIAL_S = 600.0
 """So long may it take until a meter that is tried again is suspected again."""
 LAST_RESORT_S = 3600.0
@@ -32,10 +30,8 @@ HIGHEST_INPUT_V = 65.0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a cause becomes an alarm."""
+    """What kind of alarm a cause is; how long it must last before, `reason_delays` says."""
 
-    after_s: float
-    """It must have lasted so long."""
     severity: Severity = Severity.ALARM
     text: str = ""
     """Instead of the cause's own words."""
@@ -44,32 +40,32 @@ class Rule:
 
 
 RULES: Mapping[Cause | Reason, Rule] = {
-    Reason.GUARD_ESCALATED: Rule(0),
-    Reason.RELAY_OPEN: Rule(60),
-    Reason.BATTERY_LOW: Rule(0, text="battery voltage below the minimum: inverters off"),
-    Reason.BATTERY_UNSEEN: Rule(0),
-    Cause.COMMAND_WITHOUT_EFFECT: Rule(90),
-    Reason.CAP_UNREACHABLE: Rule(60),
-    Reason.METER_REVERSED: Rule(ALARMED_SUSPICION_S, clear_s=TRIAL_S),
-    Reason.METER_BLIND: Rule(ALARMED_SUSPICION_S, clear_s=TRIAL_S),
-    Reason.METER_FROZEN: Rule(0),
-    Cause.METER_LOST: Rule(0),
+    Reason.GUARD_ESCALATED: Rule(),
+    Reason.RELAY_OPEN: Rule(),
+    Reason.BATTERY_LOW: Rule(text="battery voltage below the minimum: inverters off"),
+    Reason.BATTERY_UNSEEN: Rule(),
+    Cause.COMMAND_WITHOUT_EFFECT: Rule(),
+    Reason.CAP_UNREACHABLE: Rule(),
+    Reason.METER_REVERSED: Rule(clear_s=TRIAL_S),
+    Reason.METER_BLIND: Rule(clear_s=TRIAL_S),
+    Reason.METER_FROZEN: Rule(),
+    Cause.METER_LOST: Rule(),
     Reason.COMMANDS_IGNORED: Rule(
-        0, text='OpenDTU takes commands without effect: switch on "Send commands" in its settings of the inverter'
+        text='OpenDTU takes commands without effect: switch on "Send commands" in its settings of the inverter'
     ),
-    Reason.UNCONFIRMED: Rule(60),
-    Cause.MODEL_UNKNOWN: Rule(120, Severity.WARNING, "OpenDTU does not know this model: update it"),
-    Cause.BATTERY_FROZEN: Rule(0),
-    Reason.DTU_PASSWORD: Rule(10),
-    Reason.DTU_SILENT: Rule(45, text="DTU lost"),
-    Reason.FOREIGN_LIMITS: Rule(0),
-    Cause.INVERTER_HOT: Rule(30),
-    Cause.INVERTER_LOST: Rule(120),
-    Cause.DTU_REBOOTED: Rule(0),
-    Cause.INVERTER_RESTARTED: Rule(0),
-    Cause.VOLTAGE_LOW: Rule(30, Severity.WARNING),
-    Cause.VOLTAGE_HIGH: Rule(30, Severity.WARNING),
-    Cause.INVERTER_WARM: Rule(30, Severity.WARNING),
+    Reason.UNCONFIRMED: Rule(),
+    Cause.MODEL_UNKNOWN: Rule(Severity.WARNING, "OpenDTU does not know this model: update it"),
+    Cause.BATTERY_FROZEN: Rule(),
+    Reason.DTU_PASSWORD: Rule(),
+    Reason.DTU_SILENT: Rule(text="DTU lost"),
+    Reason.FOREIGN_LIMITS: Rule(),
+    Cause.INVERTER_HOT: Rule(),
+    Cause.INVERTER_LOST: Rule(),
+    Cause.DTU_REBOOTED: Rule(),
+    Cause.INVERTER_RESTARTED: Rule(),
+    Cause.VOLTAGE_LOW: Rule(Severity.WARNING),
+    Cause.VOLTAGE_HIGH: Rule(Severity.WARNING),
+    Cause.INVERTER_WARM: Rule(Severity.WARNING),
 }
 """The worst first. A reason that is not here is normal operation."""
 
@@ -113,7 +109,9 @@ class Alarms:
         for cause, subject in found:
             if (cause, subject) not in self._memories:
                 rule = RULES[cause]
-                self._memories[cause, subject] = _Memory(DwellLatch(rule.after_s, rule.clear_s, LONGEST_CLEAR_S))
+                self._memories[cause, subject] = _Memory(
+                    DwellLatch(alarm_after_s(cause), rule.clear_s, LONGEST_CLEAR_S)
+                )
         for (cause, subject), memory in self._memories.items():
             is_here = (cause, subject) in found
             if not is_here and subject in unknown:
