@@ -119,11 +119,6 @@ class DtuStatus:
     serials: frozenset[str] | None = None
     """All inverters that it knows limits of, ours or not; None = it was not asked yet."""
 
-    @property
-    def stale_after_s(self) -> float:
-        """Age from which an inverter's data are stale: three rounds were missed."""
-        return 3 * self.round_s + 5
-
 
 @dataclass(frozen=True, slots=True)
 class BatteryStatus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from opendtu_dcload.freshness import missed_rounds_s
 from opendtu_dcload.model import DtuStatus, Reason
 
 NOTES = {Reason.DTU_SILENT: "its DTU does not answer", Reason.DTU_PASSWORD: "its DTU refuses the password"}
@@ -31,4 +32,4 @@ class DtuSettings:
         """Return the age in s up to which measured values count; no age is young enough while its clock is not set."""
         if status is None or not status.is_clock_set:
             return -math.inf
-        return max(self.stale_after_s, status.stale_after_s)
+        return max(self.stale_after_s, missed_rounds_s(status.round_s))

@@ -28,6 +28,7 @@ from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
+from opendtu_dcload.freshness import dtu_silent_after_s, missed_rounds_s
 from opendtu_dcload.model import Alarm, Cause, Outcome, Plan, Priority, Reason
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
@@ -45,12 +46,12 @@ LONGEST_COMMAND_S = 1.0
 
 def stale_after_s(config: Config, dtu: OpenDtuConfig) -> float:
     """Return the age in s from which values of a DTU's inverters are stale: it polls one inverter per interval."""
-    return 3 * max(len(config.serials_of(dtu)), 1) * dtu.poll_interval_s + 5
+    return missed_rounds_s(max(len(config.serials_of(dtu)), 1) * dtu.poll_interval_s)
 
 
 def dtu_silent_s(dtu: OpenDtuConfig) -> float:
     """Return the time in s without a good answer after which a DTU is silent: two polls have failed."""
-    return max(15.0, 2 * dtu.poll_interval_s + 5)
+    return dtu_silent_after_s(dtu.poll_interval_s)
 
 
 def guards_of(config: Config, seasonal_highest_pct: float | None) -> GuardSettings:

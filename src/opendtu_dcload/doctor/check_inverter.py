@@ -7,6 +7,7 @@ from opendtu_dcload.control.bookkeeping.alarms import HIGHEST_INPUT_V
 from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.devices.opendtu.opendtu_client import LiveData
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.freshness import fresh
 from opendtu_dcload.model import InverterStatus, LimitStatus
 
 _NO_OTHER = "add it there, it knows no other than those listed"
@@ -51,13 +52,13 @@ def check_inverter(
         )
     else:
         findings.ok(f"{name}: limit now {limit.limit_pct:.1f} %")
-    age_s = status.answered_at_s - status.at_s
     if not status.reachable:
         findings.problem(
             f"{name}: OpenDTU does not reach it by radio",
             "an inverter without DC power answers to nobody; else move the DTU nearer or correct the serial there",
         )
-    elif age_s > stale_after_s(config, dtu):
+    elif fresh(status, status.answered_at_s, stale_after_s(config, dtu)) is None:
+        age_s = status.answered_at_s - status.at_s
         findings.problem(
             f"{name}: OpenDTU heard of it {age_s:.0f} s ago only", "move the DTU nearer, see its radio statistics"
         )

@@ -39,6 +39,7 @@ from opendtu_dcload.doctor.step_limits import (
     new_commands,
 )
 from opendtu_dcload.errors import BusError, ConfigError, DeviceError
+from opendtu_dcload.freshness import believed
 from opendtu_dcload.limit_reading import speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 from opendtu_dcload.single_instance import alone
@@ -201,8 +202,8 @@ class _StepTest:
         limit = limits.get(inverter.serial)
         if status is None or limit is None:
             raise RefusedError(*unknown(self._config, inverter, live))
-        age_s = status.answered_at_s - status.at_s
-        if not live.is_clock_set or not status.reachable or age_s > stale_after_s(self._config, asked):
+        counting = believed(status, status.answered_at_s, stale_after_s(self._config, asked))
+        if not live.is_clock_set or counting is None:
             raise RefusedError(f"{name}: OpenDTU has no fresh values of it", "see what check says about it")
         home_w = watts_of(limit)
         if home_w is None:

@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 HEALTH_FILE = "OPENDTU_DCLOAD_HEALTH"
 """Environment variable: the file, below /run so that nothing is written to flash."""
 EVERY_S = 2.0
-FRESH_S = 10.0
-"""The loop decides at least once a second; an older decision means that it hangs."""
 HANGS_AFTER_S = 20.0
 """So long without a sign of life the process lives; what ends it is to come before systemd's watchdog (30 s)."""
 ENDS_WITHIN_S = 10.0
@@ -122,8 +120,8 @@ async def report_health(
     The file's line: "ok", the machine's uptime in s (as `/proc/uptime` counts it), process id, version, reason.
     """
     while True:
-        plan = state.plan
-        if plan is not None and clock() - plan.at_s < FRESH_S:
+        plan = state.plan_at(clock())
+        if plan is not None:
             feed()
             text = f"{plan.words}, {plan.setpoint_w:.0f} W wanted"
             supervisor.say(

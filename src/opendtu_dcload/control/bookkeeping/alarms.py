@@ -10,6 +10,7 @@ from opendtu_dcload.control.inverter.output_rules import tolerated_w
 from opendtu_dcload.control.protection.hysteresis import DwellLatch
 from opendtu_dcload.control.reason_delays import alarm_after_s
 from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.freshness import believed
 from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
 from opendtu_dcload.state import State
 
@@ -152,7 +153,8 @@ class Alarms:
         if self._is_silent(inverter.dtu, state, now_s):
             return
         dtu, told = self.settings.dtus[inverter.dtu], state.dtus.get(inverter.dtu)
-        if status is None or not status.reachable or now_s - status.at_s > dtu.freshness_s(told):
+        status = believed(status, now_s, dtu.freshness_s(told))
+        if status is None:
             yield Cause.INVERTER_LOST
             return
         if (limit := state.limits.get(inverter.serial)) is not None and limit.rated_w is None:

@@ -17,6 +17,7 @@ from opendtu_dcload.control.inverter.limit_state import IGNORED_FOR_S, IGNORED_O
 from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
 from opendtu_dcload.control.inverter.output_ratio import Ratio
 from opendtu_dcload.control.inverter.output_rules import PRODUCING_W, TOLERATED_SHARE, tolerated_w
+from opendtu_dcload.freshness import believed
 from opendtu_dcload.limit_reading import SETTLE_S
 from opendtu_dcload.model import InverterStatus, LimitStatus, Reason
 
@@ -332,7 +333,7 @@ class InverterTracker:
         """Take the measured values: freshness, whether it gives power, and output / limit once it has settled."""
         before = self.status
         self.status = status
-        self.is_fresh = status.reachable and now_s - status.at_s <= stale_after_s
+        self.is_fresh = believed(status, now_s, stale_after_s) is not None
         if self.is_fresh or before is None:
             self.fresh_at_s = now_s
         if before is not None and status.reachable and not before.reachable:

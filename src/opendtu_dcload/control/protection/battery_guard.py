@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from opendtu_dcload.control.protection.hysteresis import DwellLatch, SlidingMax, StepLimiter
 from opendtu_dcload.control.protection.meter_age import BatteryFloor
+from opendtu_dcload.freshness import BATTERY_S
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus, Reason
 
-STALE_S = 60.0
-"""Older values from the bus count as unknown."""
 SOC_DELAY_S = 60.0
 """Below the minimum SoC for so long: off. By then the taper has brought the output down."""
 REST_S, LONGEST_REST_S = 60.0, 3600.0
@@ -70,7 +69,7 @@ class BatteryLoad:
 
 def believed(now_s: float, told: BatteryStatus | None) -> BatteryStatus | None:
     """Return what the bus says of the battery as long as it counts; None = nothing is known."""
-    return told if told is not None and now_s - told.at_s < STALE_S and not told.is_frozen else None
+    return told if told is not None and now_s - told.at_s < BATTERY_S and not told.is_frozen else None
 
 
 def strictest(bounds: Iterable[PowerCap | None]) -> PowerCap | None:
@@ -169,7 +168,7 @@ class MultiplusGuard:
 
     def cap(self, now_s: float, multiplus: MultiplusStatus | None) -> PowerCap | None:
         """Return the cap of 0 while it works; None while it does not, or is not known to."""
-        is_known = multiplus is not None and now_s - multiplus.at_s < STALE_S
+        is_known = multiplus is not None and now_s - multiplus.at_s < BATTERY_S
         dc_power_w = (multiplus.dc_power_w if multiplus is not None and is_known else None) or 0.0
         is_charging, is_inverting = dc_power_w > CHARGING_W, dc_power_w < -INVERTING_W
         charging = self._charging.update(now_s, is_bad=is_charging, is_good=not is_charging)

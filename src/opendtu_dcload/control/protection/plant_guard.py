@@ -19,6 +19,7 @@ from opendtu_dcload.control.protection.escalation import Escalation, Escalator
 from opendtu_dcload.control.protection.hysteresis import SlidingMax
 from opendtu_dcload.control.protection.relay_guard import RelayGuard
 from opendtu_dcload.control.protection.seasonal_soc import FIRST_HIGHEST_PCT, SeasonalMinimum, minimum_pct, surplus_w
+from opendtu_dcload.freshness import SOLAR_S
 from opendtu_dcload.model import (
     BatteryStatus,
     MultiplusStatus,
@@ -29,7 +30,6 @@ from opendtu_dcload.model import (
     UserOverrides,
 )
 
-SOLAR_STALE_S = 15.0
 SOLAR_WINDOW_S = 60.0
 SOLAR_STEP_W = 10.0
 """Clouds must not cost commands: the highest of the last minute counts, in steps."""
@@ -128,7 +128,7 @@ class PlantGuard:
         pessimistic_w = self._settings.solar_pessimistic_w
         if pessimistic_w is None:
             return 0.0
-        if solar is None or now_s - solar.at_s >= SOLAR_STALE_S:
+        if solar is None or now_s - solar.at_s >= SOLAR_S:
             return pessimistic_w
         return self._solar.add(now_s, -(-solar.power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
 

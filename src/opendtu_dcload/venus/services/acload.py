@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NoReturn
 
+from opendtu_dcload.freshness import fresh
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress
@@ -25,7 +26,6 @@ from opendtu_dcload.venus.services.device import (
     Display,
     Shown,
     add_identity,
-    fresh,
     integer,
     serve_until,
     text,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from opendtu_dcload.freshness import dtu_summed_s, fresh
 from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
@@ -20,15 +21,13 @@ from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from opendtu_dcload.venus.services.device import Device, Display, Freshness, Shown, add_identity, fresh, reported_of
+from opendtu_dcload.venus.services.device import Device, Display, Freshness, Shown, add_identity, reported_of
 from opendtu_dcload.venus.services.presence import Presence
 
 Mode = Literal["auto", "on", "off"]
 
 NAME = "com.victronenergy.dcsystem.opendtu"
 DEVICE_INSTANCE = 133
-SILENT_S = 10.0
-"""Age of a DTU's answer from which its inverters are out of the sum; two polls if that is longer."""
 BACK_S = 30.0
 """The service leaves the bus with the sum, since systemcalc takes an invalid one for 0 W; so long there must be a sum
 before it comes back."""
@@ -63,7 +62,7 @@ def sum_of(state: State, sources: Sequence[SummedInverter], now_s: float) -> DcS
     """Return the sum over the inverters whose data are young enough; None when there are none."""
     parts = []
     for source in sources:
-        if fresh(state.dtus.get(source.dtu), now_s, max(SILENT_S, 2 * source.poll_interval_s)) is None:
+        if fresh(state.dtus.get(source.dtu), now_s, dtu_summed_s(source.poll_interval_s)) is None:
             continue
         told = reported_of(state, source.serial, source.dtu, source.freshness_s, now_s)
         status = told.status

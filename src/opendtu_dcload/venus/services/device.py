@@ -7,8 +7,9 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import Generic, NoReturn, TypeAlias, TypeVar
 
+from opendtu_dcload.freshness import believed, fresh
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.busitem import BusService
@@ -28,15 +29,6 @@ NAME_QUIET_S = 5.0
 _TICK_S = 1.0
 
 
-class Dated(Protocol):
-    """A reading that knows when it was measured."""
-
-    @property
-    def at_s(self) -> float:
-        """Monotonic time of the measurement in s."""
-
-
-DatedReading = TypeVar("DatedReading", bound=Dated)
 Reading = TypeVar("Reading")
 
 
@@ -54,11 +46,6 @@ class Counter:
         return self._highest_wh / 1000
 
 
-def fresh(reading: DatedReading | None, now_s: float, max_age_s: float) -> DatedReading | None:
-    """Return `reading` unless it is older than `max_age_s`."""
-    return reading if reading is not None and now_s - reading.at_s <= max_age_s else None
-
-
 Freshness: TypeAlias = Callable[[DtuStatus | None], float]
 """The control's rule for one DTU: up to which age in s what it tells of its inverters counts, now that it is so."""
 
@@ -74,9 +61,8 @@ class Reported:
 def reported_of(state: State, serial: str, dtu: str, freshness_s: Freshness, now_s: float) -> Reported:
     """Return what holds of an inverter; `dtu` is the name of its DTU in the state."""
     max_age_s = freshness_s(state.dtus.get(dtu))
-    status = fresh(state.inverters.get(serial), now_s, max_age_s)
-    is_reached = status is not None and status.reachable
-    return Reported(status if is_reached else None, fresh(state.limits.get(serial), now_s, max_age_s))
+    status = believed(state.inverters.get(serial), now_s, max_age_s)
+    return Reported(status, fresh(state.limits.get(serial), now_s, max_age_s))
 
 
 @dataclass(frozen=True, slots=True)
