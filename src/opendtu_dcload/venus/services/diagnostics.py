@@ -10,6 +10,7 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Item, Value
 from opendtu_dcload.venus.services.device import integer, text
+from opendtu_dcload.venus.services.plan_display import PlanDisplay
 
 AGE_STEP_S = 10
 """Ages are shown in steps: one that counted seconds would be a signal each second."""
@@ -20,10 +21,6 @@ _INVERTER_COUNTS = {
     "/Health/CommandsFailed": "of these: not taken by OpenDTU, or not answered by the inverter",
     "/Health/Reconnects": "how often it was lost and came back since the start",
     "/Health/Restarts": "[last resorts](safety.md#last-resorts) since the start",
-}
-_PLAN = {
-    "/Plan/SetPoint": "what the plant is told to give",
-    "/Plan/Cap": "what the plant may give at most",
 }
 _PLANT_COUNTS = {
     "/Health/Commands": "all commands since the start",
@@ -81,14 +78,13 @@ class PlantHealth:
     def __init__(self, dtus: Mapping[str, str]) -> None:
         """Take the DTUs' labels by their names in the state."""
         self._dtus = dtus
+        self._plan = PlanDisplay()
 
     def add_to(self, service: BusService) -> None:
         """Add the items."""
-        service.add("/Plan/Reason", text(meaning="why the plant gives what it gives, also while there is no meter"))
+        self._plan.add_to(service)
         service.add("/Health/LastCommand", text(meaning="the last command to any inverter"))
         service.add("/Health/LastResult", text(meaning=_RESULT_MEANING))
-        for path, meaning in _PLAN.items():
-            service.add(path, Item(kind=float, unit="W", digits=0, meaning=meaning))
         for path, meaning in _PLANT_COUNTS.items():
             service.add(path, integer(0, meaning=meaning))
         service.add("/Health/MeterAge", _age_item("since the meter's last good answer"))
@@ -107,11 +103,8 @@ class PlantHealth:
         )
         known = [state.dtus.get(name) for name in self._dtus]
         heard_at_s = [status.at_s for status in known if status is not None]
-        plan = state.plan_at(now_s)
         return {
-            "/Plan/Reason": plan.words if plan is not None else None,
-            "/Plan/SetPoint": plan.setpoint_w if plan is not None else None,
-            "/Plan/Cap": plan.cap_w if plan is not None else None,
+            **self._plan.values(state.plan_at(now_s)),
             "/Health/LastCommand": f"{name}: {record.last}" if serial else None,
             "/Health/LastResult": _result(record, state.limits.get(serial)),
             "/Health/Commands": sum(record.sent for record in state.commands.values()),
