@@ -50,6 +50,10 @@ class MeterInfo:
     """The user's name for the device, empty when there is none."""
 
 
+OPEN_INPUT_V = 1.0
+"""An input that is not connected shows no more than this: an estimate, far below any battery."""
+
+
 @dataclass(frozen=True, slots=True)
 class InverterStatus:
     """One inverter's measured values, as the DTU last received them."""
@@ -77,6 +81,11 @@ class InverterStatus:
     input_count: int = 1
     is_polled: bool = True
     """False: the DTU does not ask it at all, such as at night."""
+
+    @property
+    def battery_voltage_v(self) -> float | None:
+        """The DC voltage where it is the battery's; None when there is none, or only what an open input shows."""
+        return self.dc_voltage_v if self.dc_voltage_v is not None and self.dc_voltage_v > OPEN_INPUT_V else None
 
 
 class CommandState(StrEnum):

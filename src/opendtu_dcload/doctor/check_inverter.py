@@ -64,11 +64,11 @@ def check_inverter(
         )
     if inverter.min_power_w and unit.minimum_w < inverter.min_power_w:
         findings.problem(f"{name}: min_power_w is above its rated power", "lower inverter.min_power_w")
-    _check_battery(config.battery.min_voltage_v, name, status.dc_voltage_v, findings)
+    _check_battery(config.battery.min_voltage_v, name, status.battery_voltage_v, findings)
 
 
 def _check_battery(floor_v: float | None, name: str, voltage_v: float | None, findings: Findings) -> None:
-    if floor_v is None or voltage_v is None or voltage_v <= 1:
+    if floor_v is None or voltage_v is None:
         return
     text = f"{name}: battery {voltage_v:.1f} V"
     if not suits(floor_v, voltage_v):

@@ -210,7 +210,7 @@ class _StepTest:
             raise RefusedError(
                 f"{name}: OpenDTU does not know its rated power or its limit", "start the service for a minute, stop it"
             )
-        self._check_battery(name, [i.dc_voltage_v for i in live.inverters.values()])
+        self._check_battery(name, [i.battery_voltage_v for i in live.inverters.values()])
         if (status.ac_power_w or 0.0) < TESTED_W:
             raise RefusedError(
                 f"{name} gives no power", "switch it on in OpenDTU, and wait until it has joined the grid"
@@ -220,7 +220,7 @@ class _StepTest:
 
     def _check_battery(self, name: str, voltages_v: list[float | None]) -> None:
         floor_v = self._config.battery.min_voltage_v
-        seen_v = [voltage_v for voltage_v in voltages_v if voltage_v is not None and voltage_v > 1]
+        seen_v = [voltage_v for voltage_v in voltages_v if voltage_v is not None]
         if floor_v is None or not seen_v:
             raise RefusedError(f"{name}: the battery's voltage is not known", "see what check says about it")
         if min(seen_v) < floor_v:

@@ -23,8 +23,6 @@ TRIAL_S = 600.0
 """So long may it take until a meter that is tried again is suspected again."""
 LAST_RESORT_S = 3600.0
 """A restart or a reboot is shown so long."""
-GONE_V = 1.0
-"""Less is no DC voltage at all: an input that is not connected."""
 HIGHEST_INPUT_V = 65.0
 """No Hoymiles inverter's input endures more (data sheets: HM 60 V, HMS and HMT up to 65 V)."""
 
@@ -167,9 +165,10 @@ class Alarms:
             yield Cause.INVERTER_WARM
             if status.temperature_c >= self.settings.max_temperature_c + RANGE_K:
                 yield Cause.INVERTER_HOT
-        if status.dc_voltage_v is not None and GONE_V < status.dc_voltage_v < self.settings.min_voltage_v:
+        voltage_v = status.battery_voltage_v
+        if voltage_v is not None and voltage_v < self.settings.min_voltage_v:
             yield Cause.VOLTAGE_LOW
-        if status.dc_voltage_v is not None and status.dc_voltage_v > HIGHEST_INPUT_V:
+        if voltage_v is not None and voltage_v > HIGHEST_INPUT_V:
             yield Cause.VOLTAGE_HIGH
 
     def _unknown(self, state: State, now_s: float) -> set[str]:

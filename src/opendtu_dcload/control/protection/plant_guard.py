@@ -151,8 +151,7 @@ def _battery_load_of(trackers: Collection[InverterTracker], legal_w: float) -> B
     for tracker in trackers:
         measured_w = 0.0
         if tracker.is_fresh and tracker.status is not None:
-            voltage_v = tracker.status.dc_voltage_v
-            if voltage_v is not None and voltage_v > 1:  # an open input shows next to nothing
+            if (voltage_v := tracker.status.battery_voltage_v) is not None:
                 voltages_v.append(voltage_v)
             measured_w = tracker.status.dc_power_w or (tracker.status.ac_power_w or 0.0) / DC_SHARE
         dc_power_w += max(measured_w, tracker.final_w / DC_SHARE)
