@@ -67,7 +67,6 @@ class InverterStatus:
     """Monotonic time of the measurement: the answer's time less the DTU's `data_age`."""
     reachable: bool
     """As the DTU says; true right after its boot, so never enough alone."""
-    producing: bool
     ac_power_w: float | None = None
     ac_voltage_v: float | None = None
     dc_power_w: float | None = None
@@ -78,7 +77,6 @@ class InverterStatus:
     """`dc_power_w / dc_voltage_v`."""
     temperature_c: float | None = None
     yield_total_wh: float | None = None
-    input_count: int = 1
     is_polled: bool = True
     """False: the DTU does not ask it at all, such as at night."""
 
@@ -145,8 +143,6 @@ class BatteryStatus:
     """Charging positive."""
     temperature_c: float | None = None
     min_cell_voltage_v: float | None = None
-    max_charge_current_a: float | None = None
-    """CCL of the BMS."""
     max_discharge_current_a: float | None = None
     """DCL of the BMS."""
     may_discharge: bool | None = None

@@ -62,7 +62,7 @@ class Scene:
         self.up: tuple[Alarm, ...] = ()
         for serial in DTU_OF:
             self.status[serial] = InverterStatus(
-                serial, f"HM {serial[-1]}", 0.0, 0.0, reachable=True, producing=True,
+                serial, f"HM {serial[-1]}", 0.0, 0.0, reachable=True,
                 ac_power_w=200.0, dc_voltage_v=52.0, temperature_c=40.0,
             )  # fmt: skip
 

@@ -169,7 +169,6 @@ _INVERTER = Form(
     Field("answered_t_s", "answered_at_s", TIME),
     Field("t_s", "at_s", TIME),
     Field("reachable", "reachable", FLAG),
-    Field("producing", "producing", FLAG),
     Field("ac_power_w", "ac_power_w", NUMBER, absent=None),
     Field("ac_voltage_v", "ac_voltage_v", NUMBER, absent=None),
     Field("dc_power_w", "dc_power_w", NUMBER, absent=None),
@@ -177,7 +176,6 @@ _INVERTER = Form(
     Field("dc_current_a", "dc_current_a", NUMBER, absent=None),
     Field("temperature_c", "temperature_c", NUMBER, absent=None),
     Field("yield_total_wh", "yield_total_wh", NUMBER, absent=None),
-    Field("input_count", "input_count", WHOLE),
     Field("is_polled", "is_polled", FLAG),
 )
 _LIMIT = Form(
@@ -206,7 +204,6 @@ _BATTERY = Form(
     Field("power_w", "power_w", NUMBER, absent=None),
     Field("temperature_c", "temperature_c", NUMBER, absent=None),
     Field("min_cell_voltage_v", "min_cell_voltage_v", NUMBER, absent=None),
-    Field("max_charge_current_a", "max_charge_current_a", NUMBER, absent=None),
     Field("max_discharge_current_a", "max_discharge_current_a", NUMBER, absent=None),
     Field("may_discharge", "may_discharge", FLAG, absent=None),
     Field("alarms", "alarms", each(TEXT, tuple)),

@@ -64,11 +64,6 @@ class BatteryFloor:
         self._low = DwellLatch(BATTERY_DELAY_S, BATTERY_REST_S, BATTERY_LONGEST_REST_S)
         self._unseen_since_s: float | None = None
 
-    @property
-    def is_low(self) -> bool:
-        """Whether the plant must be off."""
-        return self._low.is_on
-
     def is_too_low(self, now_s: float, voltages_v: Sequence[float]) -> bool:
         """Take the voltages that are known now, the lowest counts; return True while the plant must be off."""
         lowest_v = min(voltages_v, default=math.nan)

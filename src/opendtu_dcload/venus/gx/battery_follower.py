@@ -42,7 +42,6 @@ _MONITOR: _Known = {
 }
 _BMS: _Known = {
     "min_cell_voltage_v": ("/System/MinCellVoltage", 0, 10),
-    "max_charge_current_a": ("/Info/MaxChargeCurrent", 0, 10_000),
     "max_discharge_current_a": ("/Info/MaxDischargeCurrent", 0, 10_000),
 }
 _MAY_DISCHARGE = "/Io/AllowToDischarge"
