@@ -62,9 +62,10 @@ class WearLevelling:
         """
         able = [t for t in trackers if t.is_usable]
         is_quiet = now_s - max(self._changed_at_s, self._moved_at_s + EVERY_S - QUIET_S) >= QUIET_S
-        if len(able) < 2 or not is_quiet or any(t.is_pending for t in able):
+        if not able or not is_quiet or any(t.is_pending for t in able):
             return {}
-        least, *_, most = sorted(able, key=lambda t: self._hours[t.unit.serial])
+        ranked = sorted(able, key=lambda t: self._hours[t.unit.serial])
+        least, most = ranked[0], ranked[-1]
         if self._hours[most.unit.serial] - self._hours[least.unit.serial] <= self._step_h:
             return {}
         sizes_w = most.unit.maximum_w, least.unit.maximum_w
