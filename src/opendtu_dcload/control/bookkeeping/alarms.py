@@ -1,4 +1,4 @@
-"""What is wrong now: from the state to alarms that come once, last as long as their cause, and go by themselves."""
+"""What is wrong now: alarms that come once, last as long as their cause, and end by themselves."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterPlan, Inv
 from opendtu_dcload.state import State
 
 CLEAR_S = 60.0
-"""A cause that has been away for so long is over: an estimate, longer than a device takes to come back for good."""
+"""A cause that has been away for so long is over: an estimate that outlasts a device which comes and goes."""
 LONGEST_CLEAR_S = 3600.0
 """A cause that comes again soon must be away twice as long each time, up to this: a device that comes and goes is one
 alarm in the end, not one every few minutes."""
 TRIAL_S = 600.0
-"""So long may it take until a meter that is tried again is suspected again."""
+"""A meter that is tried again may take this long to be suspected again, so its alarm stays up until then."""
 LAST_RESORT_S = 3600.0
-"""A restart or a reboot is shown so long."""
+"""How long a restart or a reboot is shown as an alarm: an estimate, so that it is noticed."""
 HIGHEST_INPUT_V = 65.0
 """No Hoymiles inverter's input endures more (data sheets: HM 60 V, HMS and HMT up to 65 V)."""
 
@@ -172,7 +172,7 @@ class Alarms:
             yield Cause.VOLTAGE_HIGH
 
     def _unknown(self, state: State, now_s: float) -> set[str]:
-        """Return of whom nothing is known now: their alarms neither come nor go."""
+        """Return the subjects of which nothing is known now: their alarms neither come nor go."""
         unknown = {i.serial for i in self.inverters if self._is_silent(i.dtu, state, now_s)}
         return unknown | ({""} if state.plan is None or state.plan.reason in _HIDING else set())
 

@@ -1,8 +1,8 @@
 """A dry run: the inverters as they would be if they were told what is decided.
 
-Nothing is sent, so nothing real follows a decision; a controller that waits for it in vain would decide the same for
-ever, doubt the meter and the inverters, and call it an alarm. So it is shown what it would see: inverters that stand
-where the real ones stood at first and then obey, and a meter that shows them instead of the real ones.
+Nothing is sent, so nothing real follows a decision. A controller that waited for it in vain would decide the same for
+ever, doubt the meter and the inverters, and raise alarms. So it is shown what it would see: inverters that start where
+the real ones are and then obey, and a meter that shows these instead of the real ones.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DryRun:
         inverter.model.aim(now_s + unit.dead_time_s, inverter.limit_w * inverter.gain if inverter.is_on else 0.0)
 
     def seen(self, seen: Seen, units: Iterable[InverterParameters]) -> Seen:
-        """Return what would be seen. An inverter that the DTU does not reach, or knows no limit of, stays as it is."""
+        """Return what would be seen. An inverter that the DTU does not reach or knows no limit of stays as it is."""
         inverters, limits = dict(seen.inverters), dict(seen.limits)
         more_w = 0.0
         for unit in units:
@@ -67,7 +67,7 @@ class DryRun:
         return replace(seen, meter=meter, inverters=inverters, limits=limits)
 
     def _meet(self, unit: InverterParameters, status: InverterStatus, limit: LimitStatus) -> _Obedient | None:
-        """Return an inverter that stands where the real one does; None when its limit is not known."""
+        """Return an obedient inverter that starts where the real one is; None when its limit is not known."""
         shown_w, output_w = watts_of(limit, unit.rated_w), status.ac_power_w or 0.0
         if shown_w is None:
             return None

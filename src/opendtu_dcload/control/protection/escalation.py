@@ -1,4 +1,4 @@
-"""Whether the plant did what a battery guard demanded, and what follows when it did not."""
+"""Whether the plant does what a battery guard demands, and what follows when it does not."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from enum import IntEnum
 from opendtu_dcload.control.inverter.output_rules import tolerated_w
 
 OFF_W = 10.0
-"""What a plant that is off may still show."""
+"""What a plant that is off may still seem to give: an estimate of the inverters' noise together."""
 LIMIT_WAIT_S = 10.0
-"""How long the output must have been too high: two measurements."""
+"""How long the output must have been too high: two measurements of a DTU that polls every 5 s."""
 RETRY_S = 600.0
-"""So long after the plant has obeyed again a demand is tried with limits alone."""
+"""When the plant has obeyed for this long, the next demand is tried with limits alone again: an estimate."""
 LEAST_SETTLE_S = 30.0
+"""At least this long a command may take to show, whatever was learned of the inverters: an estimate."""
 
 
 class Escalation(IntEnum):
-    """How far it has come."""
+    """The means that are used, the mildest first."""
 
     LIMIT = 0
     POWER_OFF = 1
     RELAY = 2
-    """To be opened, and the user to be told."""
+    """The relay is to be opened, and the user to be told."""
 
 
 class Escalator:

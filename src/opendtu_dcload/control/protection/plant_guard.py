@@ -1,4 +1,4 @@
-"""All guards of the plant but the meter's: what they leave of the cap, and what follows when it is not kept."""
+"""All guards of the plant except the meter's: what they leave of the cap, and what follows when it is not kept."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ from opendtu_dcload.model import (
     UserOverrides,
 )
 
-SOLAR_WINDOW_S = 60.0
-SOLAR_STEP_W = 10.0
-"""Clouds must not cost commands: the highest of the last minute counts, in steps."""
+SOLAR_WINDOW_S, SOLAR_STEP_W = 60.0, 10.0
+"""Plug-in solar counts with the most of this time, rounded up to this step, so that clouds cost no commands."""
 DC_SHARE = 0.95
-"""AC output / DC power of a Hoymiles inverter, about."""
+"""AC output / DC power of a usual Hoymiles inverter: an estimate for what is not measured."""
 MEASURED_AFTER_S = 10.0
-"""From a command that has come into force to a measurement of it."""
+"""From a limit that rules to a measurement of what it brings: two polls of a DTU every 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class GuardSettings:
 
 @dataclass(frozen=True, slots=True)
 class ExternalInputs:
-    """What stands beside the plant, as last told."""
+    """What else is connected beside the plant, as last told."""
 
     battery: BatteryStatus | None = None
     multiplus: MultiplusStatus | None = None
@@ -71,14 +70,14 @@ class GuardResult:
     cap_w: float
     """The lowest of all caps."""
     reason: Reason = Reason.FEED_IN_CAP
-    """Whose cap it is."""
+    """Why the cap is what it is."""
     surplus_w: float = 0.0
     """What is fed in on purpose."""
     relay: RelayOrder = RelayOrder.HOLD
 
 
 class PlantGuard:
-    """Asks every guard at each decision."""
+    """Asks every guard, at each decision."""
 
     def __init__(self, settings: GuardSettings, min_voltage_v: float, settle_s: float) -> None:
         """Take the longest time in s that an inverter needs to obey."""
@@ -117,7 +116,7 @@ class PlantGuard:
     def _escalated(
         self, now_s: float, power_cap: PowerCap | None, output_w: float | None
     ) -> tuple[PowerCap | None, Escalation]:
-        """Return what rules instead of a bound that the measured output does not keep, and how far it has come."""
+        """Return the cap that replaces one which the measured output does not keep, and the means that are used."""
         step = self._escalator.update(now_s, None if power_cap is None else power_cap.cap_w, output_w)
         if power_cap is None or step < Escalation.POWER_OFF:
             return power_cap, step

@@ -1,4 +1,4 @@
-"""Who has worked how much, and one quiet move of power from the one who worked most to the one who worked least.
+"""How much each inverter has worked, and quiet moves of power from the one that worked most to the one with least work.
 
 Inverters of different size are compared by hours at full load. What was long ago counts less and less, so that one that
 was away for a month does not have to make up for it.
@@ -13,14 +13,16 @@ from opendtu_dcload.control.inverter.output_rules import ACCURATE_SHARE
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 
 FORGET_S = 7 * 86400.0
+"""What was delivered this long ago counts for 1/e: an estimate, a week levels what single days bring."""
 STEP_SHARE = 0.05
-"""Less of a difference, as a share of the mean, is none."""
+"""A difference below this share of the mean is none: an estimate."""
 PRIOR_H = 4.0
-"""Hours at full load that the mean is at least taken for: the first minutes after a start prove nothing."""
-QUIET_S = 300.0
-EVERY_S = 600.0
+"""The mean counts as at least so many hours at full load: the first minutes after a start prove nothing."""
+QUIET_S, EVERY_S = 300.0, 600.0
+"""Power is moved when nothing was changed for the first time, and nothing moved for the second: estimates, so that it
+costs few commands at moments when none are needed."""
 CHANGE_W = 3.0
-"""A repeated limit is no change."""
+"""A smaller change, such as a repeated limit, is none, and is not worth a move (`SMALLEST_CHANGE_W`)."""
 
 
 class WearLevelling:
