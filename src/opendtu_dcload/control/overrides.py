@@ -9,7 +9,7 @@ from opendtu_dcload.model import UserOverrides
 
 
 def with_overrides(settings: Settings, overrides: UserOverrides) -> Settings:
-    """Return the file's settings with the user's wishes in them; a wish never raises the cap in W of the file."""
+    """Return the file's settings with the user's overrides in them; these never raise the cap of the file."""
     wished_w = settings.max_feed_in_w if overrides.max_feed_in_w is None else overrides.max_feed_in_w
     return replace(
         settings,

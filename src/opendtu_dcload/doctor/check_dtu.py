@@ -23,11 +23,11 @@ SLOW_MS = 2000.0
 LONGEST_ROUND_S = 30.0
 """A round polls each inverter once: the battery's voltage must be seen more than once in the 60 s of its guard."""
 SHORTEST_INTERVAL_S = 2.0
-"""A poll and a command take the radio 0.5 s and 2 s: polling each second leaves no room for commands ..."""
+"""A poll takes the radio 0.5 s and a command 2 s, so polling each second leaves no room for commands."""
 QUICK_INVERTERS = 2
-"""... which users bear with up to so many inverters."""
+"""With up to so many inverters users get along with faster polling all the same."""
 LATEST_LOSS_S = 120.0
-"""After this time an inverter that is gone should be called unreachable."""
+"""An inverter that is gone should be called unreachable within this time: an estimate."""
 IN_OPENDTU = "in OpenDTU, Settings, Inverter"
 
 

@@ -13,7 +13,7 @@ from opendtu_dcload.model import InverterStatus, LimitStatus
 _NO_OTHER = "add it there, it knows no other than those listed"
 
 FLOOR_V = (8.0, HIGHEST_INPUT_V)
-"""What battery.min_voltage_v can be meant to be; the configuration takes more."""
+"""The range that battery.min_voltage_v makes sense in; the configuration takes more."""
 FLOOR_SHARES = (0.6, 1.2)
 """A floor as a share of the voltage that the battery has: from empty to full a lithium cell rises by half."""
 

@@ -13,7 +13,7 @@ from opendtu_dcload.limit_reading import is_same, speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 
 ACKNOWLEDGED_WITHIN_S = 12.0
-"""Five transmissions of 2 s each, and what waits in front of them."""
+"""Five transmissions of 2 s each, and whatever waits before them."""
 SHOWN_SLACK_W = 1.0
 """Limits are compared with the cap to within this: OpenDTU shows them in tenths of a percent."""
 
@@ -75,7 +75,7 @@ async def lower(
 
 
 def check_taken(name: str, limit_w: float, waited_s: float) -> None:
-    """Raise RefusedError when an acknowledgement does not come any more."""
+    """Raise RefusedError when an acknowledgement is no longer to be expected."""
     if waited_s > ACKNOWLEDGED_WITHIN_S:
         raise RefusedError(
             f"{name} did not take the limit of {limit_w:.0f} W in {waited_s:.0f} s",

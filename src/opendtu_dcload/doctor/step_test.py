@@ -47,14 +47,14 @@ from opendtu_dcload.tasks.polling import Meter
 from opendtu_dcload.venus.gx.gx_meter import GxMeter
 
 QUIET_WITHIN_S = 60.0
-"""So long the house may take to become quiet."""
+"""How long the house may take to become quiet: an estimate."""
 SPARE_S = 10.0
-"""Beyond the time that a command is believed to be on its way."""
+"""How much longer than the control does the test wait for a step to show: an estimate."""
 TAIL_S = 3.0
-"""Until the last of a step has come too: three times the inverter's time constant."""
+"""Until the rest of a step has come too: three times the inverter's time constant."""
 FAILED_READINGS = 3
 OWN_VALUES_WITHIN_S = 30.0
-"""So long the inverter's own values after the step are waited for."""
+"""How long to wait for the inverter's own values after the step: an estimate, some polls of the DTU."""
 PUT_BACK_TRIES = 5
 PUT_BACK_PAUSE_S = 2.0
 SET_BY_HAND = "set it in OpenDTU (not persistent), or start the service"
@@ -72,7 +72,7 @@ class _Subject:
     home_w: float
     """The limit that was found."""
     told_w: float
-    """The limit that it was told last."""
+    """The limit that it was sent last."""
     is_home: bool = True
     """The DTU has taken the command to go back, or there was none to leave."""
 
@@ -269,7 +269,7 @@ class _StepTest:
     def _check_untouched(
         self, subject: _Subject, before: Mapping[str, LimitStatus], now: Mapping[str, LimitStatus]
     ) -> None:
-        """Refuse to judge a meter that shows what somebody else did meanwhile."""
+        """Refuse to judge a meter while somebody else sets limits."""
         mine = now.get(subject.unit.serial)
         if mine is None or not is_done(mine, subject.told_w):
             changes = [f"the limit of {subject.name}"]
@@ -309,7 +309,7 @@ class _StepTest:
         unit = subject.unit
         is_home = limit_w == subject.home_w
         subject.is_home = False
-        lowest_w = min(limit_w, unit.minimum_w)  # what was found may be lower
+        lowest_w = min(limit_w, unit.minimum_w)  # the limit that was found may be lower
         await subject.dtu.set_limit(unit.serial, limit_w, minimum_w=lowest_w, rated_w=unit.rated_w)
         subject.told_w = limit_w
         subject.is_home = is_home

@@ -22,9 +22,9 @@ Clock = Callable[[], float]
 """Monotonic time in s."""
 
 LIMITS_PENDING_S = 1.0
-"""While a command is on its way the small limit document is asked for this often."""
+"""How often the small limit document is asked for while a command is on its way."""
 POSTED_S = 3.0
-"""How long after a command its acknowledgement is looked for even if the DTU does not say that it is pending."""
+"""How long after a command to look for its acknowledgement even if the DTU does not call it pending."""
 SYSTEM_S = 60.0
 
 

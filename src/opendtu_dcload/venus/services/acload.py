@@ -37,16 +37,16 @@ Role = Literal["acload", "grid"]
 ROLES: tuple[Role, ...] = ("acload", "grid")
 
 FREE_S = 60.0
-"""Another grid meter must have been away for this long before its role is taken: it may only be starting again."""
+"""Another grid meter must have been away for this long before its role is taken: it may only be restarting."""
 
 SILENT_S = 15.0
-"""A grid meter without values hides what a MultiPlus measures itself, so it leaves the bus: this long after its values
-became invalid..."""
+"""A grid meter leaves the bus when its values have been invalid for this long, since it hides what a MultiPlus measures
+itself."""
 BACK_S = 10.0
-"""... and comes back when it has had values for this long."""
+"""A grid meter that has left comes back when it has had values for this long."""
 
 POSITION_AC_INPUT = 1
-"""gui-v2, src/enums.h: of an acload; 0 is the AC output."""
+"""Position of an acload in gui-v2, src/enums.h; 0 is the AC output."""
 
 
 def _single(meter: MeterReading) -> PhaseReading | None:
@@ -94,7 +94,7 @@ def _bus_name(info: MeterInfo, role: Role) -> str:
 
 
 class MeterService:
-    """Shows the grid meter and the plan for the whole plant; of what a user writes it takes its own role only."""
+    """Shows the grid meter and the plan of the whole plant; a user can write the role and the controls."""
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ _ACKNOWLEDGED: Mapping[str, Shown[LimitStatus]] = {
     "/Ac/Limit": Shown("W", 0, watts_of, meaning="the limit that it acknowledged"),
 }
 _WANTED: Mapping[str, Shown[InverterPlan]] = {
-    # the auxiliary voltage on the screen: there users of the original look for the AC watts asked for
+    # The screen shows it as the auxiliary voltage, where users of the original look for the AC watts asked for.
     "/Dc/1/Voltage": Shown(
         "W",
         0,
@@ -67,7 +67,7 @@ _ALARMS: Mapping[str, tuple[Cause, str]] = {
     "/Alarms/LowVoltage": (Cause.VOLTAGE_LOW, "1 = warning: DC voltage for 30 s below `min_voltage_v`"),
     "/Alarms/HighVoltage": (Cause.VOLTAGE_HIGH, "1 = warning: DC voltage for 30 s above 65 V"),
 }
-"""Those of a dcload that fit an inverter: it has no starter battery, and cold does it no harm."""
+"""The alarms of a dcload that fit an inverter: it has no starter battery, and cold does not harm it."""
 
 
 class InverterService:

@@ -1,7 +1,7 @@
 """The inverters' DC power as one sum: com.victronenergy.dcsystem, from which the GX takes its DC totals.
 
-DVCC adds this sum to what the chargers may give, so a sum that is too high overcharges the battery. It is rather too
-low, and rather absent than old.
+DVCC adds this sum to what the chargers may give, so a sum that is too high overcharges the battery. When in doubt it is
+too low, and it is absent before it is old.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Mode = Literal["auto", "on", "off"]
 NAME = "com.victronenergy.dcsystem.opendtu"
 DEVICE_INSTANCE = 133
 BACK_S = 30.0
-"""The service leaves the bus with the sum, since systemcalc takes an invalid one for 0 W; so long there must be a sum
-before it comes back."""
+"""How long there must be a sum before the service comes back. Without one it leaves the bus, since systemcalc takes an
+invalid sum for 0 W."""
 _TICK_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ class DcSystemService:
         self._energy.add_to(self.service)
 
     async def run(self) -> NoReturn:
-        """Be on the bus whenever it is right, for ever."""
+        """Be on the bus whenever there is a sum to show, for ever."""
         if self._device is not None:
             await self._device.asked()
         while True:
@@ -172,7 +172,7 @@ class DcSystemService:
         while True:
             total = sum_of(self._state, self._sources, self._clock())
             is_here = self._is_wanted(is_known=total is not None)
-            if not wanted and not is_here:  # what it had last is not made invalid while it is still there
+            if not wanted and not is_here:  # while it is still on the bus its last values stay valid
                 return
             values: dict[str, Value | None] = {
                 "/CustomName": self._device.name if self._device is not None else "",

@@ -1,4 +1,4 @@
-"""How well the program does, on the bus: commands and what came of them, ages, failures, today's waste."""
+"""How well the program does, on the bus: commands and their results, ages, failures, today's waste."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opendtu_dcload.venus.services.device import integer, text
 from opendtu_dcload.venus.services.plan_display import PlanDisplay
 
 AGE_STEP_S = 10
-"""Ages are shown in steps: one that counted seconds would be a signal each second."""
+"""Ages are shown in steps of this: one that counted seconds would cost a signal each second."""
 
 _RESULT_MEANING = "what came of it, see [Reasons and alarms](reasons-and-alarms.md#what-came-of-a-command)"
 _INVERTER_COUNTS = {
@@ -44,7 +44,7 @@ _ON_ITS_WAY = {
 
 
 class InverterHealth:
-    """The part of one inverter's service."""
+    """The items in the service of one inverter."""
 
     def __init__(self, serial: str) -> None:
         self._serial = serial
@@ -73,7 +73,7 @@ class InverterHealth:
 
 
 class PlantHealth:
-    """The part that is said once for the whole plant."""
+    """The items of the whole plant."""
 
     def __init__(self, dtus: Mapping[str, str]) -> None:
         """Take the DTUs' labels by their names in the state."""
@@ -123,7 +123,7 @@ class PlantHealth:
 
 
 def _result(record: CommandRecord, limit: LimitStatus | None) -> str | None:
-    """Return what came of the last command: what the inverter did, or else what the DTU did."""
+    """Return the result of the last command: what the inverter did, or else what the DTU did."""
     if record.outcome is None:
         return None
     is_told = limit is not None and speaks_of(limit.at_s, record.at_s)

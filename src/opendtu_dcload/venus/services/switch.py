@@ -20,7 +20,7 @@ from opendtu_dcload.venus.services.diagnostics import PlantHealth
 from opendtu_dcload.venus.services.plan_display import REASON
 
 INSTANCE = 134
-"""Wanted; unique only among switches."""
+"""The device instance wanted; it has to be unique among switches only."""
 NAME = "Feed-in control"
 """The pane sorts its cards by name: this one stands before that of the inverters."""
 STATE_CONNECTED = 0x100
