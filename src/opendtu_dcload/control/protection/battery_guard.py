@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from opendtu_dcload.control.protection.hysteresis import DwellLatch, SlidingMax, StepLimiter
 from opendtu_dcload.control.protection.meter_age import BatteryFloor
-from opendtu_dcload.freshness import BATTERY_S
+from opendtu_dcload.freshness import BATTERY_S, fresh
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus, Reason
 
 SOC_DELAY_S = 60.0
@@ -77,7 +77,8 @@ class BatteryLoad:
 
 def believed(now_s: float, told: BatteryStatus | None) -> BatteryStatus | None:
     """Return what the bus says of the battery while it is fresh and moves; None = nothing is known."""
-    return told if told is not None and now_s - told.at_s < BATTERY_S and not told.is_frozen else None
+    battery = fresh(told, now_s, BATTERY_S)
+    return battery if battery is not None and not battery.is_frozen else None
 
 
 def strictest(bounds: Iterable[PowerCap | None]) -> PowerCap | None:
@@ -176,8 +177,8 @@ class MultiplusGuard:
 
     def cap(self, now_s: float, multiplus: MultiplusStatus | None) -> PowerCap | None:
         """Return a cap of 0 while it charges or inverts; None while it does not, or nobody knows."""
-        is_known = multiplus is not None and now_s - multiplus.at_s < BATTERY_S
-        dc_power_w = (multiplus.dc_power_w if multiplus is not None and is_known else None) or 0.0
+        known = fresh(multiplus, now_s, BATTERY_S)
+        dc_power_w = (known.dc_power_w if known is not None else None) or 0.0
         is_charging, is_inverting = dc_power_w > CHARGING_W, dc_power_w < -INVERTING_W
         charging = self._charging.update(now_s, is_bad=is_charging, is_good=not is_charging)
         inverting = self._inverting.update(now_s, is_bad=is_inverting, is_good=not is_inverting)

@@ -19,7 +19,7 @@ from opendtu_dcload.control.protection.escalation import Escalation, Escalator
 from opendtu_dcload.control.protection.hysteresis import SlidingMax
 from opendtu_dcload.control.protection.relay_guard import RelayGuard
 from opendtu_dcload.control.protection.seasonal_soc import FIRST_HIGHEST_PCT, SeasonalMinimum, minimum_pct, surplus_w
-from opendtu_dcload.freshness import SOLAR_S
+from opendtu_dcload.freshness import SOLAR_S, fresh
 from opendtu_dcload.model import (
     BatteryStatus,
     MultiplusStatus,
@@ -127,9 +127,10 @@ class PlantGuard:
         pessimistic_w = self._settings.solar_pessimistic_w
         if pessimistic_w is None:
             return 0.0
-        if solar is None or now_s - solar.at_s >= SOLAR_S:
+        known = fresh(solar, now_s, SOLAR_S)
+        if known is None:
             return pessimistic_w
-        return self._solar.add(now_s, -(-solar.power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
+        return self._solar.add(now_s, -(-known.power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
 
     def _minimum_pct(self, soc_pct: float | None, overrides: UserOverrides) -> float:
         wished_pct = 0.0 if overrides.highest_soc_pct is None else minimum_pct(overrides.highest_soc_pct)
