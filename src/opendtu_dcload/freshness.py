@@ -12,9 +12,7 @@ from opendtu_dcload.model import InverterStatus
 PLAN_S = 10.0
 """The control decides at least once a second: an older plan says only that it hangs."""
 METER_SHOWN_S = 15.0
-"""Older meter values are not shown on the bus; with the default ages the control begins to lower the plant then."""
-METER_LIVE_S = 5.0
-"""The same in the live line; with the default ages the control raises nothing any more then."""
+"""Older meter values are not shown; with the default ages the control begins to lower the plant then."""
 BATTERY_S = 60.0
 """What the bus says of the battery and of the inverter/charger; each is read every 3 s."""
 SOLAR_S = 15.0
