@@ -17,14 +17,14 @@ import aiohttp
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.control.inverter.output_rules import TESTED_W
-from opendtu_dcload.control.loop import stale_after_s, unit_of
+from opendtu_dcload.control.loop import unit_of
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.doctor.check import Sleep, changed_limits, commanded
 from opendtu_dcload.doctor.check_bus import looking, running_names
-from opendtu_dcload.doctor.check_inverter import unknown
+from opendtu_dcload.doctor.check_inverter import counts_s, unknown
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, has_shown, is_quiet, level_w, verdict
 from opendtu_dcload.doctor.step_limits import (
@@ -202,8 +202,11 @@ class _StepTest:
         limit = limits.get(inverter.serial)
         if status is None or limit is None:
             raise RefusedError(*unknown(self._config, inverter, live))
-        counting = believed(status, status.answered_at_s, stale_after_s(self._config, asked))
-        if not live.is_clock_set or counting is None:
+        interval_s = 0.0
+        with contextlib.suppress(DeviceError):  # good to know, but an odd firmware is no reason to refuse
+            interval_s = await dtu.poll_interval_s()
+        max_age_s = counts_s(self._config, asked, live, interval_s)
+        if not live.is_clock_set or believed(status, status.answered_at_s, max_age_s) is None:
             raise RefusedError(f"{name}: OpenDTU has no fresh values of it", "see what check says about it")
         home_w = watts_of(limit)
         if home_w is None:
