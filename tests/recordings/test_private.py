@@ -28,7 +28,6 @@ from opendtu_dcload.model import (
     PhaseReading,
     RelayStatus,
     SolarReading,
-    UserOverrides,
 )
 from opendtu_dcload.recording import fields
 from opendtu_dcload.recording.disguise import Disguise
@@ -93,7 +92,6 @@ def private_seen(now_s: float) -> Seen:
             MultiplusStatus(now_s, "vebus.ttyUSB7", -20.0, 50.0),
             SolarReading(now_s, 410.0),
             RelayStatus(now_s, is_on=True, has_timer=True),
-            UserOverrides(True, 600.0, 10.0, frozenset({SERIALS[2], STRANGER}), 90.0, 95.0),
         ),
     )  # fmt: skip
 
@@ -155,7 +153,6 @@ def test_everything_seen_comes_back_but_the_names():
         seen.external,
         battery=dataclasses.replace(battery, service=""),
         multiplus=dataclasses.replace(multiplus, service=""),
-        overrides=dataclasses.replace(seen.external.overrides, switched_off=frozenset({"112100000001"})),
     )
     assert (
         json.dumps(fields.SEEN.write(again, Disguise([unit_of_serial(s) for s in again.limits], disguise.origin_s)))

@@ -68,7 +68,7 @@ class Plant:
             for name in ("battery", "multiplus", "solar", "relay")
             if (value := getattr(self.beside, name)) is not None
         }
-        return ExternalInputs(**told, overrides=self.wishes)
+        return ExternalInputs(**told)
 
     def wish(self, **changes: object) -> None:
         self.wishes = replace(self.wishes, **changes)  # type: ignore[arg-type] # mixed fields

@@ -227,7 +227,7 @@ class ControlLoop:
         state = self._state
         self._controller.settings = with_overrides(self._settings, state.overrides)
         busy = frozenset(name for name, task in self._sending.items() if not task.done())
-        external = ExternalInputs(state.battery, state.multiplus, state.solar, state.relay, state.overrides)
+        external = ExternalInputs(state.battery, state.multiplus, state.solar, state.relay)
         seen = Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, external)
         if self._dry_run is not None:
             seen = self._dry_run.seen(seen, [tracker.unit for tracker in self._controller.trackers.values()])

@@ -32,7 +32,6 @@ from opendtu_dcload.model import (
     RelayOrder,
     RelayStatus,
     SolarReading,
-    UserOverrides,
 )
 from opendtu_dcload.recording.disguise import Disguise
 from opendtu_dcload.recording.forms import (
@@ -102,6 +101,7 @@ _GUARDS = Form(
     Field("battery", "battery", _BATTERY_LIMITS),
     Field("seasonal_min_soc", "is_seasonal", FLAG),
     Field("seasonal_highest_pct", "seasonal_highest_pct", NUMBER, absent=None),
+    Field("highest_soc_pct", "highest_soc_pct", NUMBER, absent=None),
     Field("surplus_soc_pct", "surplus_soc_pct", NUMBER, absent=None),
     Field("surplus_w", "surplus_w", NUMBER),
     Field("solar_pessimistic_w", "solar_pessimistic_w", NUMBER, absent=None),
@@ -220,19 +220,10 @@ _SOLAR = Form(SolarReading, Field("t_s", "at_s", TIME), Field("power_w", "power_
 _RELAY = Form(
     RelayStatus, Field("t_s", "at_s", TIME), Field("is_on", "is_on", FLAG), Field("has_timer", "has_timer", FLAG)
 )
-_GX = Form(
-    UserOverrides,
-    Field("is_regulating", "is_regulating", FLAG),
-    Field("max_feed_in_w", "max_feed_in_w", NUMBER, absent=None),
-    Field("target_w", "target_w", NUMBER, absent=None),
-    Field("switched_off", "switched_off", _SERIALS),
-    Field("highest_soc_pct", "highest_soc_pct", NUMBER, absent=None),
-    Field("surplus_soc_pct", "surplus_soc_pct", NUMBER, absent=None),
-)
 
 
-def _seen(battery: Any, multiplus: Any, solar: Any, relay: Any, overrides: Any, **devices: Any) -> Seen:
-    return Seen(**devices, external=ExternalInputs(battery, multiplus, solar, relay, overrides))
+def _seen(battery: Any, multiplus: Any, solar: Any, relay: Any, **devices: Any) -> Seen:
+    return Seen(**devices, external=ExternalInputs(battery, multiplus, solar, relay))
 
 
 SEEN = Form(
@@ -247,7 +238,6 @@ SEEN = Form(
     Field("multiplus", "external.multiplus", _MULTIPLUS, absent=None),
     Field("solar", "external.solar", _SOLAR, absent=None),
     Field("relay", "external.relay", _RELAY, absent=None),
-    Field("gx", "external.overrides", _GX),
 )
 
 # ---- what is commanded and decided
