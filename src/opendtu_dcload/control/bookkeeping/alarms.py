@@ -15,7 +15,7 @@ from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterPlan, Inv
 from opendtu_dcload.state import State
 
 CLEAR_S = 60.0
-"""A cause that has been away for so long is over: an estimate that outlasts a device which comes and goes."""
+"""A cause that has been away for this long is over: an estimate."""
 LONGEST_CLEAR_S = 3600.0
 """A cause that comes again soon must be away twice as long each time, up to this: a device that comes and goes is one
 alarm in the end, not one every few minutes."""
@@ -35,7 +35,7 @@ class Rule:
     text: str = ""
     """Instead of the cause's own words."""
     clear_s: float = CLEAR_S
-    """It must have been away for so long."""
+    """It must have been away for this long."""
 
 
 RULES: Mapping[Cause | Reason, Rule] = {

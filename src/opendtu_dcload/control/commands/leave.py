@@ -19,7 +19,7 @@ LEAVE_S = 4.5
 EARLIER_S = 2.0
 """How long the answer to a POST that is on its way is awaited."""
 AGAIN_S = 1.0
-"""So long before the end a last command goes out again where an answer is missing: the earlier one may be executed
+"""Where an answer is missing the last command goes out again this long before the end: an earlier one may be executed
 late."""
 LOOK_EVERY_S = 0.5
 """How often the DTU is asked whether the inverters have acknowledged: an estimate."""
