@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from opendtu_dcload.freshness import PLAN_S
 from opendtu_dcload.tasks import watchdog
 from tests.test_program import Devices, devices, limits_w, until  # noqa: F401  a fixture
 
@@ -16,10 +17,10 @@ pytestmark = pytest.mark.realtime
 
 HANGING = """
 import asyncio, itertools, os, socket, sys
-from opendtu_dcload import app, cli
+from opendtu_dcload import app, cli, state
 from opendtu_dcload.tasks import watchdog
 
-watchdog.HANGS_AFTER_S, watchdog.ENDS_WITHIN_S, watchdog.FRESH_S = 2.5, {ends_within_s}, 2.0
+watchdog.HANGS_AFTER_S, watchdog.ENDS_WITHIN_S, state.PLAN_S = 2.5, {ends_within_s}, 2.0
 
 def hang():
     {hang}
@@ -89,4 +90,4 @@ async def test_a_hang_that_lets_no_python_run_ends_the_program_all_the_same(
 def test_it_comes_before_systemds_watchdog_and_after_the_start_scripts_pause() -> None:
     unit = (Path(__file__).parents[1] / "deploy/debian/opendtu-dcload.service").read_text()
     watchdog_s = int(unit.split("WatchdogSec=")[1].split()[0])
-    assert watchdog.EVERY_S + watchdog.FRESH_S < watchdog.HANGS_AFTER_S < watchdog_s - 5
+    assert watchdog.EVERY_S + PLAN_S < watchdog.HANGS_AFTER_S < watchdog_s - 5

@@ -102,9 +102,9 @@ FLAT = {
     }
 }  # fmt: skip
 SHED_STATUS = InverterStatus(
-    serial=SHED, name="Shed", answered_at_s=1000.0, at_s=1000.0 - 7.9, reachable=True, producing=True,
+    serial=SHED, name="Shed", answered_at_s=1000.0, at_s=1000.0 - 7.9, reachable=True,
     ac_power_w=257.2, ac_voltage_v=233.6, dc_power_w=269.4, dc_voltage_v=33.64, dc_current_a=8.01,
-    temperature_c=31.5, yield_total_wh=797421.0, input_count=2,
+    temperature_c=31.5, yield_total_wh=797421.0,
 )  # fmt: skip
 LIMITS = {
     GARAGE: {"limit_relative": 21, "max_power": 1500, "limit_set_status": "Ok"},
@@ -173,9 +173,9 @@ async def test_old_firmware_has_all_in_one_document(rig: Rig) -> None:
     assert rig.device.paths == [LIVE]
     assert live.inverters == {
         BALCONY: InverterStatus(
-            serial=BALCONY, name="Balcony", answered_at_s=1000.0, at_s=996.0, reachable=True, producing=True,
+            serial=BALCONY, name="Balcony", answered_at_s=1000.0, at_s=996.0, reachable=True,
             ac_power_w=168.4, ac_voltage_v=231.2, dc_power_w=176.8, dc_voltage_v=35.1, dc_current_a=5.04,
-            temperature_c=24.3, yield_total_wh=233055.0, input_count=1,
+            temperature_c=24.3, yield_total_wh=233055.0,
         )
     }  # fmt: skip
     assert [inverter.serial for inverter in live.known] == [BALCONY, SHED]
@@ -298,11 +298,11 @@ async def test_odd_digits_still_round(rig: Rig, digits: object) -> None:
 
 
 async def test_flags_must_be_booleans(rig: Rig) -> None:
-    for reachable, producing in ((1, "true"), (None, []), (False, False)):
-        entry = header(SHED, "Shed", reachable=reachable, producing=producing)
+    not_true: tuple[object, ...] = (1, "true", None, [], False)
+    for reachable in not_true:
+        entry = header(SHED, "Shed", reachable=reachable)
         rig.answer({LIVE: live_document(entry | values())})
-        shed = (await rig.dtu.live([SHED])).inverters[SHED]
-        assert (shed.reachable, shed.producing) == (False, False)
+        assert (await rig.dtu.live([SHED])).inverters[SHED].reachable is False
 
 
 async def test_dc_power_is_summed_when_nobody_gives_the_total(rig: Rig) -> None:
@@ -351,9 +351,9 @@ async def test_dc_voltage_is_unknown_without_inputs(rig: Rig) -> None:
 async def test_flat_values_of_before_february_2023_are_read(rig: Rig) -> None:
     rig.answer(FLAT)
     assert (await rig.dtu.live([SHED])).inverters[SHED] == InverterStatus(
-        serial=SHED, name="Shed", answered_at_s=1000.0, at_s=997.0, reachable=True, producing=True,
+        serial=SHED, name="Shed", answered_at_s=1000.0, at_s=997.0, reachable=True,
         ac_power_w=240.5, ac_voltage_v=230.1, dc_power_w=253.1, dc_voltage_v=52.5, dc_current_a=4.82,
-        temperature_c=9.6, yield_total_wh=17030.0, input_count=2,
+        temperature_c=9.6, yield_total_wh=17030.0,
     )  # fmt: skip
     assert rig.device.paths == [LIVE]
 
@@ -376,11 +376,6 @@ async def test_dc_current_is_unknown_without_voltage(rig: Rig) -> None:
     rig.answer({LIVE: live_document(header(SHED, "Shed") | measured)})
     shed = (await rig.dtu.live([SHED])).inverters[SHED]
     assert (shed.dc_voltage_v, shed.dc_current_a) == (0.0, None)
-
-
-async def test_without_dc_block_the_serial_tells_the_inputs(rig: Rig) -> None:
-    rig.answer({LIVE: live_document(header(GARAGE, "Garage") | {"AC": {}})})
-    assert (await rig.dtu.live([GARAGE])).inverters[GARAGE].input_count == 4
 
 
 # --- limits and the DTU itself ---
@@ -439,8 +434,8 @@ async def test_settings_and_poll_interval(rig: Rig) -> None:
              "type": "HM-1000/1200/1500-4T", "channel": []}  # fmt: skip
     rig.answer({"/api/inverter/list": {"inverter": [entry, {"serial": SHED}]}, "/api/dtu/config": {"pollinterval": 5}})
     assert await rig.dtu.settings() == [
-        InverterSettings(GARAGE, "Garage", "HM-1000/1200/1500-4T", True, False, True, False, 2, False),
-        InverterSettings(SHED, "", "", None, None, None, None, None, None),
+        InverterSettings(GARAGE, "Garage", "HM-1000/1200/1500-4T", True, False, True, False, 2),
+        InverterSettings(SHED, "", "", None, None, None, None, None),
     ]
     assert await rig.dtu.poll_interval_s() == 5
 

@@ -192,7 +192,7 @@ class Rig:
             self.state.set_dtu(name, DtuStatus(now_s, serials=frozenset(serials)))
             self.state.set_limits(name, {s: LimitStatus(s, now_s, limit_pct, 400.0, CommandState.OK) for s in serials})
             self.state.set_inverters(
-                name, {s: InverterStatus(s, s, now_s, now_s, True, True, 20.0, dc_voltage_v=50.0) for s in serials}
+                name, {s: InverterStatus(s, s, now_s, now_s, True, 20.0, dc_voltage_v=50.0) for s in serials}
             )
         self.state.set_meter(MeterReading(now_s, grid_w))
 

@@ -28,6 +28,7 @@ from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
+from opendtu_dcload.freshness import METER_SHOWN_S
 from opendtu_dcload.recording.bounded_file import open_recording
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
@@ -57,8 +58,6 @@ from opendtu_dcload.venus.services.temperature import TemperatureService
 
 log = logging.getLogger(__name__)
 
-METER_SHOWN_S = 15.0
-"""Older meter values are not shown on the bus."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 

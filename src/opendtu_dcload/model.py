@@ -50,6 +50,10 @@ class MeterInfo:
     """The user's name for the device, empty when there is none."""
 
 
+OPEN_INPUT_V = 1.0
+"""An input that is not connected shows no more than this: an estimate, far below any battery."""
+
+
 @dataclass(frozen=True, slots=True)
 class InverterStatus:
     """One inverter's measured values, as the DTU last received them."""
@@ -63,7 +67,6 @@ class InverterStatus:
     """Monotonic time of the measurement: the answer's time less the DTU's `data_age`."""
     reachable: bool
     """As the DTU says; true right after its boot, so never enough alone."""
-    producing: bool
     ac_power_w: float | None = None
     ac_voltage_v: float | None = None
     dc_power_w: float | None = None
@@ -74,9 +77,13 @@ class InverterStatus:
     """`dc_power_w / dc_voltage_v`."""
     temperature_c: float | None = None
     yield_total_wh: float | None = None
-    input_count: int = 1
     is_polled: bool = True
     """False: the DTU does not ask it at all, such as at night."""
+
+    @property
+    def battery_voltage_v(self) -> float | None:
+        """The DC voltage where it is the battery's; None when there is none, or only what an open input shows."""
+        return self.dc_voltage_v if self.dc_voltage_v is not None and self.dc_voltage_v > OPEN_INPUT_V else None
 
 
 class CommandState(StrEnum):
@@ -119,11 +126,6 @@ class DtuStatus:
     serials: frozenset[str] | None = None
     """All inverters that it knows limits of, ours or not; None = it was not asked yet."""
 
-    @property
-    def stale_after_s(self) -> float:
-        """Age from which an inverter's data are stale: three rounds were missed."""
-        return 3 * self.round_s + 5
-
 
 @dataclass(frozen=True, slots=True)
 class BatteryStatus:
@@ -141,8 +143,6 @@ class BatteryStatus:
     """Charging positive."""
     temperature_c: float | None = None
     min_cell_voltage_v: float | None = None
-    max_charge_current_a: float | None = None
-    """CCL of the BMS."""
     max_discharge_current_a: float | None = None
     """DCL of the BMS."""
     may_discharge: bool | None = None

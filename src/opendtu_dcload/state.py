@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+from opendtu_dcload.freshness import PLAN_S, fresh
 from opendtu_dcload.model import (
     Alarm,
     BatteryStatus,
@@ -25,9 +26,6 @@ from opendtu_dcload.model import (
     Today,
     UserOverrides,
 )
-
-PLAN_COUNTS_S = 10.0
-"""The control decides at least once a second: an older plan says only that it hangs."""
 
 Status = TypeVar("Status")
 
@@ -82,8 +80,7 @@ class State:
 
     def plan_at(self, now_s: float) -> Plan | None:
         """Return the decision that holds now; None when the control has not decided for 10 s."""
-        plan = self.plan
-        return plan if plan is not None and now_s - plan.at_s <= PLAN_COUNTS_S else None
+        return fresh(self.plan, now_s, PLAN_S)
 
     def set_meter_info(self, info: MeterInfo) -> None:
         """Keep what the meter says of itself."""

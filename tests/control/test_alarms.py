@@ -18,6 +18,7 @@ from opendtu_dcload.control.bookkeeping.alarms import (
 )
 from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.protection.meter_response import RETRY_FIRST_S
+from opendtu_dcload.control.reason_delays import DELAYS, NEVER
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     METER,
@@ -61,7 +62,7 @@ class Scene:
         self.up: tuple[Alarm, ...] = ()
         for serial in DTU_OF:
             self.status[serial] = InverterStatus(
-                serial, f"HM {serial[-1]}", 0.0, 0.0, reachable=True, producing=True,
+                serial, f"HM {serial[-1]}", 0.0, 0.0, reachable=True,
                 ac_power_w=200.0, dc_voltage_v=52.0, temperature_c=40.0,
             )  # fmt: skip
 
@@ -286,6 +287,10 @@ def test_normal_operation_is_no_alarm() -> None:
     for reason in normal:
         scene.reason = reason
         assert scene.run(300) == [], reason
+
+
+def test_what_has_a_delay_to_its_alarm_is_ranked_and_nothing_else() -> None:
+    assert {cause for cause, delays in DELAYS.items() if delays.alarm_s < NEVER} == set(RULES)
 
 
 def test_only_warnings_are_shown_at_the_inverter_itself() -> None:

@@ -98,7 +98,7 @@ def test_a_soc_that_becomes_unknown_does_not_release_a_battery_that_was_too_low(
 def test_values_older_than_a_minute_are_not_believed():
     guard = BatteryGuard(48.0, BatteryLimits(min_soc_pct=20))
     old = BatteryStatus(0.0, soc_pct=5)
-    for now_s in range(60, 200):
+    for now_s in range(61, 200):
         assert guard.cap(now_s, old, DRAWN, 0.0, should_be_seen=True) is None
     assert guard.cap(200, None, DRAWN, 0.0, should_be_seen=True) is None
 

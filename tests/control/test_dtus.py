@@ -164,10 +164,7 @@ def see(now_s: float, grid_w: float = 0.0, limit_pct: float | None = 50.0, **dtu
     return Seen(
         now_s,
         MeterReading(now_s, grid_w),
-        {
-            u.serial: InverterStatus(u.serial, "", now_s, now_s, True, True, ac_power_w=200.0, dc_voltage_v=50)
-            for u in UNITS
-        },
+        {u.serial: InverterStatus(u.serial, "", now_s, now_s, True, ac_power_w=200.0, dc_voltage_v=50) for u in UNITS},
         {u.serial: LimitStatus(u.serial, now_s, limit_pct, 400.0, CommandState.OK) for u in UNITS},
         both,
     )
@@ -230,7 +227,7 @@ def test_the_battery_must_be_seen_as_long_as_one_dtu_reaches_an_inverter():
     reasons = set()
     for now_s in range(0, 700, 10):
         seen = see(float(now_s), left=DtuStatus(-100.0))
-        unseen = {s: InverterStatus(s, "", seen.now_s, seen.now_s, True, True) for s in seen.inverters}
+        unseen = {s: InverterStatus(s, "", seen.now_s, seen.now_s, True) for s in seen.inverters}
         reasons.add(decide(controller, replace(seen, inverters=unseen)).plan.reason)
     assert Reason.BATTERY_UNSEEN in reasons
 

@@ -55,7 +55,7 @@ class IdealPlant:
             for serial, output_w in self.outputs_w.items():
                 self.energies_wh[serial] += output_w * step_s / 3600
             inverters = {
-                s: InverterStatus(s, s, now_s, now_s, True, True, ac_power_w=w, dc_voltage_v=52.0)
+                s: InverterStatus(s, s, now_s, now_s, True, ac_power_w=w, dc_voltage_v=52.0)
                 for s, w in self.outputs_w.items()
             }
             limits = {

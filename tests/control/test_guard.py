@@ -72,7 +72,6 @@ def test_battery_floor(samples, is_low):
     for now_s, voltages_v in samples:
         result = floor.is_too_low(now_s, voltages_v)
     assert result is is_low
-    assert floor.is_low is is_low
 
 
 def test_battery_that_recovers_only_without_load_rests_longer_each_time():

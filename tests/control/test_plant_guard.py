@@ -9,8 +9,9 @@ from itertools import pairwise
 import pytest
 
 from opendtu_dcload.control.commands.command_policy import SetLimit
+from opendtu_dcload.control.overrides import with_overrides
 from opendtu_dcload.control.protection.battery_guard import BatteryLimits
-from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings, PlantGuard
+from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     BatteryStatus,
@@ -123,7 +124,8 @@ FED_IN = GuardSettings(surplus_soc_pct=95.0, surplus_w=150.0)
 )
 def test_a_full_battery_feeds_the_surplus_in_only_when_wanted(guards, overrides, grid_w):
     plant = plant_with(guards)
-    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, soc_pct=98.0), overrides=overrides)
+    plant.controller.settings = with_overrides(plant.controller.settings, overrides)
+    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, soc_pct=98.0))
     plant.until(plant.now_s + 120)
     assert plant.house.grid_w == pytest.approx(grid_w, abs=30)
 
@@ -142,7 +144,8 @@ SEASONAL = GuardSettings(is_seasonal=True, seasonal_highest_pct=80.0)
 )
 def test_a_battery_that_does_not_get_full_is_not_emptied_below_the_mirror_image(guards, overrides, reason):
     plant = plant_with(guards)
-    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, soc_pct=27.0), overrides=overrides)
+    plant.controller.settings = with_overrides(plant.controller.settings, overrides)
+    plant.run.external = lambda now_s: ExternalInputs(BatteryStatus(now_s, soc_pct=27.0))
     plant.until(plant.now_s + 120)
     assert plant.reason is reason
 
@@ -310,11 +313,9 @@ def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(s
 
 @pytest.mark.parametrize("is_wish", [True, False], ids=["set to 0 on the GX", "plug-in solar gives it all"])
 def test_a_feed_in_of_nothing_is_the_reason_and_a_relay_that_opens_for_it_is_no_trouble(is_wish):
-    guards = GuardSettings() if is_wish else GuardSettings(solar_pessimistic_w=500.0)
     plant = plant_with(GuardSettings())
-    plant.controller.guards = PlantGuard(guards, 0.0, 30.0)
-    if is_wish:
-        plant.controller.settings = replace(plant.controller.settings, max_feed_in_w=0.0)
+    now_wanted = {"max_feed_in_w": 0.0} if is_wish else {"guards": GuardSettings(solar_pessimistic_w=500.0)}
+    plant.controller.settings = replace(plant.controller.settings, **now_wanted)
     relay = {"is_on": True}
     plant.run.external = lambda now_s: ExternalInputs(
         relay=RelayStatus(now_s, is_on=relay["is_on"], has_timer=relay["is_on"]), solar=SolarReading(now_s, 1300.0)

@@ -31,7 +31,7 @@ def ruled(serial: str, limit_w: float | None, output_w: float | None = None) -> 
         tracker.post(0.0, limit_w, 0.0)
         tracker.apply_limit_status(LimitStatus(serial, 5.0, limit_w / 4, 400.0, CommandState.OK), 5.0)
     given_w = limit_w if output_w is None else output_w
-    tracker.apply_measurement(InverterStatus(serial, "", NOW_S, NOW_S, True, True, ac_power_w=given_w), NOW_S, 20.0)
+    tracker.apply_measurement(InverterStatus(serial, "", NOW_S, NOW_S, True, ac_power_w=given_w), NOW_S, 20.0)
     return tracker
 
 
@@ -44,7 +44,7 @@ def pending(serial: str, limit_w: float, posted_w: float, since_s: float = 1.0) 
 def off(serial: str, limit_w: float | None = 20.0) -> InverterTracker:
     tracker = ruled(serial, limit_w, 0.0)
     tracker.post_power(NOW_S - 200, on=False)
-    tracker.apply_measurement(InverterStatus(serial, "", NOW_S, NOW_S, True, False, ac_power_w=0.0), NOW_S, 20.0)
+    tracker.apply_measurement(InverterStatus(serial, "", NOW_S, NOW_S, True, ac_power_w=0.0), NOW_S, 20.0)
     tracker.is_producing = False
     return tracker
 
@@ -143,12 +143,10 @@ def test_a_limit_of_another_master_that_is_pending_is_not_raised_over():
 def test_an_inverter_that_comes_back_while_its_limit_is_pending_is_not_sent_the_same_again():
     # After its boot the DTU calls every inverter reachable.
     tracker = ruled("a", None)
-    tracker.apply_measurement(
-        InverterStatus("a", "", NOW_S - 9, NOW_S - 9, False, False, ac_power_w=0.0), NOW_S - 9, 20.0
-    )
+    tracker.apply_measurement(InverterStatus("a", "", NOW_S - 9, NOW_S - 9, False, ac_power_w=0.0), NOW_S - 9, 20.0)
     tracker.post(NOW_S - 3, 20, 0.0)
     tracker.apply_limit_status(LimitStatus("a", NOW_S, None, 400.0, CommandState.PENDING), NOW_S)
-    tracker.apply_measurement(InverterStatus("a", "", NOW_S, NOW_S, True, True, ac_power_w=20.0), NOW_S, 20.0)
+    tracker.apply_measurement(InverterStatus("a", "", NOW_S, NOW_S, True, ac_power_w=20.0), NOW_S, 20.0)
     assert ask(tracker, DesiredState(20, is_urgent=True)) == []
 
 

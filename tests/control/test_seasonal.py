@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.protection.seasonal_soc import SeasonalMinimum, surplus_w
+from opendtu_dcload.control.protection.seasonal_soc import (
+    HIGHEST_HIGHEST_PCT,
+    LOWEST_HIGHEST_PCT,
+    SeasonalMinimum,
+    surplus_w,
+)
+from opendtu_dcload.venus.gx.gx_controls import FLOATING_RANGE_PCT
 
 
 def cycles(seasonal: SeasonalMinimum, *peaks_pct: float, low_pct: float = 30.0) -> list[float]:
@@ -55,3 +61,7 @@ def test_whatever_the_soc_does_the_minimum_stays_in_range(socs_pct):
 @pytest.mark.parametrize(("soc_pct", "fed_in_w"), [(None, 0), (94.9, 0), (95, 100), (96, 200), (97, 300), (100, 300)])
 def test_the_surplus_grows_with_the_soc(soc_pct, fed_in_w):
     assert surplus_w(soc_pct, 95.0, 300.0) == pytest.approx(fed_in_w)
+
+
+def test_the_gx_offers_the_range_in_which_the_highest_moves():
+    assert FLOATING_RANGE_PCT == (LOWEST_HIGHEST_PCT, HIGHEST_HIGHEST_PCT)

@@ -31,7 +31,7 @@ def shown(at_s: float, limit_w: float | None, state: CommandState = OK, rated_w:
 
 
 def status(at_s: float, output_w: float, *, reachable: bool = True) -> InverterStatus:
-    return InverterStatus(SERIAL, "", at_s, at_s, reachable, output_w > 0, ac_power_w=output_w)
+    return InverterStatus(SERIAL, "", at_s, at_s, reachable, ac_power_w=output_w)
 
 
 def known(limit_w: float = 200.0) -> InverterTracker:

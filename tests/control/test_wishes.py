@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opendtu_dcload.control.commands.command_policy import SetPower
 from opendtu_dcload.control.overrides import with_overrides
+from opendtu_dcload.control.protection.plant_guard import GuardSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason, UserOverrides
 
@@ -39,6 +43,23 @@ def test_no_wish_raises_the_cap_of_the_file_or_takes_it_below_zero(target_w, wis
 
 def test_without_wishes_everything_is_as_in_the_file():
     assert with_overrides(FILE, UserOverrides()) == FILE
+
+
+WISHES: dict[str, Any] = {
+    "is_regulating": False,
+    "max_feed_in_w": 300.0,
+    "target_w": -20.0,
+    "switched_off": frozenset({"a"}),
+    "highest_soc_pct": 80.0,
+    "surplus_soc_pct": 97.0,
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(UserOverrides)])
+def test_every_wish_reaches_the_settings_that_the_control_reads(name):
+    settings = replace(FILE, guards=GuardSettings(surplus_soc_pct=95.0))
+    wished = with_overrides(settings, UserOverrides(**{name: WISHES[name]}))
+    assert WISHES[name] in (getattr(wished, name, None), getattr(wished.guards, name, None))
 
 
 def test_regulation_off_takes_the_plant_to_its_minimum_within_seconds_and_on_again_regulates(plant):

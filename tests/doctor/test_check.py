@@ -208,6 +208,15 @@ async def test_reading_faster_than_the_dtu_polls_is_noted():
     assert any("set opendtu.poll_interval_s = 9" in note for note in notes(findings))
 
 
+@pytest.mark.parametrize(("now_s", "are_old"), [(40.0, False), (80.0, True)])
+async def test_values_are_as_old_as_the_control_takes_them_from_a_dtu_that_polls_slowly(now_s: float, are_old: bool):
+    async with plant(poll_interval_s=9.0) as devices:
+        data_are_old(devices)
+        devices.clock.now_s = now_s
+        findings = await found(devices, dtu="poll_interval_s = 1\n")
+    assert any("heard of it" in problem for problem in problems(findings)) is are_old
+
+
 @pytest.mark.parametrize(
     ("threshold", "expected"), [(0, "one lost packet"), (2, ""), (20, "notices its loss only after")]
 )

@@ -28,7 +28,6 @@ from opendtu_dcload.model import (
     PhaseReading,
     RelayStatus,
     SolarReading,
-    UserOverrides,
 )
 from opendtu_dcload.recording import fields
 from opendtu_dcload.recording.disguise import Disguise
@@ -81,19 +80,18 @@ def private_seen(now_s: float) -> Seen:
     return Seen(
         now_s,
         MeterReading(now_s - 0.1, 300.3, (phase, None, phase), 1.5, 2.5, 49.9),
-        {s: InverterStatus(s, f"Kowalski {s}", now_s, now_s - 1.25, True, True, 150.0, 230.0, 155.0, 51.2, 3.03, 40.5)
+        {s: InverterStatus(s, f"Kowalski {s}", now_s, now_s - 1.25, True, 150.0, 230.0, 155.0, 51.2, 3.03, 40.5)
          for s in SERIALS},
         {s: LimitStatus(s, now_s, 37.5, 400.0, CommandState.PENDING) for s in SERIALS},
         {name: DtuStatus(now_s, "v24.6-mine", 99.0, True, True, 15.0, frozenset((*SERIALS, STRANGER)))
          for name in ("shed", "roof")},
         frozenset({"roof"}),
         ExternalInputs(
-            BatteryStatus(now_s, "battery.ttyUSB7", 55.5, 51.9, -3.0, -150.0, 20.0, 3.2, 100.0, 90.0, True,
+            BatteryStatus(now_s, "battery.ttyUSB7", 55.5, 51.9, -3.0, -150.0, 20.0, 3.2, 90.0, True,
                           ("/Alarms/LowSoc",), 10.0),
             MultiplusStatus(now_s, "vebus.ttyUSB7", -20.0, 50.0),
             SolarReading(now_s, 410.0),
             RelayStatus(now_s, is_on=True, has_timer=True),
-            UserOverrides(True, 600.0, 10.0, frozenset({SERIALS[2], STRANGER}), 90.0, 95.0),
         ),
     )  # fmt: skip
 
@@ -155,7 +153,6 @@ def test_everything_seen_comes_back_but_the_names():
         seen.external,
         battery=dataclasses.replace(battery, service=""),
         multiplus=dataclasses.replace(multiplus, service=""),
-        overrides=dataclasses.replace(seen.external.overrides, switched_off=frozenset({"112100000001"})),
     )
     assert (
         json.dumps(fields.SEEN.write(again, Disguise([unit_of_serial(s) for s in again.limits], disguise.origin_s)))

@@ -68,7 +68,7 @@ class Plant:
             for name in ("battery", "multiplus", "solar", "relay")
             if (value := getattr(self.beside, name)) is not None
         }
-        return ExternalInputs(**told, overrides=self.wishes)
+        return ExternalInputs(**told)
 
     def wish(self, **changes: object) -> None:
         self.wishes = replace(self.wishes, **changes)  # type: ignore[arg-type] # mixed fields
@@ -172,7 +172,7 @@ def _hm() -> Trouble:
         ),
         dtus={"dtu0": DtuSettings(stale_after_s=35.0, max_commands_per_hour=120)},
     )
-    full = BatteryStatus(0.0, "battery", 60.0, 52.0, -5.0, -260.0, 21.0, 3.3, 100.0, 80.0, may_discharge=True)
+    full = BatteryStatus(0.0, "battery", 60.0, 52.0, -5.0, -260.0, 21.0, 3.3, 80.0, may_discharge=True)
     script = {
         0.0: lambda p: p.tell(battery=full),
         60.0: lambda p: p.set_inverter(2, obeys=False),

@@ -140,7 +140,7 @@ async def changes(client: Client, house: House) -> list[dict[str, Any]]:
 async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client: Client) -> None:
     house = House(daemon)
     state = house.state
-    inverter = InverterStatus(SERIAL, "Left", 99.0, 99.0, reachable=True, producing=True)
+    inverter = InverterStatus(SERIAL, "Left", 99.0, 99.0, reachable=True)
     state.set_inverters("opendtu", {SERIAL: inverter})
     state.set_limits("opendtu", {SERIAL: LimitStatus(SERIAL, 99.0, 50.0, 400.0, CommandState.OK)})
     state.set_dtu("opendtu", DtuStatus(79.0))
@@ -446,7 +446,7 @@ def see(
     if dtu:
         state.set_dtu("opendtu", DtuStatus(now_s, serials=frozenset({SERIAL})))
         status = InverterStatus(
-            SERIAL, "Left", now_s, now_s, reachable=reachable, producing=True,
+            SERIAL, "Left", now_s, now_s, reachable=reachable,
             ac_power_w=200.0, dc_voltage_v=52.0, temperature_c=temperature_c,
         )  # fmt: skip
         state.set_inverters("opendtu", {SERIAL: status})

@@ -30,7 +30,6 @@ FULL = BatteryStatus(
     power_w=-325.0,
     temperature_c=19.5,
     min_cell_voltage_v=3.27,
-    max_charge_current_a=80.0,
     max_discharge_current_a=100.0,
     may_discharge=True,
     ess_minimum_soc_pct=15.0,
@@ -233,7 +232,7 @@ async def test_a_service_that_refuses_at_the_moment_of_the_end_does_not_prevent_
         await task
 
 
-DRAWING = InverterStatus("112400000001", "A", 0.0, 0.0, reachable=True, producing=True, dc_power_w=0.0)
+DRAWING = InverterStatus("112400000001", "A", 0.0, 0.0, reachable=True, dc_power_w=0.0)
 
 
 def draw(plant: Plant, dc_power_w: float) -> None:

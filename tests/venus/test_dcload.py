@@ -39,7 +39,6 @@ STATUS = InverterStatus(
     answered_at_s=100.0,
     at_s=98.0,
     reachable=True,
-    producing=True,
     ac_power_w=207.3,
     ac_voltage_v=231.0,
     dc_power_w=218.5,
@@ -47,7 +46,6 @@ STATUS = InverterStatus(
     dc_current_a=4.265,
     temperature_c=38.4,
     yield_total_wh=123_456.0,
-    input_count=2,
 )
 LIMIT = LimitStatus(serial=SERIAL, at_s=99.0, limit_pct=52.5, rated_w=400.0, state=CommandState.OK)
 PLAN = Plan(

@@ -22,7 +22,7 @@ OTHER = "com.victronenergy.dcsystem.ttyUSB1"
 FRESHNESS_S = DtuSettings(35.0).freshness_s
 SOURCES = (SummedInverter(A, "opendtu", 5.0, FRESHNESS_S), SummedInverter(B, "opendtu", 5.0, FRESHNESS_S))
 STATUS = InverterStatus(
-    A, "A", 100.0, 100.0, reachable=True, producing=True,
+    A, "A", 100.0, 100.0, reachable=True,
     ac_power_w=190.0, dc_power_w=200.0, dc_voltage_v=50.0, dc_current_a=4.0, yield_total_wh=1000.0,
 )  # fmt: skip
 LIMIT = LimitStatus(A, 100.0, limit_pct=50.0, rated_w=400.0, state=CommandState.OK)

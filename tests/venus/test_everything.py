@@ -243,7 +243,7 @@ async def test_battery_and_multiplus_rule_the_plant_and_one_that_does_not_obey_o
     monkeypatch.setattr(hysteresis.StepLimiter, "UP_S", 0.2)
     escalator = escalation.Escalator(30.0)
     monkeypatch.setattr(plant_guard, "Escalator", lambda _: escalator)
-    monkeypatch.setitem(RULES, Reason.GUARD_ESCALATED, Rule(0, clear_s=1.0))
+    monkeypatch.setitem(RULES, Reason.GUARD_ESCALATED, Rule(clear_s=1.0))
     gx = everything.gx
     async with regulated(everything, client) as plant:
         inverters = plant.house.inverters.values()

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from opendtu_dcload.freshness import BATTERY_S
 from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import UnixAddress
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.services.temperature import NAME, STALE_S, TemperatureService
+from opendtu_dcload.venus.services.temperature import NAME, TemperatureService
 
 from .conftest import until
 
@@ -51,7 +52,7 @@ async def test_the_type_that_the_setup_page_offers_can_be_set_and_is_kept(daemon
 def test_an_old_temperature_is_not_shown():
     state = State()
     state.set_battery(BatteryStatus(at_s=100.0, temperature_c=4.0))
-    now_s = [100.0 + STALE_S]
+    now_s = [100.0 + BATTERY_S]
     service = TemperatureService(state, UnixAddress("/nowhere"), "1", lambda: now_s[0])
     assert (service.values()["/Temperature"], service.values()["/Status"]) == (4.0, 0)
     now_s[0] += 0.1

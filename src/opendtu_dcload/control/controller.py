@@ -219,7 +219,7 @@ class Controller:
     def _guard(self, seen: Seen) -> Permit:
         trackers = self.trackers.values()
         self._guard_result = verdict = self.guards.evaluate(
-            seen.now_s, self.settings.max_feed_in_w, trackers, seen.external
+            seen.now_s, self.settings.guards, self.settings.max_feed_in_w, trackers, seen.external
         )
         if verdict.cap_w <= 0 and verdict.reason is not Reason.FEED_IN_CAP:
             return Permit(0.0, verdict.reason, may_regulate=False, is_urgent=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from opendtu_dcload.freshness import missed_rounds_s
 from opendtu_dcload.model import DtuStatus, Reason
 
 NOTES = {Reason.DTU_SILENT: "its DTU does not answer", Reason.DTU_PASSWORD: "its DTU refuses the password"}
-"""What is said of an inverter whose DTU is in trouble while another one is not."""
+"""The note at an inverter whose DTU is in trouble while another one is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class DtuSettings:
     stale_after_s: float = 50.0
     """Age in s from which an inverter's measured values are not acted on, until the DTU tells its own round."""
     silent_s: float = 15.0
-    """No good answer for so long: nothing can be commanded, what rules is only assumed."""
+    """Without a good answer for this long nothing can be commanded, and what rules is only assumed."""
     max_commands_per_hour: int = 300
 
     def trouble(self, status: DtuStatus | None, now_s: float) -> Reason | None:
@@ -28,7 +29,7 @@ class DtuSettings:
         return None if status.accepts_password else Reason.DTU_PASSWORD
 
     def freshness_s(self, status: DtuStatus | None) -> float:
-        """Return the age in s up to which measured values count; no age is young enough while its clock is not set."""
+        """Return the age in s up to which measured values count; while the DTU's clock is not set none does."""
         if status is None or not status.is_clock_set:
             return -math.inf
-        return max(self.stale_after_s, status.stale_after_s)
+        return max(self.stale_after_s, missed_rounds_s(status.round_s))

@@ -1,4 +1,4 @@
-"""What is said of one inverter in a plan."""
+"""The note at one inverter in a plan."""
 
 from __future__ import annotations
 

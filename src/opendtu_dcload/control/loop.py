@@ -23,10 +23,12 @@ from opendtu_dcload.control.overrides import with_overrides
 from opendtu_dcload.control.protection.battery_guard import BatteryLimits
 from opendtu_dcload.control.protection.meter_age import Ladder
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings
+from opendtu_dcload.control.reason_delays import log_after_s
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
+from opendtu_dcload.freshness import dtu_silent_after_s, missed_rounds_s
 from opendtu_dcload.model import Alarm, Cause, Outcome, Plan, Priority, Reason
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
@@ -41,48 +43,15 @@ LARGEST_W = 2250.0
 LONGEST_COMMAND_S = 1.0
 """After a command that took longer the rest of a decision is out of date."""
 
-LOGGED_SUSPICION_S = 20.0
-"""A suspicion against the meter is logged when the fall to the minimum has not lifted it in this time."""
-HELD_S = 30.0
-"""A hold that ends at once was a cloud, a low limit, or heat."""
-LONGEST_GRID_WAIT_S = 330.0
-"""A switched-on inverter gives nothing for 1 to 5 min, and that is no news."""
-LOGGED_AFTER_S = {
-    Reason.METER_STALE_RAMP: 0.0,
-    Reason.METER_STALE_MINIMUM: 0.0,
-    Reason.METER_LOST_OFF: 0.0,
-    Reason.METER_FROZEN: 0.0,
-    Reason.METER_BLIND: LOGGED_SUSPICION_S,
-    Reason.METER_REVERSED: LOGGED_SUSPICION_S,
-    Reason.CAP_UNREACHABLE: LOGGED_SUSPICION_S,
-    Reason.BATTERY_LOW: 0.0,
-    Reason.BATTERY_UNSEEN: 0.0,
-    Reason.BATTERY_REFUSES: 0.0,
-    Reason.CELL_LOW: 0.0,
-    Reason.MIN_SOC: 0.0,
-    Reason.MULTIPLUS_CHARGING: 0.0,
-    Reason.MULTIPLUS_INVERTING: 0.0,
-    Reason.GUARD_ESCALATED: 0.0,
-    Reason.RELAY_OPEN: 0.0,
-    Reason.NO_INVERTER: LONGEST_GRID_WAIT_S,
-    Reason.FOREIGN_LIMITS: 0.0,
-    Reason.LOST_FEEDS: 0.0,
-    Reason.COMMANDS_IGNORED: 0.0,
-    Reason.UNCONFIRMED: 0.0,
-    Reason.HELD: HELD_S,
-    Reason.SWITCHED_OFF: 0.0,
-}
-"""Reasons worth a line in the log, and how long in s they must last. A lost device has its line already."""
-
 
 def stale_after_s(config: Config, dtu: OpenDtuConfig) -> float:
     """Return the age in s from which values of a DTU's inverters are stale: it polls one inverter per interval."""
-    return 3 * max(len(config.serials_of(dtu)), 1) * dtu.poll_interval_s + 5
+    return missed_rounds_s(max(len(config.serials_of(dtu)), 1) * dtu.poll_interval_s)
 
 
 def dtu_silent_s(dtu: OpenDtuConfig) -> float:
     """Return the time in s without a good answer after which a DTU is silent: two polls have failed."""
-    return max(15.0, 2 * dtu.poll_interval_s + 5)
+    return dtu_silent_after_s(dtu.poll_interval_s)
 
 
 def guards_of(config: Config, seasonal_highest_pct: float | None) -> GuardSettings:
@@ -258,7 +227,7 @@ class ControlLoop:
         state = self._state
         self._controller.settings = with_overrides(self._settings, state.overrides)
         busy = frozenset(name for name, task in self._sending.items() if not task.done())
-        external = ExternalInputs(state.battery, state.multiplus, state.solar, state.relay, state.overrides)
+        external = ExternalInputs(state.battery, state.multiplus, state.solar, state.relay)
         seen = Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, external)
         if self._dry_run is not None:
             seen = self._dry_run.seen(seen, [tracker.unit for tracker in self._controller.trackers.values()])
@@ -404,8 +373,7 @@ class ControlLoop:
     def _log_reason(self, plan: Plan) -> None:
         if plan.reason != self._reason:
             self._reason, self._reason_at_s, self._is_logged = plan.reason, plan.at_s, False
-        delay_s = LOGGED_AFTER_S.get(plan.reason)
-        if delay_s is not None and not self._is_logged and plan.at_s - self._reason_at_s >= delay_s:
+        if not self._is_logged and plan.at_s - self._reason_at_s >= log_after_s(plan.reason):
             self._is_logged = True
             log.warning("%s (set-point %.0f W, cap %.0f W)", plan.reason, plan.setpoint_w, plan.cap_w)
 

@@ -1,4 +1,4 @@
-"""Why the plant gives what it gives: the first of all answers that is true."""
+"""Why the plant gives what it gives: the first of several answers that is true."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from opendtu_dcload.control.regulation.operating_range import OperatingRange, Pe
 from opendtu_dcload.model import Reason
 
 ODD_EXPORT_W = 50.0
-"""So much more export than the plant gives comes from somebody else, or from a meter turned round."""
+"""Export that exceeds the plant's output by this much comes from somebody else, or from a meter turned round: an
+estimate."""
 FEEDS_W = 30.0
-"""An unreachable inverter that gives so much more than its minimum is worth a word."""
+"""An unreachable inverter that gives this much more than its minimum is reported: an estimate."""
 NEARLY_W = 10.0
-"""The last Watts below the ceiling are not worth a command, also while the house draws more."""
+"""The last watts below the ceiling are not worth a command, even while the house draws more: an estimate."""
 
 
 def reason_of(

@@ -22,7 +22,7 @@ from opendtu_dcload.single_instance import alone
 Sleep = Callable[[float], Awaitable[None]]
 
 WATCHED_S = 6
-"""So long is looked whether anybody sets limits; the original does it every 3 to 4 s."""
+"""How long to watch whether anybody sets limits; the original does so every 3 to 4 s."""
 STILL_PCT = 0.2
 """OpenDTU rounds a limit to tenths of a percent."""
 
@@ -95,7 +95,7 @@ async def _watch_limits(seen: list[tuple[OpenDtu, dict[str, LimitStatus]]], find
 
 
 def changed_limits(before: Mapping[str, LimitStatus], now: Mapping[str, LimitStatus]) -> list[str]:
-    """Return in words which acknowledged limits are others than before."""
+    """Return in words which acknowledged limits have changed."""
     changes = []
     for serial, was in before.items():
         then_pct, now_pct = was.limit_pct, now[serial].limit_pct if serial in now else None

@@ -91,7 +91,7 @@ def _check_names(config: Config, mac: str | None, names: frozenset[str], finding
 
 
 async def _check_policy(connection: Connection, findings: Findings) -> None:
-    try:  # every name of ours begins with it, and itself it belongs to nobody
+    try:  # every name of ours begins with it, and nobody owns it as such
         await connection.request_name(PREFIX)
     except BusError as err:
         findings.problem(

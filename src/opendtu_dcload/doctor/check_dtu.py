@@ -10,7 +10,7 @@ import aiohttp
 from opendtu_dcload.config import Config, OpenDtuConfig
 from opendtu_dcload.control.loop import stale_after_s
 from opendtu_dcload.devices.opendtu.opendtu_client import InverterSettings, LiveData, OpenDtu
-from opendtu_dcload.doctor.check_inverter import check_inverter, unknown
+from opendtu_dcload.doctor.check_inverter import check_inverter, counts_s, unknown
 from opendtu_dcload.doctor.check_meter import tell_round_trip
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.wrong_device import OPENDTU, recognised
@@ -23,11 +23,11 @@ SLOW_MS = 2000.0
 LONGEST_ROUND_S = 30.0
 """A round polls each inverter once: the battery's voltage must be seen more than once in the 60 s of its guard."""
 SHORTEST_INTERVAL_S = 2.0
-"""A poll and a command take the radio 0.5 s and 2 s: polling each second leaves no room for commands ..."""
+"""A poll takes the radio 0.5 s and a command 2 s, so polling each second leaves no room for commands."""
 QUICK_INVERTERS = 2
-"""... which users bear with up to so many inverters."""
+"""With up to so many inverters users get along with faster polling all the same."""
 LATEST_LOSS_S = 120.0
-"""After this time an inverter that is gone should be called unreachable."""
+"""An inverter that is gone should be called unreachable within this time: an estimate."""
 IN_OPENDTU = "in OpenDTU, Settings, Inverter"
 
 
@@ -51,8 +51,8 @@ async def check_dtu(
         return None
     tell_round_trip(name, took_ms, SLOW_MS, findings)
     _check_hints(name, live, findings)
-    await _check_admin(config, asked, dtu, live, findings)
-    _check_inverters(config, asked, live, limits, findings)
+    interval_s = await _check_admin(config, asked, dtu, live, findings)
+    _check_inverters(config, asked, live, limits, counts_s(config, asked, live, interval_s), findings)
     return limits
 
 
@@ -71,12 +71,12 @@ def _check_hints(name: str, live: LiveData, findings: Findings) -> None:
         )
 
 
-async def _check_admin(config: Config, asked: OpenDtuConfig, dtu: OpenDtu, live: LiveData, findings: Findings) -> None:
-    """Look at what the DTU shows only to those who have its password."""
+async def _check_admin(config: Config, asked: OpenDtuConfig, dtu: OpenDtu, live: LiveData, findings: Findings) -> float:
+    """Look at what the DTU shows only to those who have its password; return its polling interval in s, 0 = unknown."""
     name = f"Open{asked.label}"
     if asked.password is None:
         findings.note(f"without a password the settings of {name} cannot be looked at", "set opendtu.password")
-        return
+        return 0.0
     try:
         await dtu.check_password()
         findings.ok(f"{name} accepts the password")
@@ -84,10 +84,11 @@ async def _check_admin(config: Config, asked: OpenDtuConfig, dtu: OpenDtu, live:
         settings = await dtu.settings()
     except DeviceError as err:
         findings.error(err)
-        return
+        return 0.0
     polled = [i for i in settings if i.poll_enable is not False]
     _check_polling(config, asked, interval_s, len(polled) or len(live.known), findings)
     _check_settings(config.serials_of(asked), settings, interval_s * len(polled), findings)
+    return interval_s
 
 
 def _check_polling(config: Config, asked: OpenDtuConfig, interval_s: float, count: int, findings: Findings) -> None:
@@ -143,7 +144,12 @@ def _check_settings(
 
 
 def _check_inverters(
-    config: Config, asked: OpenDtuConfig, live: LiveData, limits: dict[str, LimitStatus], findings: Findings
+    config: Config,
+    asked: OpenDtuConfig,
+    live: LiveData,
+    limits: dict[str, LimitStatus],
+    max_age_s: float,
+    findings: Findings,
 ) -> None:
     listed = [inverter for inverter in config.inverters if config.dtu_of(inverter) == asked]
     if not listed:
@@ -154,4 +160,4 @@ def _check_inverters(
         if status is None or limit is None:
             findings.problem(*unknown(config, inverter, live))
         else:
-            check_inverter(config, inverter, status, limit, findings)
+            check_inverter(config, inverter, status, limit, findings, max_age_s=max_age_s)

@@ -16,7 +16,7 @@ from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 
 
 async def check_gx(config: Config, findings: Findings) -> None:
-    """Say what is to be said of the GX; nothing where there is none and none is needed."""
+    """Tell what was found on the GX; nothing where there is none and none is needed."""
     if not config.dbus.enabled:
         return
     try:
@@ -24,7 +24,7 @@ async def check_gx(config: Config, findings: Findings) -> None:
             if config.meter.source == "gx":
                 await _check_meter(watch, findings)
             await _check_battery(config, watch, findings)
-    except (BusError, ConfigError) as err:  # `check_bus` says it too, but not what depends on it
+    except (BusError, ConfigError) as err:  # `check_bus` says so too, but not what depends on it
         if config.meter.source == "gx":
             findings.problem(f'meter.source is "gx", but: {err}')
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.bookkeeping.alarms import HIGHEST_INPUT_V
-from opendtu_dcload.control.loop import stale_after_s, unit_of
+from opendtu_dcload.control.loop import settings_of, unit_of
 from opendtu_dcload.devices.opendtu.opendtu_client import LiveData
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.model import InverterStatus, LimitStatus
+from opendtu_dcload.freshness import fresh
+from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 
 _NO_OTHER = "add it there, it knows no other than those listed"
 
 FLOOR_V = (8.0, HIGHEST_INPUT_V)
-"""What battery.min_voltage_v can be meant to be; the configuration takes more."""
+"""The range that battery.min_voltage_v makes sense in; the configuration takes more."""
 FLOOR_SHARES = (0.6, 1.2)
 """A floor as a share of the voltage that the battery has: from empty to full a lithium cell rises by half."""
 
@@ -31,10 +32,28 @@ def unknown(config: Config, inverter: InverterConfig, live: LiveData) -> tuple[s
     return f"inverter {inverter.serial} is not known to the {config.dtu_of(inverter).label}", advice
 
 
+def counts_s(config: Config, dtu: OpenDtuConfig, live: LiveData, interval_s: float) -> float:
+    """Return the age in s up to which the control takes an inverter's values.
+
+    `interval_s` is the time between two readings by radio as the DTU tells it; 0 = it does not.
+    """
+    told = DtuStatus(at_s=0.0, round_s=interval_s * len(live.known))
+    return settings_of(config).dtus[dtu.name].freshness_s(told)
+
+
 def check_inverter(
-    config: Config, inverter: InverterConfig, status: InverterStatus, limit: LimitStatus, findings: Findings
+    config: Config,
+    inverter: InverterConfig,
+    status: InverterStatus,
+    limit: LimitStatus,
+    findings: Findings,
+    *,
+    max_age_s: float,
 ) -> None:
-    """Tell what the DTU knows of a listed inverter and what is in the way of commanding it."""
+    """Tell what the DTU knows of a listed inverter and what is in the way of commanding it.
+
+    Its values are fresh up to an age of `max_age_s`.
+    """
     dtu = config.dtu_of(inverter)
     unit = unit_of(inverter, dtu.name, limit.rated_w)
     name = f"inverter {inverter.serial}"
@@ -51,23 +70,23 @@ def check_inverter(
         )
     else:
         findings.ok(f"{name}: limit now {limit.limit_pct:.1f} %")
-    age_s = status.answered_at_s - status.at_s
     if not status.reachable:
         findings.problem(
             f"{name}: OpenDTU does not reach it by radio",
             "an inverter without DC power answers to nobody; else move the DTU nearer or correct the serial there",
         )
-    elif age_s > stale_after_s(config, dtu):
+    elif fresh(status, status.answered_at_s, max_age_s) is None:
+        age_s = status.answered_at_s - status.at_s
         findings.problem(
             f"{name}: OpenDTU heard of it {age_s:.0f} s ago only", "move the DTU nearer, see its radio statistics"
         )
     if inverter.min_power_w and unit.minimum_w < inverter.min_power_w:
         findings.problem(f"{name}: min_power_w is above its rated power", "lower inverter.min_power_w")
-    _check_battery(config.battery.min_voltage_v, name, status.dc_voltage_v, findings)
+    _check_battery(config.battery.min_voltage_v, name, status.battery_voltage_v, findings)
 
 
 def _check_battery(floor_v: float | None, name: str, voltage_v: float | None, findings: Findings) -> None:
-    if floor_v is None or voltage_v is None or voltage_v <= 1:
+    if floor_v is None or voltage_v is None:
         return
     text = f"{name}: battery {voltage_v:.1f} V"
     if not suits(floor_v, voltage_v):

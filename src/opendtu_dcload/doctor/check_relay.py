@@ -18,7 +18,7 @@ PROTECTION = (
 
 
 async def check_relay(config: Config, session: aiohttp.ClientSession, findings: Findings) -> None:
-    """Look at the relay, or say what it would be good for."""
+    """Look at the relay, or say what one would be good for."""
     if config.relay is None:
         findings.note(NO_RELAY, PROTECTION)
         return

@@ -20,7 +20,7 @@ _HEAD = re.compile(r"#?\[\[?(\w+)\]")
 """The beginning of a section; one with # is not used."""
 NAME = "config.toml"
 SERVICE_USER = "opendtu-dcload"
-"""On a Debian; on a GX there is none and the service is root's."""
+"""The service's user on Debian; on a GX there is none, and the service runs as root."""
 
 
 def shipped_file() -> Path:
@@ -95,7 +95,7 @@ class Draft:
         return self._search(section, key) is not None
 
     def set(self, section: str, key: str, value: Value) -> None:
-        """Write a value where the file has a place for it, be it as a comment."""
+        """Write a value where the file has a place for it, even if only as a comment."""
         index = self._find(section, key)
         comment = re.search(r"(?<=\s)#\s.*$", self._lines[index])
         self._lines[index] = _line(key, value, comment[0] if comment else "")

@@ -24,7 +24,7 @@ from opendtu_dcload.errors import ConfigError, DeviceAnswerError, DeviceAuthErro
 from opendtu_dcload.model import InverterStatus, LimitStatus
 
 TRIES = 3
-"""So often a password is asked for: a Shelly locks out who tries on."""
+"""How often a password is asked for: a Shelly locks out whoever keeps trying."""
 DEFAULT_POLL_S = 5.0
 DTU_QUESTION = "OpenDTU's admin password (empty = later): "
 SHELLY_QUESTION = "The Shelly's password (empty = later): "
@@ -43,7 +43,7 @@ class Given:
 
 
 class FirstConfig:
-    """Asks devices and user.
+    """Asks the devices and the user.
 
     Args:
         path: the file to write.

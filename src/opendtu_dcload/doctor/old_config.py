@@ -46,7 +46,7 @@ _LEVELS = {"notset": "debug", "debug": "debug", "info": "info"} | dict.fromkeys(
 )
 
 _LEARNED = "what was tuned with it is learned while running"
-# What became of a key that has no successor.
+# What to say of a key that has no successor.
 _GONE = {
     "signoflifelog": "the log tells changes only, there are no lines that say nothing",
     "minpercent": "the lowest limit follows from model and rated power; inverter.min_power_w sets it in W",

@@ -1,4 +1,4 @@
-"""What the meter says to a step of an inverter: its share, its sign, its delay. Pure."""
+"""How the meter answers a step of an inverter: share, sign and delay. No I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Readings = Sequence[tuple[float, float]]
 GOOD_SHARES = (0.6, 1.4)
 """Output / limit of a sound inverter is 0.8 to 1.05; the rest is left to the house's own movement."""
 AGREEMENT = 0.5
-"""The shares of the step and of the way back may differ by so much."""
+"""The shares of the step and of the way back may differ by this much: an estimate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,13 @@ from opendtu_dcload.control.loop import unit_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.doctor.check import Sleep
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.limit_reading import is_same, speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 
 ACKNOWLEDGED_WITHIN_S = 12.0
-"""Five transmissions of 2 s each, and what waits in front of them."""
-SETTLED_S = 1.0
-"""An answer that is younger may speak of the command before (OpenDTU before v25.1.14)."""
-CAP_SLACK_W = 1.0
-"""OpenDTU shows limits in tenths of a percent."""
+"""Five transmissions of 2 s each, and whatever waits before them."""
+SHOWN_SLACK_W = 1.0
+"""Limits are compared with the cap to within this: OpenDTU shows them in tenths of a percent."""
 
 Limits = Mapping[str, LimitStatus]
 """By serial."""
@@ -43,7 +42,8 @@ def highest_w(config: Config, limits: Limits) -> float:
     for inverter in config.inverters:
         limit = limits.get(inverter.serial)
         rated_w = unit_of(inverter, "", limit.rated_w if limit else None).rated_w
-        allowed_w += rated_w if limit is None or limit.limit_pct is None else limit.limit_pct * rated_w / 100
+        shown_w = watts_of(limit, rated_w) if limit is not None else None
+        allowed_w += rated_w if shown_w is None else shown_w
     return allowed_w
 
 
@@ -62,19 +62,20 @@ async def lower(
         if limit is None or limit.rated_w is None:  # the step refuses it
             continue
         unit = unit_of(inverter, "", limit.rated_w)
-        if limit.limit_pct is not None and limit.limit_pct * unit.rated_w / 100 <= unit.minimum_w + CAP_SLACK_W:
+        shown_w = watts_of(limit)
+        if shown_w is not None and shown_w <= unit.minimum_w + SHOWN_SLACK_W:
             continue
         posted_at_s = clock()
         await dtu.set_limit(unit.serial, unit.minimum_w, minimum_w=unit.minimum_w, rated_w=unit.rated_w)
         findings.note(f"inverter {unit.serial} is set to its minimum of {unit.minimum_w:.0f} W, which it keeps")
-        while clock() < posted_at_s + SETTLED_S or limit is None or not is_done(limit, unit.minimum_w):
+        while not speaks_of(clock(), posted_at_s) or limit is None or not is_done(limit, unit.minimum_w):
             check_taken(f"inverter {unit.serial}", unit.minimum_w, clock() - posted_at_s)
             await sleep(1.0)
             limit = (await dtu.limits()).get(unit.serial)
 
 
 def check_taken(name: str, limit_w: float, waited_s: float) -> None:
-    """Raise RefusedError when an acknowledgement does not come any more."""
+    """Raise RefusedError when an acknowledgement is no longer to be expected."""
     if waited_s > ACKNOWLEDGED_WITHIN_S:
         raise RefusedError(
             f"{name} did not take the limit of {limit_w:.0f} W in {waited_s:.0f} s",
@@ -91,13 +92,9 @@ def new_commands(before: Limits, now: Limits) -> list[str]:
     ]
 
 
-def is_at(limit: LimitStatus, limit_w: float) -> bool:
-    """Tell whether a limit is acknowledged, to the tenth of a percent and the tenth of a W that travel."""
-    if limit.limit_pct is None or limit.rated_w is None:
+def is_done(limit: LimitStatus, sent_w: float) -> bool:
+    """Tell whether a limit that was sent is acknowledged and nothing else is on its way."""
+    shown_w = watts_of(limit)
+    if limit.state is CommandState.PENDING or shown_w is None or limit.rated_w is None:
         return False
-    return abs(limit.limit_pct * limit.rated_w / 100 - limit_w) <= 0.001 * limit.rated_w + 1.0
-
-
-def is_done(limit: LimitStatus, limit_w: float) -> bool:
-    """Tell the same, and that nothing else is on its way."""
-    return limit.state is not CommandState.PENDING and is_at(limit, limit_w)
+    return is_same(shown_w, sent_w, limit.rated_w)

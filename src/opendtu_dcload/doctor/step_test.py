@@ -16,20 +16,20 @@ import aiohttp
 
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.inverter.output_model import InverterParameters
-from opendtu_dcload.control.loop import stale_after_s, unit_of
+from opendtu_dcload.control.inverter.output_rules import TESTED_W
+from opendtu_dcload.control.loop import unit_of
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.doctor.check import Sleep, changed_limits, commanded
 from opendtu_dcload.doctor.check_bus import looking, running_names
-from opendtu_dcload.doctor.check_inverter import unknown
+from opendtu_dcload.doctor.check_inverter import counts_s, unknown
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, has_shown, is_quiet, level_w, verdict
 from opendtu_dcload.doctor.step_limits import (
     ACKNOWLEDGED_WITHIN_S,
-    CAP_SLACK_W,
-    SETTLED_S,
+    SHOWN_SLACK_W,
     RefusedError,
     all_limits,
     check_taken,
@@ -39,21 +39,22 @@ from opendtu_dcload.doctor.step_limits import (
     new_commands,
 )
 from opendtu_dcload.errors import BusError, ConfigError, DeviceError
+from opendtu_dcload.freshness import believed
+from opendtu_dcload.limit_reading import speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.tasks.polling import Meter
 from opendtu_dcload.venus.gx.gx_meter import GxMeter
 
 QUIET_WITHIN_S = 60.0
-"""So long the house may take to become quiet."""
+"""How long the house may take to become quiet: an estimate."""
 SPARE_S = 10.0
-"""Beyond the time that a command is believed to be on its way."""
+"""How much longer than the control does the test wait for a step to show: an estimate."""
 TAIL_S = 3.0
-"""Until the last of a step has come too: three times the inverter's time constant."""
-PRODUCING_W = 5.0
+"""Until the rest of a step has come too: three times the inverter's time constant."""
 FAILED_READINGS = 3
 OWN_VALUES_WITHIN_S = 30.0
-"""So long the inverter's own values after the step are waited for."""
+"""How long to wait for the inverter's own values after the step: an estimate, some polls of the DTU."""
 PUT_BACK_TRIES = 5
 PUT_BACK_PAUSE_S = 2.0
 SET_BY_HAND = "set it in OpenDTU (not persistent), or start the service"
@@ -71,7 +72,7 @@ class _Subject:
     home_w: float
     """The limit that was found."""
     told_w: float
-    """The limit that it was told last."""
+    """The limit that it was sent last."""
     is_home: bool = True
     """The DTU has taken the command to go back, or there was none to leave."""
 
@@ -160,7 +161,7 @@ class _StepTest:
             DeviceError: a DTU does not answer.
         """
         allowed_w = highest_w(self._config, await all_limits(self._dtus))
-        is_above = allowed_w > self._config.control.max_feed_in_w + CAP_SLACK_W
+        is_above = allowed_w > self._config.control.max_feed_in_w + SHOWN_SLACK_W
         agree(allowed_w if is_above else None)
         if is_above:
             await lower(self._config, self._dtus, self._findings, self._clock, self._sleep)
@@ -201,25 +202,28 @@ class _StepTest:
         limit = limits.get(inverter.serial)
         if status is None or limit is None:
             raise RefusedError(*unknown(self._config, inverter, live))
-        age_s = status.answered_at_s - status.at_s
-        if not live.is_clock_set or not status.reachable or age_s > stale_after_s(self._config, asked):
+        interval_s = 0.0
+        with contextlib.suppress(DeviceError):  # good to know, but an odd firmware is no reason to refuse
+            interval_s = await dtu.poll_interval_s()
+        max_age_s = counts_s(self._config, asked, live, interval_s)
+        if not live.is_clock_set or believed(status, status.answered_at_s, max_age_s) is None:
             raise RefusedError(f"{name}: OpenDTU has no fresh values of it", "see what check says about it")
-        if limit.rated_w is None or limit.limit_pct is None:
+        home_w = watts_of(limit)
+        if home_w is None:
             raise RefusedError(
                 f"{name}: OpenDTU does not know its rated power or its limit", "start the service for a minute, stop it"
             )
-        self._check_battery(name, [i.dc_voltage_v for i in live.inverters.values()])
-        if (status.ac_power_w or 0.0) < PRODUCING_W:
+        self._check_battery(name, [i.battery_voltage_v for i in live.inverters.values()])
+        if (status.ac_power_w or 0.0) < TESTED_W:
             raise RefusedError(
                 f"{name} gives no power", "switch it on in OpenDTU, and wait until it has joined the grid"
             )
         unit = unit_of(inverter, asked.name, limit.rated_w)
-        home_w = limit.limit_pct * limit.rated_w / 100
         return _Subject(name, unit, dtu, status.ac_power_w or 0.0, home_w, home_w), self._room_w(limits)
 
     def _check_battery(self, name: str, voltages_v: list[float | None]) -> None:
         floor_v = self._config.battery.min_voltage_v
-        seen_v = [voltage_v for voltage_v in voltages_v if voltage_v is not None and voltage_v > 1]
+        seen_v = [voltage_v for voltage_v in voltages_v if voltage_v is not None]
         if floor_v is None or not seen_v:
             raise RefusedError(f"{name}: the battery's voltage is not known", "see what check says about it")
         if min(seen_v) < floor_v:
@@ -230,7 +234,7 @@ class _StepTest:
     def _room_w(self, limits: Mapping[str, LimitStatus]) -> float:
         """Return how many W the limits of all listed inverters leave below the cap."""
         allowed_w, cap_w = highest_w(self._config, limits), self._config.control.max_feed_in_w
-        if allowed_w > cap_w + CAP_SLACK_W:
+        if allowed_w > cap_w + SHOWN_SLACK_W:
             raise RefusedError(
                 f"the inverters' limits allow {allowed_w:.0f} W, more than control.max_feed_in_w = {cap_w:g}",
                 "start the service for a minute and stop it, which leaves them at their minimum",
@@ -253,7 +257,7 @@ class _StepTest:
             now_s = self._clock()
             if acknowledged_at_s is None:
                 limit = (await subject.dtu.limits()).get(subject.unit.serial)
-                if limit is not None and is_done(limit, target_w) and now_s >= posted_at_s + SETTLED_S:
+                if limit is not None and is_done(limit, target_w) and speaks_of(now_s, posted_at_s):
                     acknowledged_at_s = now_s
                 else:
                     check_taken(subject.name, target_w, now_s - posted_at_s)
@@ -268,7 +272,7 @@ class _StepTest:
     def _check_untouched(
         self, subject: _Subject, before: Mapping[str, LimitStatus], now: Mapping[str, LimitStatus]
     ) -> None:
-        """Refuse to judge a meter that shows what somebody else did meanwhile."""
+        """Refuse to judge a meter while somebody else sets limits."""
         mine = now.get(subject.unit.serial)
         if mine is None or not is_done(mine, subject.told_w):
             changes = [f"the limit of {subject.name}"]
@@ -308,7 +312,7 @@ class _StepTest:
         unit = subject.unit
         is_home = limit_w == subject.home_w
         subject.is_home = False
-        lowest_w = min(limit_w, unit.minimum_w)  # what was found may be lower
+        lowest_w = min(limit_w, unit.minimum_w)  # the limit that was found may be lower
         await subject.dtu.set_limit(unit.serial, limit_w, minimum_w=lowest_w, rated_w=unit.rated_w)
         subject.told_w = limit_w
         subject.is_home = is_home

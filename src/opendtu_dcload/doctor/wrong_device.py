@@ -11,7 +11,7 @@ from opendtu_dcload.devices.http import DeviceHttp, Login
 from opendtu_dcload.errors import DeviceAnswerError, DeviceAuthError, DeviceError
 
 OPENDTU = "opendtu"
-"""Its section; what stands in the others is a Shelly."""
+"""The section of an OpenDTU; the devices of all other sections are Shellies."""
 _SWAPPED = "correct it, the addresses of Shelly and OpenDTU may be swapped"
 
 
@@ -47,6 +47,6 @@ async def _shelly_model(door: DeviceHttp) -> str:
 async def _is_opendtu(door: DeviceHttp) -> bool:
     try:
         status = await door.get("/api/system/status", is_open=True)
-    except DeviceError:  # a refusal too: anything may ask for a password, a locked Shelly does at every path
+    except DeviceError:  # also a refusal: anything may ask for a password, and a locked Shelly does so at every path
         return False
     return bool(json_fields.text(status, "git_hash"))

@@ -32,7 +32,6 @@ from opendtu_dcload.model import (
     RelayOrder,
     RelayStatus,
     SolarReading,
-    UserOverrides,
 )
 from opendtu_dcload.recording.disguise import Disguise
 from opendtu_dcload.recording.forms import (
@@ -102,6 +101,7 @@ _GUARDS = Form(
     Field("battery", "battery", _BATTERY_LIMITS),
     Field("seasonal_min_soc", "is_seasonal", FLAG),
     Field("seasonal_highest_pct", "seasonal_highest_pct", NUMBER, absent=None),
+    Field("highest_soc_pct", "highest_soc_pct", NUMBER, absent=None),
     Field("surplus_soc_pct", "surplus_soc_pct", NUMBER, absent=None),
     Field("surplus_w", "surplus_w", NUMBER),
     Field("solar_pessimistic_w", "solar_pessimistic_w", NUMBER, absent=None),
@@ -169,7 +169,6 @@ _INVERTER = Form(
     Field("answered_t_s", "answered_at_s", TIME),
     Field("t_s", "at_s", TIME),
     Field("reachable", "reachable", FLAG),
-    Field("producing", "producing", FLAG),
     Field("ac_power_w", "ac_power_w", NUMBER, absent=None),
     Field("ac_voltage_v", "ac_voltage_v", NUMBER, absent=None),
     Field("dc_power_w", "dc_power_w", NUMBER, absent=None),
@@ -177,7 +176,6 @@ _INVERTER = Form(
     Field("dc_current_a", "dc_current_a", NUMBER, absent=None),
     Field("temperature_c", "temperature_c", NUMBER, absent=None),
     Field("yield_total_wh", "yield_total_wh", NUMBER, absent=None),
-    Field("input_count", "input_count", WHOLE),
     Field("is_polled", "is_polled", FLAG),
 )
 _LIMIT = Form(
@@ -206,7 +204,6 @@ _BATTERY = Form(
     Field("power_w", "power_w", NUMBER, absent=None),
     Field("temperature_c", "temperature_c", NUMBER, absent=None),
     Field("min_cell_voltage_v", "min_cell_voltage_v", NUMBER, absent=None),
-    Field("max_charge_current_a", "max_charge_current_a", NUMBER, absent=None),
     Field("max_discharge_current_a", "max_discharge_current_a", NUMBER, absent=None),
     Field("may_discharge", "may_discharge", FLAG, absent=None),
     Field("alarms", "alarms", each(TEXT, tuple)),
@@ -223,19 +220,10 @@ _SOLAR = Form(SolarReading, Field("t_s", "at_s", TIME), Field("power_w", "power_
 _RELAY = Form(
     RelayStatus, Field("t_s", "at_s", TIME), Field("is_on", "is_on", FLAG), Field("has_timer", "has_timer", FLAG)
 )
-_GX = Form(
-    UserOverrides,
-    Field("is_regulating", "is_regulating", FLAG),
-    Field("max_feed_in_w", "max_feed_in_w", NUMBER, absent=None),
-    Field("target_w", "target_w", NUMBER, absent=None),
-    Field("switched_off", "switched_off", _SERIALS),
-    Field("highest_soc_pct", "highest_soc_pct", NUMBER, absent=None),
-    Field("surplus_soc_pct", "surplus_soc_pct", NUMBER, absent=None),
-)
 
 
-def _seen(battery: Any, multiplus: Any, solar: Any, relay: Any, overrides: Any, **devices: Any) -> Seen:
-    return Seen(**devices, external=ExternalInputs(battery, multiplus, solar, relay, overrides))
+def _seen(battery: Any, multiplus: Any, solar: Any, relay: Any, **devices: Any) -> Seen:
+    return Seen(**devices, external=ExternalInputs(battery, multiplus, solar, relay))
 
 
 SEEN = Form(
@@ -250,7 +238,6 @@ SEEN = Form(
     Field("multiplus", "external.multiplus", _MULTIPLUS, absent=None),
     Field("solar", "external.solar", _SOLAR, absent=None),
     Field("relay", "external.relay", _RELAY, absent=None),
-    Field("gx", "external.overrides", _GX),
 )
 
 # ---- what is commanded and decided

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from opendtu_dcload.freshness import METER_SHOWN_S, fresh
 from opendtu_dcload.model import InverterPlan
 from opendtu_dcload.state import State
 
@@ -14,8 +15,8 @@ log = logging.getLogger(__name__)
 
 def live_line(state: State, now_s: float) -> str:
     """Return the state in one line; a value that is not known is a dash."""
-    meter, plan = state.meter, state.plan
-    parts = [f"grid {meter.power_w:6.0f} W" if meter and now_s - meter.at_s < 5 else "grid      - W"]
+    meter, plan = fresh(state.meter, now_s, METER_SHOWN_S), state.plan_at(now_s)
+    parts = [f"grid {meter.power_w:6.0f} W" if meter is not None else "grid      - W"]
     if plan is not None:
         parts += [_inverter(state, inverter) for inverter in plan.inverters]
         parts.append(plan.words)

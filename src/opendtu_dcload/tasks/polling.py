@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter, OpenDtu
 from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
+from opendtu_dcload.freshness import SOLAR_S
 from opendtu_dcload.model import METER, CommandState, Link, MeterInfo, MeterReading, SolarReading
 from opendtu_dcload.state import State
 
@@ -21,12 +22,10 @@ Clock = Callable[[], float]
 """Monotonic time in s."""
 
 LIMITS_PENDING_S = 1.0
-"""While a command is on its way the small limit document is asked for this often."""
+"""How often the small limit document is asked for while a command is on its way."""
 POSTED_S = 3.0
-"""How long after a command its acknowledgement is looked for even if the DTU does not say that it is pending."""
+"""How long after a command to look for its acknowledgement even if the DTU does not call it pending."""
 SYSTEM_S = 60.0
-SOLAR_LOST_S = 15.0
-"""From then on it counts with the most that it may give."""
 
 
 class Availability:
@@ -100,7 +99,7 @@ async def poll_solar(solar: Meter, state: State, interval_s: float, clock: Clock
     Raises:
         ConfigError: the first contact shows that the configuration does not fit the device.
     """
-    presence = Availability("plug-in solar", SOLAR_LOST_S, clock(), state)
+    presence = Availability("plug-in solar", SOLAR_S, clock(), state)
     while True:
         try:
             reading = await solar.read()

@@ -1,4 +1,4 @@
-"""The task that keeps the relay armed, as long as everybody it depends on is well."""
+"""The task that keeps the relay armed while everything that it depends on is well."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOST_AFTER_S = 30.0
 
 
 class RelayTask:
-    """Tells the relay what the plan allows; who stops it, opens the relay 300 s later."""
+    """Tells the relay what the plan allows; when this task stops, the relay opens 300 s later."""
 
     def __init__(
         self, relay: ShellyRelay, state: State, dtus: Sequence[str], clock: Callable[[], float], *, is_dry: bool
@@ -45,7 +45,7 @@ class RelayTask:
         self._is_verified = False
 
     async def run(self) -> None:
-        """Look after it for ever, at each change of the plan at once.
+        """Look after the relay for ever, and at once at each change of the plan.
 
         Raises:
             ConfigError: the first contact shows that it may come on by itself.
@@ -90,7 +90,7 @@ class RelayTask:
             return await self._relay.open()
         if command is RelayCommand.READ or order is not RelayOrder.CONNECT:
             status = await self._relay.read()
-            if command is RelayCommand.READ or not status.is_on:  # it opened since: the limits come first
+            if command is RelayCommand.READ or not status.is_on:  # it has opened meanwhile: the limits come first
                 return status
         return await self._relay.arm(TIMER_S)
 

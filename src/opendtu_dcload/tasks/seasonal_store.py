@@ -15,7 +15,7 @@ _KEY = "highest_pct"
 
 
 class SeasonalStore:
-    """A file: what cannot be read or written is said once and costs no regulation."""
+    """The file; when it cannot be read or written, that is logged once and regulation goes on."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME

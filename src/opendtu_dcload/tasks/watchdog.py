@@ -1,7 +1,7 @@
 """Says that the service is well, to whoever supervises it: systemd's notification socket, or a file in RAM.
 
 Well means that the control loop decides; whether the devices answer is another question. A service that is not well
-ends by itself, because most supervisors only start anew what has ended.
+ends itself, because most supervisors only restart what has ended.
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ log = logging.getLogger(__name__)
 HEALTH_FILE = "OPENDTU_DCLOAD_HEALTH"
 """Environment variable: the file, below /run so that nothing is written to flash."""
 EVERY_S = 2.0
-FRESH_S = 10.0
-"""The loop decides at least once a second; an older decision means that it hangs."""
 HANGS_AFTER_S = 20.0
-"""So long without a sign of life the process lives; what ends it is to come before systemd's watchdog (30 s)."""
+"""How long the process may live without a sign of life; its end must come before systemd's watchdog (30 s)."""
 ENDS_WITHIN_S = 10.0
-"""For leaving in good order, of which the inverters need up to 5 s; then the process is ended at once."""
+"""How long leaving in good order may take, of which the inverters need up to 5 s; then the process is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,8 @@ class Supervisor:
 class Watchdog:
     """Ends this process when it is no longer fed, whatever it hangs in: a wait, a loop, or code without any Python.
 
-    It waits for its first food. First it ends by an exception, which leaves the event loop, so that the inverters are
-    told; then, if that leads nowhere, at once and from a thread that needs no Python.
+    It begins with the first feeding. It first raises an exception, which leaves the event loop, so that the inverters
+    are told; if that leads nowhere, it ends the process at once, from a thread that needs no Python.
     """
 
     def __init__(self) -> None:
@@ -122,8 +120,8 @@ async def report_health(
     The file's line: "ok", the machine's uptime in s (as `/proc/uptime` counts it), process id, version, reason.
     """
     while True:
-        plan = state.plan
-        if plan is not None and clock() - plan.at_s < FRESH_S:
+        plan = state.plan_at(clock())
+        if plan is not None:
             feed()
             text = f"{plan.words}, {plan.setpoint_w:.0f} W wanted"
             supervisor.say(

@@ -1,1 +1,1 @@
-"""What is told of the plant: alarms and statistics."""
+"""What is reported of the plant: alarms and statistics."""

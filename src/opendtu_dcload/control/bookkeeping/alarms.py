@@ -1,4 +1,4 @@
-"""What is wrong now: from the state to alarms that come once, last as long as their cause, and go by themselves."""
+"""What is wrong now: alarms that come once, last as long as their cause, and end by themselves."""
 
 from __future__ import annotations
 
@@ -6,71 +6,65 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from opendtu_dcload.control.inverter.derating import RANGE_K
+from opendtu_dcload.control.inverter.output_rules import tolerated_w
 from opendtu_dcload.control.protection.hysteresis import DwellLatch
-from opendtu_dcload.control.protection.meter_response import RETRY_FIRST_S
+from opendtu_dcload.control.reason_delays import alarm_after_s
 from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.freshness import believed
 from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterPlan, InverterStatus, Reason, Severity
 from opendtu_dcload.state import State
 
 CLEAR_S = 60.0
-"""A cause that has been away for so long is over ..."""
+"""A cause that has been away for this long is over: an estimate."""
 LONGEST_CLEAR_S = 3600.0
-"""... and for twice as long each time when it came again so soon, up to this: a device that comes and goes
-is one alarm in the end, not one every few minutes."""
-ALARMED_SUSPICION_S = RETRY_FIRST_S + 15
-"""A suspicion against the meter that a coincidence of loads brought ends with its first retry."""
+"""A cause that comes again soon must be away twice as long each time, up to this: a device that comes and goes is one
+alarm in the end, not one every few minutes."""
 TRIAL_S = 600.0
-"""So long may it take until a meter that is tried again is suspected again."""
-MORE_SHARE, MORE_W = 1.1, 30.0
-"""An output beyond this share of the limit, and so much more, is no longer the tolerance of an inverter."""
+"""A meter that is tried again may take this long to be suspected again, so its alarm stays up until then."""
 LAST_RESORT_S = 3600.0
-"""A restart or a reboot is shown so long."""
-GONE_V = 1.0
-"""Less is no DC voltage at all: an input that is not connected."""
+"""How long a restart or a reboot is shown as an alarm: an estimate, so that it is noticed."""
 HIGHEST_INPUT_V = 65.0
 """No Hoymiles inverter's input endures more (data sheets: HM 60 V, HMS and HMT up to 65 V)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a cause becomes an alarm."""
+    """What kind of alarm a cause is; how long it must last before, `reason_delays` says."""
 
-    after_s: float
-    """It must have lasted so long."""
     severity: Severity = Severity.ALARM
     text: str = ""
     """Instead of the cause's own words."""
     clear_s: float = CLEAR_S
-    """It must have been away for so long."""
+    """It must have been away for this long."""
 
 
 RULES: Mapping[Cause | Reason, Rule] = {
-    Reason.GUARD_ESCALATED: Rule(0),
-    Reason.RELAY_OPEN: Rule(60),
-    Reason.BATTERY_LOW: Rule(0, text="battery voltage below the minimum: inverters off"),
-    Reason.BATTERY_UNSEEN: Rule(0),
-    Cause.COMMAND_WITHOUT_EFFECT: Rule(90),
-    Reason.CAP_UNREACHABLE: Rule(60),
-    Reason.METER_REVERSED: Rule(ALARMED_SUSPICION_S, clear_s=TRIAL_S),
-    Reason.METER_BLIND: Rule(ALARMED_SUSPICION_S, clear_s=TRIAL_S),
-    Reason.METER_FROZEN: Rule(0),
-    Cause.METER_LOST: Rule(0),
+    Reason.GUARD_ESCALATED: Rule(),
+    Reason.RELAY_OPEN: Rule(),
+    Reason.BATTERY_LOW: Rule(text="battery voltage below the minimum: inverters off"),
+    Reason.BATTERY_UNSEEN: Rule(),
+    Cause.COMMAND_WITHOUT_EFFECT: Rule(),
+    Reason.CAP_UNREACHABLE: Rule(),
+    Reason.METER_REVERSED: Rule(clear_s=TRIAL_S),
+    Reason.METER_BLIND: Rule(clear_s=TRIAL_S),
+    Reason.METER_FROZEN: Rule(),
+    Cause.METER_LOST: Rule(),
     Reason.COMMANDS_IGNORED: Rule(
-        0, text='OpenDTU takes commands without effect: switch on "Send commands" in its settings of the inverter'
+        text='OpenDTU takes commands without effect: switch on "Send commands" in its settings of the inverter'
     ),
-    Reason.UNCONFIRMED: Rule(60),
-    Cause.MODEL_UNKNOWN: Rule(120, Severity.WARNING, "OpenDTU does not know this model: update it"),
-    Cause.BATTERY_FROZEN: Rule(0),
-    Reason.DTU_PASSWORD: Rule(10),
-    Reason.DTU_SILENT: Rule(45, text="DTU lost"),
-    Reason.FOREIGN_LIMITS: Rule(0),
-    Cause.INVERTER_HOT: Rule(30),
-    Cause.INVERTER_LOST: Rule(120),
-    Cause.DTU_REBOOTED: Rule(0),
-    Cause.INVERTER_RESTARTED: Rule(0),
-    Cause.VOLTAGE_LOW: Rule(30, Severity.WARNING),
-    Cause.VOLTAGE_HIGH: Rule(30, Severity.WARNING),
-    Cause.INVERTER_WARM: Rule(30, Severity.WARNING),
+    Reason.UNCONFIRMED: Rule(),
+    Cause.MODEL_UNKNOWN: Rule(Severity.WARNING, "OpenDTU does not know this model: update it"),
+    Cause.BATTERY_FROZEN: Rule(),
+    Reason.DTU_PASSWORD: Rule(),
+    Reason.DTU_SILENT: Rule(text="DTU lost"),
+    Reason.FOREIGN_LIMITS: Rule(),
+    Cause.INVERTER_HOT: Rule(),
+    Cause.INVERTER_LOST: Rule(),
+    Cause.DTU_REBOOTED: Rule(),
+    Cause.INVERTER_RESTARTED: Rule(),
+    Cause.VOLTAGE_LOW: Rule(Severity.WARNING),
+    Cause.VOLTAGE_HIGH: Rule(Severity.WARNING),
+    Cause.INVERTER_WARM: Rule(Severity.WARNING),
 }
 """The worst first. A reason that is not here is normal operation."""
 
@@ -114,7 +108,9 @@ class Alarms:
         for cause, subject in found:
             if (cause, subject) not in self._memories:
                 rule = RULES[cause]
-                self._memories[cause, subject] = _Memory(DwellLatch(rule.after_s, rule.clear_s, LONGEST_CLEAR_S))
+                self._memories[cause, subject] = _Memory(
+                    DwellLatch(alarm_after_s(cause), rule.clear_s, LONGEST_CLEAR_S)
+                )
         for (cause, subject), memory in self._memories.items():
             is_here = (cause, subject) in found
             if not is_here and subject in unknown:
@@ -155,7 +151,8 @@ class Alarms:
         if self._is_silent(inverter.dtu, state, now_s):
             return
         dtu, told = self.settings.dtus[inverter.dtu], state.dtus.get(inverter.dtu)
-        if status is None or not status.reachable or now_s - status.at_s > dtu.freshness_s(told):
+        status = believed(status, now_s, dtu.freshness_s(told))
+        if status is None:
             yield Cause.INVERTER_LOST
             return
         if (limit := state.limits.get(inverter.serial)) is not None and limit.rated_w is None:
@@ -168,13 +165,14 @@ class Alarms:
             yield Cause.INVERTER_WARM
             if status.temperature_c >= self.settings.max_temperature_c + RANGE_K:
                 yield Cause.INVERTER_HOT
-        if status.dc_voltage_v is not None and GONE_V < status.dc_voltage_v < self.settings.min_voltage_v:
+        voltage_v = status.battery_voltage_v
+        if voltage_v is not None and voltage_v < self.settings.min_voltage_v:
             yield Cause.VOLTAGE_LOW
-        if status.dc_voltage_v is not None and status.dc_voltage_v > HIGHEST_INPUT_V:
+        if voltage_v is not None and voltage_v > HIGHEST_INPUT_V:
             yield Cause.VOLTAGE_HIGH
 
     def _unknown(self, state: State, now_s: float) -> set[str]:
-        """Return of whom nothing is known now: their alarms neither come nor go."""
+        """Return the subjects of which nothing is known now: their alarms neither come nor go."""
         unknown = {i.serial for i in self.inverters if self._is_silent(i.dtu, state, now_s)}
         return unknown | ({""} if state.plan is None or state.plan.reason in _HIDING else set())
 
@@ -189,7 +187,7 @@ def _was_restarted(state: State, subject: str, now_s: float) -> bool:
 
 def _gives_more(plan: InverterPlan, output_w: float | None) -> bool:
     limit_w = plan.limit_w if plan.is_on else 0.0
-    return output_w is not None and output_w > MORE_SHARE * limit_w + MORE_W
+    return output_w is not None and output_w > tolerated_w(limit_w)
 
 
 def _alarm(cause: Cause | Reason, subject: str, whose: str, now_s: float) -> Alarm:

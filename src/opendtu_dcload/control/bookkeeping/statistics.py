@@ -12,8 +12,10 @@ from opendtu_dcload.control.inverter.limit_state import LimitState
 from opendtu_dcload.model import CommandRecord, MeterReading, Outcome, Today
 
 LONGEST_GAP_S = 10.0
-"""What flowed in a longer silence of the meter is not known, so it is not counted."""
+"""What flowed while the meter was silent for longer is not known, so it is not counted: twice the
+default of `control.meter_hold_s`."""
 WH_PER_WS = 1 / 3600
+"""An hour has 3600 s."""
 
 
 class CommandLog:
@@ -48,13 +50,13 @@ class CommandLog:
         self._keep(subject, replace(sent, restarts=before.restarts + 1, restarted_at_s=now_s))
 
     def ended(self, subject: str, outcome: Outcome) -> None:
-        """Note what came of it."""
+        """Note how handing over the last command ended; `subject` is as in `posted` and `restarted`."""
         record = self._of(subject)
         failed = record.failed + (outcome is not Outcome.TAKEN)
         self._keep(subject, replace(record, outcome=outcome, failed=failed))
 
     def add_limit_state(self, serial: str, limits: LimitState) -> None:
-        """Take what has come of an inverter's limits: one that was not answered, or had no effect, failed too."""
+        """Take what became of an inverter's limits: one that was not answered, or had no effect, has failed too."""
         now = limits.acknowledged_total, limits.ignored_total, limits.has_failed
         before = self._counted.get(serial, (0, 0, False))
         self._counted[serial] = now

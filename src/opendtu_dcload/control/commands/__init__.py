@@ -1,1 +1,1 @@
-"""Which commands go out, when, and what comes of them."""
+"""Which commands go out, when, and what becomes of them."""

@@ -1,32 +1,34 @@
-"""What a command costs: the radio and the inverters endure only so many, so each has to save more than its price."""
+"""What a command costs: radio and inverters endure only so many, so each one has to save more than its price."""
 
 from __future__ import annotations
 
 import math
 
 USUAL_PER_H = 300
+"""The default of `opendtu.max_commands_per_hour`, for which the price was chosen."""
 USUAL_PRICE_WS = 600.0
-"""Waste that a command must save, in W x s, with a budget of 300 an hour: chosen on the tuning cases of `bench`."""
+"""Waste that a command must save, in W x s, with the usual budget: chosen on the tuning cases of `bench`."""
 BURST = 0.15
-"""Share of the hour's budget that may be spent at once; the rest flows in evenly."""
+"""Share of the hour's budget that may be spent at once; the rest flows in evenly. An estimate."""
 SCARCE = 0.5
-"""From this share of the burst on a rise costs more, for it will need a fall too ..."""
+"""When this share of the burst is used up, a rise begins to cost more, for it will need a fall too."""
 SCARCITY = 1.5
-"""... growing with this exponent."""
+"""Beyond `SCARCE` the price of a rise grows with the used share by this exponent: an estimate."""
 LAST = 0.9
-"""From this share on nothing is raised any more, nor (unless the burst is tiny) without room for its fall."""
+"""When this share of the burst is used up, nothing is raised any more: the rest is for falls. Unless the burst is tiny,
+a rise also needs room for its own fall."""
 REPEATS_SHARE = 0.5
-"""Share of the budget that repeated limits take at most: however many there are, changes are not starved."""
+"""Share of the budget that repeated limits take at most, so that many inverters leave room for changes."""
 KEPT, KEPT_SHARE = 1.0, 0.05
-"""So many commands, or at most this share of the burst, falls leave to limits that have to be sent again."""
+"""Falls leave one command, or this share of the burst if that is less, to limits that have to be repeated."""
 GUARD_PER_H = 12
-"""What guards may take beyond the budget for each inverter: a limit and a switch-off each 10 min, ..."""
+"""What guards may take beyond the budget, for each inverter: a limit and a switch-off every 10 min."""
 GUARD_BURST = 0.5
-"""... or this share of it at once."""
+"""Share of `GUARD_PER_H` that guards may take at once."""
 
 
 class Bucket:
-    """Empties evenly. Who fills it only while it is not full never gets in more than `per_hour` in any hour."""
+    """A bucket that leaks evenly: filled only while it is not full, it takes at most `per_hour` in any hour."""
 
     def __init__(self, per_hour: float, burst: float, now_s: float) -> None:
         self.size = burst * per_hour
@@ -35,16 +37,16 @@ class Bucket:
         self._at_s = now_s
 
     def level(self, now_s: float) -> float:
-        """Return what is in it, in commands."""
+        """Return how many commands are in it."""
         return max(0.0, self._level - (now_s - self._at_s) * self._leak_per_s)
 
     def add(self, now_s: float, commands: float = 1.0) -> None:
-        """Put so much in, whether it is full or not."""
+        """Put commands in, whether it is full or not."""
         self._level, self._at_s = self.level(now_s) + commands, now_s
 
 
 class Budget:
-    """What one DTU may be given; how much of it is used up tells how dear the next command is."""
+    """The commands that one DTU may be given; the more of them are used up, the dearer the next one is."""
 
     def __init__(self, per_hour: int, now_s: float, inverters: int = 1) -> None:
         self._all = Bucket(per_hour, BURST, now_s)
@@ -58,7 +60,7 @@ class Budget:
         return self._all.level(now_s) < self._full_of_changes
 
     def may_repeat(self, now_s: float) -> bool:
-        """Tell whether a limit may be sent again; what is beyond the repeats' share always may, and does not count."""
+        """Tell whether a limit may be sent again; repeats beyond their share always may, and are not counted."""
         return self._all.level(now_s) < self._all.size or not self._counted(now_s)
 
     def may_guard(self, now_s: float) -> bool:
@@ -87,15 +89,15 @@ class Budget:
         return self._price_ws * math.exp(SCARCITY * max(0.0, fill - SCARCE)) if has_room else math.inf
 
     def fall_ws(self, now_s: float) -> float:
-        """Return the price of lowering a limit; infinite only when there is no room."""
+        """Return the price of lowering a limit, in W x s; infinite only when the budget has no room."""
         return self._price_ws if self.may_change(now_s) else math.inf
 
     def trim_ws(self, now_s: float) -> float:
-        """Return the price of correcting a small error: little while there is plenty."""
+        """Return the price of correcting a small error, in W x s: low while the budget is hardly used."""
         return self._price_ws * min(1.0, math.exp(2 * self._fill(now_s)) / 3)
 
     def is_plenty(self, now_s: float) -> bool:
-        """Tell whether commands may be spent on what can wait: two at least, for power that moves falls and rises."""
+        """Tell whether there is room for what can wait: moving power takes two commands, a fall and a rise."""
         return self._fill(now_s) < SCARCE and self._all.level(now_s) + 2 < self._full_of_changes
 
     def _counted(self, now_s: float) -> float:

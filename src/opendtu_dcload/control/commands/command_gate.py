@@ -1,4 +1,4 @@
-"""The one door for every command: no DTU gets more than its budget, no inverter the same value again so soon."""
+"""The one door for every command: no DTU gets more than its budget, no inverter the same value twice in a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from opendtu_dcload.control.commands.command_policy import (
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 
 SAME_VALUE_S = 60.0
-"""The same value again and again makes inverters drop out (lumapu/ahoy#1313)."""
+"""Sent the same value over and over, inverters drop out (lumapu/ahoy#1313)."""
 
 
 class Purse(Enum):
@@ -38,11 +38,11 @@ class _Told:
     at_s: float
     limit_w: float
     is_again: bool
-    """It was given anew because the inverter may have lost it."""
+    """It repeats the one before, because the inverter may have lost that."""
 
 
 class Gate:
-    """Lets commands pass, and remembers which did."""
+    """Lets commands pass, and remembers which ones did."""
 
     def __init__(self, budgets: Mapping[str, Budget]) -> None:
         """Take the budgets by the DTUs' names."""
@@ -57,7 +57,7 @@ class Gate:
         desired: Mapping[str, DesiredState],
         trackers: Mapping[str, InverterTracker],
     ) -> list[Command]:
-        """Return those of the wished commands that may go out now."""
+        """Return those of the wanted commands that may go out now."""
         self._purses = {}
         found = [
             (command, _purses(command, desired[command.serial], trackers[command.serial]))
@@ -69,11 +69,11 @@ class Gate:
     def admitted_again(
         self, now_s: float, commands: Iterable[Command], trackers: Mapping[str, InverterTracker]
     ) -> list[Command]:
-        """Return those of the limits due to be sent again that may go out now."""
+        """Return those of the limits due for repetition that may go out now."""
         return self._paid(now_s, [(command, (Purse.REPEATS,)) for command in commands], trackers)
 
     def posted(self, now_s: float, command: Command, tracker: InverterTracker) -> None:
-        """Note a command that is being sent, before its track knows of it."""
+        """Note a command that is being sent; to be called before its tracker is told."""
         budget = self._budgets[tracker.unit.dtu]
         _pay(budget, now_s, self._purses.get(command, Purse.CHANGES))
         if isinstance(command, SetLimit):
@@ -104,7 +104,7 @@ class Gate:
         told = self._told.get(command.serial)
         if told is None or now_s - told.at_s >= SAME_VALUE_S:
             return False
-        # One that does not rule, for whatever reason, is not got round by a few watts.
+        # A limit that was sent and does not rule is not to be sent again with a few watts more or less.
         within_w = CAP_SLACK_W if tracker.wanted_w == told.limit_w else SMALLEST_CHANGE_W
         return abs(command.limit_w - told.limit_w) < within_w
 

@@ -1,7 +1,7 @@
 """Which commands may go out now: the rules that keep cap, radio and inverters safe.
 
-The regulator wants, the policy lets pass. It never invents a power: it only holds a wish back, lowers it to what the
-cap leaves, or repeats what already rules when a refresh is due.
+The regulator wants, the policy permits. It never invents a power: it holds a wish back, lowers it to what the cap
+leaves, or repeats the limit that rules when a refresh is due.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 
 REPLACE_PENDING_W = 100.0
-"""A lower limit may replace one that is still waiting when it is lower by more than this."""
+"""A limit that is lower by more than this may replace one that still waits for the inverter."""
 SMALLEST_CHANGE_W = 3.0
+"""A smaller change saves less than its command costs: an estimate."""
 CAP_SLACK_W = 0.05
-"""Less than the resolution of a limit."""
+"""Sums of limits are compared with the cap to within this, half of the 0.1 W in which limits are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetLimit:
-    """Tell one inverter its limit in W AC."""
+    """Set the limit of one inverter, W AC."""
 
     serial: str
     limit_w: float
@@ -37,11 +38,11 @@ class SetPower:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Restart one inverter, which loses its limit by that."""
+    """Restart one inverter; it loses its limit."""
 
     serial: str
     number: int = 1
-    """The how-manieth restart of this inverter since the program's start."""
+    """1 for the first restart of this inverter since the program's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Reboot:
 
     dtu: str
     number: int = 1
+    """1 for the first reboot of this DTU since the program's start."""
 
 
 Command = SetLimit | SetPower | Restart
@@ -64,13 +66,13 @@ class DesiredState:
     """Limit in W; the minimum for one that is to be off."""
     is_on: bool = True
     is_urgent: bool = False
-    """A guard asks for it: a smaller fall may replace a waiting limit too."""
+    """It must not wait: even a small fall may replace a limit that is still waiting."""
     may_wake: bool = True
-    """It may be switched on although it was not us who switched it off."""
+    """It may be switched on even if we did not switch it off."""
     is_guarded: bool = False
-    """A guard asks for it, not only the lack of knowledge."""
+    """A guard demands it; it is not only unknown what the inverter does."""
     must_fit: bool = False
-    """The plant is above the cap: the smallest fall counts."""
+    """The plant is above the cap, so that even the smallest fall counts."""
 
 
 def allowed(

@@ -1,8 +1,8 @@
 """A dry run: the inverters as they would be if they were told what is decided.
 
-Nothing is sent, so nothing real follows a decision; a controller that waits for it in vain would decide the same for
-ever, doubt the meter and the inverters, and call it an alarm. So it is shown what it would see: inverters that stand
-where the real ones stood at first and then obey, and a meter that shows them instead of the real ones.
+Nothing is sent, so nothing real follows a decision. A controller that waited for it in vain would decide the same for
+ever, doubt the meter and the inverters, and raise alarms. So it is shown what it would see: inverters that start where
+the real ones are and then obey, and a meter that shows these instead of the real ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from opendtu_dcload.control.commands.command_policy import Command, SetLimit, Se
 from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
 from opendtu_dcload.control.inverter.output_ratio import HIGHEST, LOWEST
-from opendtu_dcload.control.inverter.tracker import PRODUCING_W
+from opendtu_dcload.control.inverter.output_rules import PRODUCING_W
+from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
 
@@ -46,7 +47,7 @@ class DryRun:
         inverter.model.aim(now_s + unit.dead_time_s, inverter.limit_w * inverter.gain if inverter.is_on else 0.0)
 
     def seen(self, seen: Seen, units: Iterable[InverterParameters]) -> Seen:
-        """Return what would be seen. An inverter that the DTU does not reach, or knows no limit of, stays as it is."""
+        """Return what would be seen. An inverter that the DTU does not reach or knows no limit of stays as it is."""
         inverters, limits = dict(seen.inverters), dict(seen.limits)
         more_w = 0.0
         for unit in units:
@@ -66,12 +67,12 @@ class DryRun:
         return replace(seen, meter=meter, inverters=inverters, limits=limits)
 
     def _meet(self, unit: InverterParameters, status: InverterStatus, limit: LimitStatus) -> _Obedient | None:
-        """Return an inverter that stands where the real one does; None when its limit is not known."""
-        if limit.limit_pct is None:
+        """Return an obedient inverter that starts where the real one is; None when its limit is not known."""
+        shown_w, output_w = watts_of(limit, unit.rated_w), status.ac_power_w or 0.0
+        if shown_w is None:
             return None
-        limit_w, output_w = limit.limit_pct * (limit.rated_w or unit.rated_w) / 100, status.ac_power_w or 0.0
         is_on = output_w >= PRODUCING_W
-        gain = min(max(output_w / limit_w, LOWEST), HIGHEST) if is_on else 1.0
-        inverter = self._inverters[unit.serial] = _Obedient(OutputModel(unit), limit_w, gain, is_on)
+        gain = min(max(output_w / shown_w, LOWEST), HIGHEST) if is_on else 1.0
+        inverter = self._inverters[unit.serial] = _Obedient(OutputModel(unit), shown_w, gain, is_on)
         inverter.model.jump(output_w)
         return inverter

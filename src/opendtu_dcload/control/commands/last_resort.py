@@ -1,8 +1,8 @@
 """The last resorts: an inverter that answers and does not obey is restarted, a DTU that reaches none is rebooted.
 
-Both are rare, and rarer after each that did not help. An inverter loses its limit by a restart, so the others make room
-for its rated power first. OpenDTU sends a restart that was not acknowledged until it arrives: the inverter counts as
-rated until it was gone, is back and has acknowledged a limit.
+Both are rare, and rarer each time they did not help. A restart costs an inverter its limit, so the others first make
+room for its rated power. OpenDTU repeats a restart until it is acknowledged: the inverter counts with its rated power
+until it was gone, is back, and has acknowledged a limit.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.model import DtuStatus
 
 RESTART_AFTER_S = 600.0
-"""Ten repeated limits, a minute apart, have not helped by then."""
+"""By then ten repeated limits, a minute apart, have not helped."""
 REBOOT_AFTER_S = 1800.0
 """An HMS that has left the channel is back within 15 min; people report days without contact that only a reboot of the
 DTU ended (OpenDTU-OnBattery#1930, OpenDTU#1468). Inverters that the battery's BMS has cut off look the same."""
 DAY_S = 86400.0
 """The longest pause between two attempts."""
 ROOM_WITHIN_S = 180.0
-"""When the others have not made room by then, the restart is put off like one that did not help."""
+"""If the others have not made room by then, the restart is put off as if it had not helped: an estimate, longer than
+their commands need."""
 GONE_WITHIN_S = 900.0
-"""A restart that was not seen by then did not happen, or too quickly to be seen."""
+"""A restart that has not shown by then did not happen, or was too quick to be seen: the time in which an HMS that left
+its channel comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,13 @@ class Dtu:
 
     name: str
     answers: bool
-    """By HTTP, takes our password, and knows the time: without that it polls no inverter."""
+    """It answers by HTTP, takes our password, and knows the time, without which it polls no inverter."""
     is_lost: bool
-    """None of its listed inverters gives fresh data, and each is polled."""
+    """It polls each of its listed inverters and has fresh data of none."""
 
 
 class _Attempts:
-    """When the next one is due."""
+    """When the next attempt of one kind at one device is due."""
 
     def __init__(self, first_s: float) -> None:
         self.count = 0
@@ -65,14 +67,14 @@ class _Attempts:
         self._last_s = -DAY_S
 
     def update(self, now_s: float, *, bad_since_s: float | None, is_good: bool) -> None:
-        """Note how it is: bad, good, or (neither) not known."""
+        """Note the present state: bad since a time, good, or neither, when nothing is known."""
         self._bad_since_s = bad_since_s
         self._good_since_s = (now_s if self._good_since_s is None else self._good_since_s) if is_good else None
         if self._good_since_s is not None and now_s - self._good_since_s >= self._first_s:
             self._wait_s = self._first_s
 
     def is_due(self, now_s: float) -> bool:
-        """Tell whether it has been bad for long enough, and the last attempt is long enough ago."""
+        """Tell whether the state has been bad, and the last attempt past, for long enough."""
         return self._bad_since_s is not None and now_s - max(self._bad_since_s, self._last_s) >= self._wait_s
 
     def made(self, now_s: float) -> None:
@@ -86,14 +88,14 @@ class _Attempts:
 
 
 class LastResort:
-    """Decides whom to restart and which DTU to reboot."""
+    """Decides which inverter to restart and which DTU to reboot."""
 
     def __init__(self) -> None:
         self._restarts = defaultdict[str, _Attempts](partial(_Attempts, RESTART_AFTER_S))
         self._reboots = defaultdict[str, _Attempts](partial(_Attempts, REBOOT_AFTER_S))
         self._lost_since_s: dict[str, float] = {}
         self._preparing: tuple[str, float] | None = None
-        """For whom room is made, and since when."""
+        """The inverter for which room is being made, and since when."""
         self._restarted_at_s: dict[str, float] = {}
         self._gone: set[str] = set()
         """Restarted and not back yet."""
@@ -128,11 +130,11 @@ class LastResort:
 
     @property
     def rated(self) -> frozenset[str]:
-        """Who counts as rated: it is about to be restarted, or was and has not acknowledged a limit since."""
+        """Those that count with their rated power: to be restarted next, or not back with an acknowledged limit yet."""
         return frozenset(self._restarted_at_s) | ({self._preparing[0]} if self._preparing else frozenset())
 
     def restarts(self, now_s: float, inverters: Iterable[Inverter], has_room: Collection[str]) -> list[Restart]:
-        """Return the restart that may go out now, if any; `has_room`: those whose rated power the others leave free."""
+        """Return the restart that may go out now, if any; `has_room` are those for whose rated power there is room."""
         for inverter in inverters:
             attempts = self._restarts[inverter.serial]
             is_good = inverter.answers and inverter.disobeys_since_s is None and inverter.serial not in self.rated

@@ -1,4 +1,4 @@
-"""How a DTU's inverters are left: each is told once what it does without us, and again where no answer came."""
+"""How a DTU's inverters are left: each gets one last command, and a second one where no answer came."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from opendtu_dcload.model import LimitStatus
 log = logging.getLogger(__name__)
 
 LEAVE_S = 4.5
-"""For all of it; what is left of 5 s is for the rest of the program."""
+"""The time for all of it; of the 5 s that the program takes to end, the rest is left for everything else."""
 EARLIER_S = 2.0
-"""The answer to a POST that is on its way is awaited so long ..."""
+"""How long the answer to a POST that is on its way is awaited."""
 AGAIN_S = 1.0
-"""... and without one the last command goes out again so long before the end: the DTU may execute the other late."""
+"""Where an answer is missing the last command goes out again this long before the end: an earlier one may be executed
+late."""
 LOOK_EVERY_S = 0.5
-"""The DTU is asked so often whether the inverters have acknowledged."""
+"""How often the DTU is asked whether the inverters have acknowledged: an estimate."""
 
 Send = Callable[[Command], Awaitable[None]]
-"""Hands a command to the DTU; raises a DeviceError when that does not take it."""
+"""Hands a command to the DTU; raises a DeviceError when the DTU does not take it."""
 Acknowledges = Callable[[LimitStatus, SetLimit], bool]
 """Tells whether a status shows that the inverter has acknowledged a limit."""
 
@@ -36,7 +37,7 @@ class Parting:
     acknowledged: frozenset[str]
     """The inverter itself has confirmed."""
     taken: frozenset[str]
-    """The DTU has it, the inverter has not confirmed yet."""
+    """The DTU has taken it, the inverter has not confirmed yet."""
     declined: Mapping[str, str]
     """The DTU did not take it, and why."""
     uncertain: Mapping[str, str]
@@ -85,7 +86,7 @@ async def leave_dtu(
 
 
 def log_partings(how: str, partings: Sequence[Parting]) -> None:
-    """Say what is known of all DTUs' inverters, told `how` they are left."""
+    """Log what is known of all inverters; `how` is what they were told to do."""
 
     def joined(problems: Mapping[str, str]) -> str:
         return ", ".join(f"{serial} ({problem})" for serial, problem in problems.items())
@@ -119,14 +120,14 @@ async def _tell(commands: Sequence[Command], send: Send, end_s: float) -> dict[s
 
 
 def _is_open(problem: BaseException | None) -> bool:
-    """Tell whether the command may have been executed, or may be when it is given again."""
+    """Tell whether it is open what became of a command, so that it may have been executed."""
     return problem is not None and not isinstance(problem, DeviceRefusedError | DeviceAuthError)
 
 
 async def _acknowledged(
     dtu: OpenDtu, waiting: Mapping[str, SetLimit], acknowledges: Acknowledges, end_s: float
 ) -> frozenset[str]:
-    """Look at the DTU's limit status until all inverters have acknowledged, or `end_s`; return those that have."""
+    """Ask for the limit status until all inverters have acknowledged, or until `end_s`; return those that have."""
     now_s = asyncio.get_running_loop().time
     found: set[str] = set()
     while len(found) < len(waiting) and now_s() + LOOK_EVERY_S < end_s:

@@ -11,7 +11,13 @@ LEARNED_STEP_W = 80.0
 QUIET_SHARE = 0.2
 """The house is quiet while the meter stays within this share of the step."""
 QUIET_READINGS = 4
+"""The house is judged quiet by so many readings: seconds, since most meters refresh once a second."""
 LONGEST_S = 95.0
+"""A step that has not shown by then is given up: the longest dead time that users report (OpenDTU#571), and a ramp."""
+HALF = 0.5
+"""The time of a step is when the meter shows this share of it: there it rises fastest, so noise shifts it least."""
+STILL_SHOWN = 0.6
+"""The reading after that must show this share at least, or what crossed the half was a spike of the load."""
 
 
 @dataclass(slots=True)
@@ -81,12 +87,12 @@ class DelayLearner:
         shown = (step.base_w - grid_w) / step.change_w
         if step.crossed_at_s is not None:
             self._open = None
-            return Shown(step.serial, step.at_s, step.crossed_at_s, step.change_w) if shown >= 0.6 else None
+            return Shown(step.serial, step.at_s, step.crossed_at_s, step.change_w) if shown >= STILL_SHOWN else None
         if at_s - step.at_s > LONGEST_S or shown < -QUIET_SHARE:
             self._open = None
-        elif shown >= 0.5:
+        elif shown >= HALF:
             before_s, before = step.before
-            step.crossed_at_s = before_s + (at_s - before_s) * (0.5 - before) / (shown - before)
+            step.crossed_at_s = before_s + (at_s - before_s) * (HALF - before) / (shown - before)
         else:
             step.before = (at_s, shown)
         return None

@@ -12,14 +12,11 @@ from collections import deque
 from enum import Enum
 
 from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.limit_reading import is_same, speaks_of, step_w, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 
-SETTLE_S = 1.0
-"""An `Ok` sooner after the POST than this may still be the one of the command before."""
 SWALLOWED_S = 3.0
 """`Ok` with another limit this long after the POST: the DTU dropped the command."""
-PCT_STEP = 0.1
-"""The inverter takes limits in steps of 0.1 %; what the DTU shows is cut off to them."""
 LOWEST_SHOWN_PCT = 1.0
 """No inverter works at less (see devices/hoymiles.py): an HMS that loses its DC power reads back 0.1 %."""
 HELD_S = 60.0
@@ -104,7 +101,7 @@ class LimitState:
         """What the DTU may have cut off from the limit it shows, W; nothing where it is ours or not known at all."""
         if self.is_ours or self.limit_w is None or self.is_foreign_pending:
             return 0.0
-        return min(PCT_STEP / 100 * self.unit.rated_w, max(self.unit.rated_w - self.limit_w, 0.0))
+        return min(step_w(self.unit.rated_w), max(self.unit.rated_w - self.limit_w, 0.0))
 
     def is_unconfirmed(self, now_s: float) -> bool:
         """Tell whether what was sent has gone without an acknowledgement for too long."""
@@ -157,7 +154,7 @@ class LimitState:
 
     def apply(self, status: LimitStatus, now_s: float) -> LimitNews:
         """Take what the DTU says and return what is new about it."""
-        shown_w = self._shown_w(status)
+        shown_w = watts_of(status)
         if status.state is not CommandState.PENDING:
             self.has_failed = status.state is CommandState.FAILURE
         self._is_dtu_pending = status.state is CommandState.PENDING
@@ -166,7 +163,7 @@ class LimitState:
         self._knows_rated = bool(status.rated_w)
         if self.posted_w is None:
             return self._apply_unasked(status, shown_w, now_s)
-        if status.at_s < self._taken_at_s + SETTLE_S:
+        if not speaks_of(status.at_s, self._taken_at_s):
             return LimitNews.NOTHING
         if status.state is CommandState.PENDING:
             self._was_pending = True
@@ -184,7 +181,7 @@ class LimitState:
 
     def acknowledges(self, status: LimitStatus, limit_w: float) -> bool:
         """Tell whether the DTU says that this limit was the last one that the inverter acknowledged."""
-        shown_w = self._shown_w(status)
+        shown_w = watts_of(status)
         return status.state is CommandState.OK and shown_w is not None and self._is(shown_w, limit_w)
 
     # ---- inside
@@ -254,11 +251,5 @@ class LimitState:
         if shown_w is None and was_known:
             self.posted_at_s = -math.inf
 
-    def _shown_w(self, status: LimitStatus) -> float | None:
-        """Return the limit shown; None when it is unknown, also in W, for want of the rated power."""
-        if status.limit_pct is None or not status.rated_w:
-            return None
-        return status.limit_pct * status.rated_w / 100
-
     def _is(self, shown_w: float, posted_w: float) -> bool:
-        return abs(shown_w - posted_w) <= PCT_STEP / 100 * self.unit.rated_w + 1.0
+        return is_same(shown_w, posted_w, self.unit.rated_w)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+ARRIVED_W = 0.5
+"""So near to its aim the output counts as there."""
+LONGEST_RAMP_S = 60.0
+"""In a longer time every ramp has ended, whatever the output was."""
+
 
 @dataclass(frozen=True, slots=True)
 class InverterParameters:
@@ -81,7 +86,7 @@ class OutputModel:
             return
         self._now_s = now_s
         change_w = self._aim_w - self.output_w
-        if abs(change_w) < 0.5 or dt_s > 60:
+        if abs(change_w) < ARRIVED_W or dt_s > LONGEST_RAMP_S:
             self.output_w = self._aim_w
             return
         change_w *= 1 - math.exp(-dt_s / self._tau_s)

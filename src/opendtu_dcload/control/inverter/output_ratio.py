@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 
+from opendtu_dcload.control.inverter.output_rules import can_learn_from, tolerated_w
+
 LOWEST, HIGHEST = 0.3, 1.1
 """Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
 FILTER = 0.3
-ACCURATE_SHARE = 0.2
-"""Of rated power: below, limits come out up to 17 % too low (OpenDTU-OnBattery#1756), so no ratio follows."""
 NEAR_SHARE, NEAR_W = 0.25, 30.0
 """So far the output may be from what is expected, and the limit still rules: early HM give 80 % (OpenDTU#35)."""
 APART_W = 50.0
@@ -62,14 +62,14 @@ class Ratio:
         if self._settled and self._settled[-1][0] == limit_w:
             self._settled.pop()
         self._settled.append((limit_w, output_w))
-        if self._expected_w(limit_w) + self._near_w(limit_w) < output_w <= HIGHEST * limit_w + NEAR_W:
+        if self._expected_w(limit_w) + self._near_w(limit_w) < output_w <= tolerated_w(limit_w):
             self.value = min(max(output_w / limit_w, LOWEST), HIGHEST)  # nothing holds an output up: it follows
             self.forget_hold()
         elif abs(output_w - self._expected_w(limit_w)) <= self._near_w(limit_w):
             self._follows()
-            if self._is_accurate(limit_w):
+            if can_learn_from(limit_w, self.rated_w):
                 self._approach(output_w / limit_w)
-        elif self._is_accurate(limit_w) and self._learns(limit_w, output_w):
+        elif can_learn_from(limit_w, self.rated_w) and self._learns(limit_w, output_w):
             self._follows()
         return before != (self.value, self.held_w)
 
@@ -77,9 +77,6 @@ class Ratio:
         """The inverter was off or away: what held it may be gone."""
         self._follows()
         self._settled.clear()
-
-    def _is_accurate(self, limit_w: float) -> bool:
-        return limit_w > ACCURATE_SHARE * self.rated_w
 
     def _expected_w(self, limit_w: float) -> float:
         return self.value * limit_w
@@ -96,7 +93,11 @@ class Ratio:
 
     def _learns(self, limit_w: float, output_w: float) -> bool:
         """Tell whether the output followed the last step between accurate limits, if at another ratio; learn that."""
-        apart = [(w, came_w) for w, came_w in self._settled if abs(w - limit_w) >= APART_W and self._is_accurate(w)]
+        apart = [
+            (w, came_w)
+            for w, came_w in self._settled
+            if abs(w - limit_w) >= APART_W and can_learn_from(w, self.rated_w)
+        ]
         if not apart:
             return False
         ratio = output_w / limit_w

@@ -13,9 +13,12 @@ from collections import deque
 from dataclasses import replace
 
 from opendtu_dcload.control.inverter.dead_time import Delays
-from opendtu_dcload.control.inverter.limit_state import IGNORED_FOR_S, IGNORED_OFTEN, SETTLE_S, LimitNews, LimitState
+from opendtu_dcload.control.inverter.limit_state import IGNORED_FOR_S, IGNORED_OFTEN, LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
 from opendtu_dcload.control.inverter.output_ratio import Ratio
+from opendtu_dcload.control.inverter.output_rules import PRODUCING_W, TOLERATED_SHARE, tolerated_w
+from opendtu_dcload.freshness import believed
+from opendtu_dcload.limit_reading import SETTLE_S
 from opendtu_dcload.model import InverterStatus, LimitStatus, Reason
 
 RADIO_S = 0.15
@@ -30,15 +33,12 @@ ANCHOR_W = 5.0
 """A model without a limit to follow is corrected when it is this far from what was measured."""
 TOO_HIGH_SAMPLES = 2
 """So many settled measurements above the limit mean that the limit is not in force."""
-TOO_HIGH_SHARE, TOO_HIGH_W = 1.1, 30.0
 AGAIN_S = 60.0
 """A limit that is not in force is not sent again sooner."""
 NEWER_S = 0.9
 """Less between two measurements is the jitter of `data_age`, which older firmware gives in whole seconds."""
 MISSING_AFTER_S = 20.0
 """A radio that fails for a moment is no reason to switch the other inverters off and on."""
-PRODUCING_W = 2.0
-"""Less is the noise of an inverter that gives nothing."""
 TRUSTED_SHARE, TRUSTED_W = 0.3, 15.0
 TRUSTED_WITHIN_S = 30.0
 """A measured output is compared with all that the model headed for in this time."""
@@ -333,7 +333,7 @@ class InverterTracker:
         """Take the measured values: freshness, whether it gives power, and output / limit once it has settled."""
         before = self.status
         self.status = status
-        self.is_fresh = status.reachable and now_s - status.at_s <= stale_after_s
+        self.is_fresh = believed(status, now_s, stale_after_s) is not None
         if self.is_fresh or before is None:
             self.fresh_at_s = now_s
         if before is not None and status.reachable and not before.reachable:
@@ -423,7 +423,7 @@ class InverterTracker:
         while len(self._aims) > 1 and self._aims[1][0] < now_s - TRUSTED_WITHIN_S:
             self._aims.popleft()
         lowest_w, highest_w = min(w for _, w in self._aims), max(w for _, w in self._aims)
-        is_within = lowest_w * (1 - TRUSTED_SHARE) - TRUSTED_W <= output_w <= highest_w * TOO_HIGH_SHARE + TRUSTED_W
+        is_within = lowest_w * (1 - TRUSTED_SHARE) - TRUSTED_W <= output_w <= highest_w * TOLERATED_SHARE + TRUSTED_W
         self.is_trusted |= is_within
 
     def _set_producing(self, is_producing: bool) -> None:
@@ -446,7 +446,7 @@ class InverterTracker:
 
     def _look_for_excess(self, output_w: float, at_s: float, now_s: float) -> None:
         """Notice that a limit is not in force, though it was acknowledged."""
-        is_too_high = self.limit_w is not None and output_w > TOO_HIGH_SHARE * self.limit_w + TOO_HIGH_W
+        is_too_high = self.limit_w is not None and output_w > tolerated_w(self.limit_w)
         self._too_high = self._too_high + 1 if is_too_high else 0
         if self.is_contradicted and self.limit_w is not None and not is_too_high:
             self._too_high_since_s = math.inf

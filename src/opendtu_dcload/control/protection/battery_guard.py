@@ -1,4 +1,4 @@
-"""What the battery, and the inverter/charger beside us on it, leave to the plant.
+"""What the battery, and an inverter/charger on the same battery, leave to the plant.
 
 Each rule is small and returns a cap with its reason; the strictest one wins. Power is in W.
 """
@@ -10,28 +10,35 @@ from dataclasses import dataclass
 
 from opendtu_dcload.control.protection.hysteresis import DwellLatch, SlidingMax, StepLimiter
 from opendtu_dcload.control.protection.meter_age import BatteryFloor
+from opendtu_dcload.freshness import BATTERY_S, fresh
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus, Reason
 
-STALE_S = 60.0
-"""Older values from the bus count as unknown."""
 SOC_DELAY_S = 60.0
-"""Below the minimum SoC for so long: off. By then the taper has brought the output down."""
+"""Below the minimum SoC for this long the inverters are switched off; by then the taper has brought them down."""
 REST_S, LONGEST_REST_S = 60.0, 3600.0
+"""How long a guard holds after its cause has gone, at first, and at most after relapses: an estimate."""
 CELL_HYSTERESIS_V = 0.1
+"""A cell has recovered when it is this far above its minimum: an estimate."""
 LARGEST_CORRECTION = 0.05
-"""The load explains at most this share of the voltage, whatever resistance was configured."""
+"""The load explains at most this share of the voltage, whatever resistance was configured: an estimate."""
 EFFICIENCY = 0.9
-"""AC output / DC power: lower than any Hoymiles inverter's, so that the battery's limit holds."""
+"""AC output / DC power: less than any Hoymiles inverter has, so that the battery's limit is kept."""
 OTHERS_WINDOW_S = 60.0
+"""Others on the battery count with the most that they drew in this time, so that each of their cycles is no command."""
 CAP_STEP_W = 10.0
+"""The cap that follows from the battery's limit moves in steps of this, so that a flickering voltage is no command."""
 STOPPING_ALARMS = frozenset(
     f"/Alarms/{name}"
     for name in ("LowVoltage", "LowCellVoltage", "HighDischargeCurrent", "HighTemperature", "InternalFailure")
 )
-"""Alarms of the battery at which it must not be drawn from; the others are its owner's business."""
+"""Alarms during which nothing may be drawn from the battery; the others are left to its owner."""
 CHARGING_W, INVERTING_W = 50.0, 100.0
+"""DC power from which the inverter/charger charges or inverts: an estimate, above what it draws and shows when idle."""
 MULTIPLUS_DELAY_S = 20.0
+"""It must charge or invert for this long: an estimate that leaves out what it does for a moment."""
 MULTIPLUS_LONGEST_REST_S = 600.0
+"""The longest rest after it has stopped, shorter than the battery's: nothing is in danger, energy only runs in a
+circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +68,17 @@ class BatteryLoad:
     voltages_v: Sequence[float]
     """Fresh DC voltages of the inverters."""
     dc_power_w: float
-    """What the inverters draw, or will when everything commanded has arrived."""
+    """What the inverters draw, or will draw when everything commanded has arrived."""
     minimum_w: float
     """Sum of their minima, AC."""
     attainable_w: float
-    """AC output that they reach without any of these rules."""
+    """AC output that they could reach without any of these rules."""
 
 
 def believed(now_s: float, told: BatteryStatus | None) -> BatteryStatus | None:
-    """Return what the bus says of the battery as long as it counts; None = nothing is known."""
-    return told if told is not None and now_s - told.at_s < STALE_S and not told.is_frozen else None
+    """Return what the bus says of the battery while it is fresh and moves; None = nothing is known."""
+    battery = fresh(told, now_s, BATTERY_S)
+    return battery if battery is not None and not battery.is_frozen else None
 
 
 def strictest(bounds: Iterable[PowerCap | None]) -> PowerCap | None:
@@ -168,9 +176,9 @@ class MultiplusGuard:
         self._inverting = DwellLatch(MULTIPLUS_DELAY_S, REST_S, MULTIPLUS_LONGEST_REST_S)
 
     def cap(self, now_s: float, multiplus: MultiplusStatus | None) -> PowerCap | None:
-        """Return the cap of 0 while it works; None while it does not, or is not known to."""
-        is_known = multiplus is not None and now_s - multiplus.at_s < STALE_S
-        dc_power_w = (multiplus.dc_power_w if multiplus is not None and is_known else None) or 0.0
+        """Return a cap of 0 while it charges or inverts; None while it does not, or nobody knows."""
+        known = fresh(multiplus, now_s, BATTERY_S)
+        dc_power_w = (known.dc_power_w if known is not None else None) or 0.0
         is_charging, is_inverting = dc_power_w > CHARGING_W, dc_power_w < -INVERTING_W
         charging = self._charging.update(now_s, is_bad=is_charging, is_good=not is_charging)
         inverting = self._inverting.update(now_s, is_bad=is_inverting, is_good=not is_inverting)

@@ -1,4 +1,4 @@
-"""Whether the plant did what a battery guard demanded, and what follows when it did not."""
+"""Whether the plant does what a battery guard demands, and what follows when it does not."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import math
 from collections import deque
 from enum import IntEnum
 
-OBEYED_SHARE, OBEYED_W = 1.1, 30.0
-"""Meters and inverters disagree by some percent; below this the demand counts as fulfilled."""
+from opendtu_dcload.control.inverter.output_rules import tolerated_w
+
 OFF_W = 10.0
-"""What a plant that is off may still show."""
+"""What a plant that is off may still seem to give: an estimate of the inverters' noise together."""
 LIMIT_WAIT_S = 10.0
-"""How long the output must have been too high: two measurements."""
+"""How long the output must have been too high: two measurements of a DTU that polls every 5 s."""
 RETRY_S = 600.0
-"""So long after the plant has obeyed again a demand is tried with limits alone."""
+"""When the plant has obeyed for this long, the next demand is tried with limits alone again: an estimate."""
 LEAST_SETTLE_S = 30.0
+"""At least this long a command may take to show, whatever was learned of the inverters: an estimate."""
 
 
 class Escalation(IntEnum):
-    """How far it has come."""
+    """The means that are used, the mildest first."""
 
     LIMIT = 0
     POWER_OFF = 1
     RELAY = 2
-    """To be opened, and the user to be told."""
+    """The relay is to be opened, and the user to be told."""
 
 
 class Escalator:
@@ -52,8 +53,8 @@ class Escalator:
             self._disobeyed_since_s = self._obeyed_since_s = None
             self.step = Escalation.LIMIT
             return self.step
-        tolerated_w = allowed_w * OBEYED_SHARE + OBEYED_W if allowed_w > 0 else OFF_W
-        is_obeyed = allowed_w > 0 if output_w is None else output_w <= tolerated_w
+        obeyed_w = tolerated_w(allowed_w) if allowed_w > 0 else OFF_W
+        is_obeyed = allowed_w > 0 if output_w is None else output_w <= obeyed_w
         if is_obeyed:
             self._disobeyed_since_s = None
             self._obeyed_since_s = now_s if self._obeyed_since_s is None else self._obeyed_since_s

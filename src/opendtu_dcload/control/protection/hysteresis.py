@@ -1,4 +1,4 @@
-"""Small memories that guards are built of: what has lasted, what was the highest lately, what changes only in steps."""
+"""Small memories that guards are built from: what has lasted, the latest maximum, what changes only in steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections import deque
 
 RELAPSE_S = 6 * 3600.0
-"""A state that is entered again so soon after it was left is a relapse: it is kept twice as long."""
+"""A state that is entered again within this time is a relapse, and is kept twice as long: an estimate."""
 
 
 class DwellLatch:
@@ -16,7 +16,7 @@ class DwellLatch:
     """
 
     def __init__(self, after_s: float, rest_s: float, longest_rest_s: float) -> None:
-        """Take how long the bad must last, and the good at first and after relapses at most."""
+        """Take for how long the bad must last, and the good: at first, and at most after relapses."""
         self._after_s = after_s
         self._first_rest_s = self._rest_s = rest_s
         self._longest_rest_s = longest_rest_s
@@ -26,7 +26,7 @@ class DwellLatch:
         self.is_on = False
 
     def update(self, now_s: float, *, is_bad: bool, is_good: bool) -> bool:
-        """Take what is so now; return whether the state holds."""
+        """Take what is the case now; return whether the state holds."""
         self._bad_since_s = _since(self._bad_since_s, now_s) if is_bad else None
         self._good_since_s = _since(self._good_since_s, now_s) if is_good else None
         if not self.is_on and self._bad_since_s is not None and now_s - self._bad_since_s >= self._after_s:
@@ -40,7 +40,7 @@ class DwellLatch:
 
 
 class SlidingMax:
-    """The highest value of the last time, so that what follows it does not flutter."""
+    """The highest value within a window of time, so that what depends on it does not flutter."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
@@ -60,9 +60,11 @@ class StepLimiter:
     """A share from 0 to 1 that walks in steps towards the one that is wanted: each step costs commands."""
 
     STEPS = 10
+    """From 0 to 1: an estimate between jumps that show and commands that cost."""
     DOWN_S = 5.0
-    """A step down takes this long: from 1 to 0 in less than the minute after which the guards switch off."""
+    """Time between two steps down: from 1 to 0 in less than the minute after which the guards switch off."""
     UP_S = 15.0
+    """Time between two steps up, which nothing hurries: an estimate."""
 
     def __init__(self) -> None:
         self._step = self.STEPS

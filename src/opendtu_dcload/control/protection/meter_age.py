@@ -1,6 +1,6 @@
-"""What the plant may do at most, and why: the meter's age and the battery's voltage.
+"""Two rules that every plant has: how far a silent meter takes it down, and below which voltage it must be off.
 
-Each rule is small, keeps the little it must remember, and returns a value. The strictest one wins.
+Each one keeps the little that it must remember and returns a value.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from enum import IntEnum
 from opendtu_dcload.control.protection.hysteresis import DwellLatch
 
 BATTERY_DELAY_S = 60.0
+"""Below the floor for this long the inverters are switched off; a sag under a load that comes and goes is shorter."""
 BATTERY_HYSTERESIS_V = 1.0
+"""So far above the floor the battery has recovered: an estimate for one of 48 V, which rises without its load."""
 BATTERY_REST_S = 300.0
 """How long the voltage must have recovered; twice as long after each relapse, for it rises as soon as the load goes."""
 BATTERY_LONGEST_REST_S = 3600.0
+"""The longest rest after relapses: an estimate, so that a sunny hour is not missed."""
 BATTERY_UNSEEN_S = 600.0
-"""Without any voltage for so long, though the DTU answers, the floor cannot be guarded."""
+"""Without any voltage for this long, though the DTU answers, the floor cannot be guarded: an estimate."""
 TAPER_SHARE = 0.01
 """The output falls within this share above the minimum voltage, so that it is at its minimum when that is reached."""
 RAMP_STEPS = 4
+"""Steps in which the output falls while the meter is silent: an estimate, each costs a command per inverter."""
 
 
 class Rung(IntEnum):
-    """How far down the ladder a silent meter has taken the plant."""
+    """How far a silent meter has taken the plant down."""
 
     LIVE = 0
     HOLD = 1
@@ -64,11 +68,6 @@ class BatteryFloor:
         self._low = DwellLatch(BATTERY_DELAY_S, BATTERY_REST_S, BATTERY_LONGEST_REST_S)
         self._unseen_since_s: float | None = None
 
-    @property
-    def is_low(self) -> bool:
-        """Whether the plant must be off."""
-        return self._low.is_on
-
     def is_too_low(self, now_s: float, voltages_v: Sequence[float]) -> bool:
         """Take the voltages that are known now, the lowest counts; return True while the plant must be off."""
         lowest_v = min(voltages_v, default=math.nan)
@@ -85,7 +84,7 @@ class BatteryFloor:
         return now_s - self._unseen_since_s >= BATTERY_UNSEEN_S
 
     def share(self, voltages_v: Sequence[float]) -> float:
-        """Return the share of the output that is left so close above the minimum; 1 while no voltage is known."""
+        """Return the share of the output that the voltage leaves, 0 at the minimum; 1 while no voltage is known."""
         margin_v = min(TAPER_SHARE * self._minimum_v, self._hysteresis_v)
         lowest_v = min(voltages_v, default=math.inf)
         return 1.0 if margin_v <= 0 else min(max((lowest_v - self._minimum_v) / margin_v, 0.0), 1.0)

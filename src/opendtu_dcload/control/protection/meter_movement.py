@@ -1,4 +1,4 @@
-"""Does the meter move at all? Silence shows by itself; a meter that answers with old values does not, so it is asked.
+"""Does the meter move at all? Silence is seen at once; a meter that answers with old values is not, so it is asked.
 
 Answers that are the same to the bit in everything for a minute are suspicious, and so are powers that are the same as
 before a step of ours which the inverters' own data show. Then the plant makes a step that the meter has to show. Only
@@ -16,17 +16,18 @@ from enum import Enum
 from opendtu_dcload.model import MeterReading
 
 STILL_S = 60.0
-"""Answers identical for so long are suspicious, whatever the plant does. Powers alone are not: see `DUE_W`."""
+"""Answers that are identical in everything for this long are suspicious; powers alone are not, see `DUE_W`."""
 NOTICED_W = 100.0
-"""A step of ours from this on, and the same powers before and after it, are suspicious."""
+"""The same powers before and after a step of ours of this much or more are suspicious."""
 ASKED_W = 150.0
-"""A smaller step asks nothing: the load may happen to hide it."""
+"""A smaller step is no question: the load may happen to hide it."""
 STEP_W = 200.0
-"""What is asked with where there is room: the larger, the quicker a falling load is found out."""
+"""The step that asks, where there is room for it: the larger it is, the sooner a falling load is told from it."""
 MADE_SHARE = 0.6
 """A step has been made when the inverters' data show this share of it."""
 DUE_W = 20.0
-"""When our output has changed by this much, nothing is raised on powers that have not, and soon they are suspicious."""
+"""When our output has changed by this much and the powers have not, nothing is raised on them: an estimate that is well
+above the noise of the model."""
 FASTEST_S, SLOWEST_S = 1.0, 15.0
 """Refresh of the meters that are supported: Shellys 1 s, others through the GX some seconds."""
 SLOW_S = 2.0
@@ -34,11 +35,13 @@ SLOW_S = 2.0
 SLACK_S = 2.0
 """A meter shows the mean of about the last second, and one answer may be late."""
 LEARNED_CHANGES = 12
+"""The refresh is learned from so many changes: an estimate, few enough to follow another setting of the meter."""
 LEAST_CHANGES = 4
+"""From fewer changes nothing is learned: a quarter of them is one."""
 AGAIN_S = 600.0
 """A meter that has answered is not asked again sooner: one in whole watts may well stand still in a quiet night."""
 RETRY_S = 120.0
-"""After a step that the inverters did not make."""
+"""The meter is not asked again sooner after a step that the inverters did not make: an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,13 @@ class Output:
     measured_w: float
     """Sum of what the inverters last told."""
     measured_at_s: float
-    """When the oldest of these values was measured; those of inverters without fresh data do not count."""
+    """When the oldest value in `measured_w` was measured; inverters without fresh data do not count."""
     is_settled: bool
-    """What is measured of the others is what is commanded."""
+    """The inverters with fresh data give what they are told."""
 
 
 class MovementVerdict(Enum):
-    """What came of the last question."""
+    """How a question ended."""
 
     ANSWERED = "answered"
     FROZEN = "frozen"
@@ -72,9 +75,9 @@ class _Question:
 
     setpoint_w: float
     committed_w: float
-    """Output commanded before ..."""
+    """Output commanded before the step."""
     measured_w: float
-    """... and measured."""
+    """Output measured before the step."""
     give_up_at_s: float
     is_of_all: bool
     """Nothing of the answers has changed, so any change will do; otherwise a change of power."""
@@ -88,7 +91,7 @@ class MeterMovement:
     def __init__(self) -> None:
         self.verdict: MovementVerdict | None = None
         self.is_frozen = False
-        """The meter did not show a step that was made; until anything changes."""
+        """The meter did not show a step that was made, and nothing in its answers has changed since."""
         self.is_new = True
         """The last answer tells something new: it has changed, or one refresh has passed."""
         self.has_changed = True
@@ -97,11 +100,11 @@ class MeterMovement:
         self._at_s = self._changed_at_s = self._moved_at_s = self._new_at_s = -math.inf
         self._between_s: deque[float] = deque(maxlen=LEARNED_CHANGES)
         self._base_w = (0.0, 0.0)
-        """Lowest and highest output that powers which stand still may contain ..."""
+        """Lowest and highest output that the powers may have contained when they began to stand still."""
         self._base_at_s = -math.inf
-        """... at this time."""
+        """When the powers began to stand still."""
         self._measured_w = (math.inf, -math.inf)
-        """Lowest and highest output measured since."""
+        """Lowest and highest output measured since the powers began to stand still."""
         self._is_due = False
         self._made_at_s: float | None = None
         """Since when the inverters' data show a step that the meter does not."""
@@ -209,9 +212,8 @@ class MeterMovement:
         self._begin(output)
 
     def _begin(self, output: Output) -> None:
-        low_w, high_w = (
-            output.visible_w
-        )  # what is on its way may have come sooner than modelled: it is no step any more
+        low_w, high_w = output.visible_w
+        # What is on its way may have come sooner than modelled, so it is no step from here on.
         self._base_w = min(low_w, output.committed_w), max(high_w, output.committed_w)
         self._base_at_s = self._at_s
         self._measured_w = (math.inf, -math.inf)
@@ -255,14 +257,14 @@ class MeterMovement:
 
     @property
     def _learned_s(self) -> float | None:
-        """A quarter of the changes came sooner than this: a load that stands still makes the others late."""
+        """The time that a quarter of the changes beat: a load that stands still makes the others late."""
         if len(self._between_s) < LEAST_CHANGES:
             return None
         return min(max(sorted(self._between_s)[len(self._between_s) // 4], FASTEST_S), SLOWEST_S)
 
 
 PAUSES_S = {MovementVerdict.ANSWERED: AGAIN_S, MovementVerdict.NOT_ASKED: RETRY_S}
-"""How long the meter is not asked again."""
+"""How long the meter is not asked again, by how the last question ended."""
 
 
 def _powers_w(reading: MeterReading) -> tuple[float | None, ...]:

@@ -11,7 +11,7 @@ from opendtu_dcload.control.regulation.dispatch import Headroom
 from opendtu_dcload.control.regulation.operating_range import OperatingRange
 
 SETTLED_W = 40.0
-"""So much may the inverters' outputs differ from what they are told when the meter is to be asked by a step."""
+"""Before the meter is asked by a step, the inverters' outputs may differ by this much from what they are told."""
 
 
 def output_of(trackers: Collection[InverterTracker], at_s: float) -> Output:

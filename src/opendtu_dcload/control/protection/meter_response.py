@@ -20,33 +20,34 @@ JUDGED_STEP_W = 150.0
 ANSWER_SHARE = 0.3
 """The meter must move by this share of our step."""
 MISSES = 3
-"""So many misses in a row are a suspicion; a movement the same way counts twice, for once it may be the house."""
+"""So many misses in a row are a suspicion; a movement the same way counts as two, since one may be the house's."""
 PROVEN_S = 3600.0
-"""An answer at the ceiling may have been a load that changed with our step: so long it is taken for proof."""
+"""How long an answer near the ceiling proves the meter right; it may have been a load that changed with our step."""
 RESTLESS_SHARE = 0.5
-"""If the meter swung this share of our step beyond where it began and ended, nothing can be told from it ..."""
+"""Nothing can be told when the meter swung by this share of our step beyond where it began and ended: an estimate."""
 IMPLAUSIBLE_SHARE = 1.8
-"""... nor from a change that is so much larger than our step."""
+"""Nothing can be told from a change that is larger than our step by this factor: an estimate."""
 HIDING_SHARE, MIRRORING_SHARE = 0.7, 1.2
-"""A load that hides our step jumps by this share of it, one that mirrors it by more; an answer takes its time."""
+"""A load that hides our step jumps by this share of it, one that mirrors it by more; an answer has a ramp."""
 JUMP_READINGS = 2
 """The mean of a second shows a jump of the load in two readings."""
 HIDDEN_SHARE, MOVES_W = 0.5, 5.0
-"""While our output moved by so many W, the meter went against it by this share: then a ramp of the load hides it."""
+"""Nothing is a miss if the meter went against our step by this share while our output moved by so many W: then a ramp
+of the load hides the rest."""
 JUDGED_WITHIN_S = 60.0
 """The load of a house changes too much in a longer time to judge anything."""
 MOVING_W = 50.0
-"""While this much of our steps may be visible or not, the next verdict follows on."""
-RETRY_FIRST_S = 60.0
-RETRY_LAST_S = 600.0
-"""After this time the plant tries again whether the meter answers; each further retry comes later."""
-PROBE_AFTER_S = 120.0
-PROBE_SOON_S = 20.0
-"""How long a plant rests at its ceiling, which the meter never answered, until it is asked; sooner after a miss."""
+"""While so much of our steps may be visible or not, the next verdict begins where this one ended."""
+RETRY_FIRST_S, RETRY_LAST_S = 60.0, 600.0
+"""How long a suspicion holds until the plant tries again whether the meter answers: at first, and at most after the
+wait has doubled with each retry. Estimates."""
+PROBE_AFTER_S, PROBE_SOON_S = 120.0, 20.0
+"""How long a plant must have rested at a ceiling at which the meter has not answered yet until it is asked by a small
+fall; the shorter time holds after a miss. Estimates."""
 PROBE_W = 200.0
-CALM_S = 10.0
-CALM_W = 40.0
-"""The house is calm enough to ask when the meter moved, up and down added, no more than this in that time."""
+"""The fall that asks the meter: enough to be judged, with room for what the load does."""
+CALM_S, CALM_W = 10.0, 40.0
+"""The house is calm enough to ask when the meter's movements up and down add up to no more than this in that time."""
 
 
 class MeterAnswer(Enum):
@@ -64,19 +65,19 @@ class _Anchor:
     at_s: float
     grid_w: float
     low_w: float
-    """Lowest output that the reading may have contained ..."""
+    """Lowest output that the reading may have contained."""
     high_w: float
-    """... and the highest."""
+    """Highest output that the reading may have contained."""
     is_trusted: bool = True
     """The model of the output is known to be right; otherwise only a good answer counts."""
     lowest_w: float = math.inf
-    """Lowest reading since ..."""
+    """Lowest reading since."""
     highest_w: float = -math.inf
-    """... and the highest."""
+    """Highest reading since."""
     jump_w: float = 0.0
     """Largest change within two readings since."""
     moved_w: float = 0.0
-    """How far it has moved since, in those readings only in which our output may have moved too."""
+    """How far the meter has moved since, counting only readings in which our output may have moved too."""
 
     def is_before(self, visible_w: tuple[float, float]) -> bool:
         """Tell whether nothing of a step can be visible yet: what the meter shows is the house alone."""
@@ -120,11 +121,11 @@ class ResponseGuard:
     def __init__(self) -> None:
         self.suspicion: Reason | None = None
         self._has_moved = True
-        """The power is not, or not any more, the one that stood still through own steps."""
+        """False: the power stood still through steps of ours and has not changed since."""
         self._is_trial = False
-        """The plant only tries again: one miss is enough."""
+        """The plant regulates on trial after a confirmed suspicion: one miss is enough."""
         self.is_confirmed = False
-        """The fall to the minimum that a suspicion brought was not answered either."""
+        """The meter did not answer the fall to the minimum either that its suspicion brought."""
         self._misses = 0
         self._since_s = 0.0
         self._retry_s = RETRY_FIRST_S
@@ -137,7 +138,7 @@ class ResponseGuard:
         self._proven_w = 0.0
         self._proven_at_s = -math.inf
         self.doubt: Reason | None = None
-        """The last suspicion, until an answer disproves it: trying again is no proof."""
+        """The last suspicion, until an answer of the meter disproves it; that the plant tries again does not."""
 
     def stepped(self, *, is_trusted: bool = True) -> None:
         """Note that a limit was sent after the last reading; `is_trusted`: outputs were measured to be as modelled."""
@@ -242,7 +243,7 @@ class ResponseGuard:
         self._since_s = at_s
 
     def _try_again(self) -> None:
-        """Let the plant regulate again; where the fall to the minimum was a miss too, one more is enough."""
+        """Let the plant regulate again, on trial where the fall to the minimum was not answered either."""
         self._retry_s = min(2 * self._retry_s, RETRY_LAST_S) if self.is_confirmed else RETRY_FIRST_S
         is_trial = self.is_confirmed
         self._clear()

@@ -1,4 +1,4 @@
-"""All guards of the plant but the meter's: what they leave of the cap, and what follows when it is not kept."""
+"""All guards of the plant except the meter's: what they leave of the cap, and what follows when it is not kept."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from opendtu_dcload.control.protection.escalation import Escalation, Escalator
 from opendtu_dcload.control.protection.hysteresis import SlidingMax
 from opendtu_dcload.control.protection.relay_guard import RelayGuard
 from opendtu_dcload.control.protection.seasonal_soc import FIRST_HIGHEST_PCT, SeasonalMinimum, minimum_pct, surplus_w
+from opendtu_dcload.freshness import SOLAR_S, fresh
 from opendtu_dcload.model import (
     BatteryStatus,
     MultiplusStatus,
@@ -26,17 +27,14 @@ from opendtu_dcload.model import (
     RelayOrder,
     RelayStatus,
     SolarReading,
-    UserOverrides,
 )
 
-SOLAR_STALE_S = 15.0
-SOLAR_WINDOW_S = 60.0
-SOLAR_STEP_W = 10.0
-"""Clouds must not cost commands: the highest of the last minute counts, in steps."""
+SOLAR_WINDOW_S, SOLAR_STEP_W = 60.0, 10.0
+"""Plug-in solar counts with the most of this time, rounded up to this step, so that clouds cost no commands."""
 DC_SHARE = 0.95
-"""AC output / DC power of a Hoymiles inverter, about."""
+"""AC output / DC power of a usual Hoymiles inverter: an estimate for what is not measured."""
 MEASURED_AFTER_S = 10.0
-"""From a command that has come into force to a measurement of it."""
+"""From a limit that rules to a measurement of what it brings: two polls of a DTU every 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,9 @@ class GuardSettings:
     battery: BatteryLimits = field(default_factory=BatteryLimits)
     is_seasonal: bool = False
     seasonal_highest_pct: float | None = None
-    """As the last run left it."""
+    """As the last run left it; only the start reads it."""
+    highest_soc_pct: float | None = None
+    """How full the battery gets, as the user set it on the GX; None = the user has not."""
     surplus_soc_pct: float | None = None
     surplus_w: float = 100.0
     solar_pessimistic_w: float | None = None
@@ -55,13 +55,12 @@ class GuardSettings:
 
 @dataclass(frozen=True, slots=True)
 class ExternalInputs:
-    """What stands beside the plant, as last told."""
+    """What else is connected beside the plant, as last told."""
 
     battery: BatteryStatus | None = None
     multiplus: MultiplusStatus | None = None
     solar: SolarReading | None = None
     relay: RelayStatus | None = None
-    overrides: UserOverrides = field(default_factory=UserOverrides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +70,17 @@ class GuardResult:
     cap_w: float
     """The lowest of all caps."""
     reason: Reason = Reason.FEED_IN_CAP
-    """Whose cap it is."""
+    """Why the cap is what it is."""
     surplus_w: float = 0.0
     """What is fed in on purpose."""
     relay: RelayOrder = RelayOrder.HOLD
 
 
 class PlantGuard:
-    """Asks every guard at each decision."""
+    """Asks every guard, at each decision."""
 
     def __init__(self, settings: GuardSettings, min_voltage_v: float, settle_s: float) -> None:
-        """Take the longest time in s that an inverter needs to obey."""
-        self._settings = settings
+        """Take what does not change while it runs, and the longest time in s that an inverter needs to obey."""
         self._battery = BatteryGuard(min_voltage_v, settings.battery)
         self._multiplus = MultiplusGuard()
         highest_pct = settings.seasonal_highest_pct
@@ -92,58 +90,62 @@ class PlantGuard:
         self._relay = RelayGuard()
 
     def evaluate(
-        self, now_s: float, max_feed_in_w: float, trackers: Collection[InverterTracker], external: ExternalInputs
+        self,
+        now_s: float,
+        settings: GuardSettings,
+        max_feed_in_w: float,
+        trackers: Collection[InverterTracker],
+        external: ExternalInputs,
     ) -> GuardResult:
-        """Return what is allowed now."""
+        """Return what is allowed now, with the settings that hold now."""
         self._relay.add_relay_status(external.relay, trackers)
-        legal_w = max(max_feed_in_w - self._solar_w(now_s, external.solar), 0.0)
+        legal_w = max(max_feed_in_w - self._solar_w(now_s, settings.solar_pessimistic_w, external.solar), 0.0)
         battery = believed(now_s, external.battery)
         soc_pct = battery.soc_pct if battery is not None else None
-        lowest_pct = self._minimum_pct(soc_pct, external.overrides)
+        lowest_pct = self._minimum_pct(soc_pct, settings)
         is_answered = any(not t.is_lost for t in trackers)
         battery_load = _battery_load_of(trackers, legal_w)
         power_cap = strictest(
             (
                 self._battery.cap(now_s, external.battery, battery_load, lowest_pct, should_be_seen=is_answered),
-                self._multiplus.cap(now_s, external.multiplus) if self._settings.battery.has_multiplus_guard else None,
+                self._multiplus.cap(now_s, external.multiplus) if settings.battery.has_multiplus_guard else None,
             )
         )
         power_cap, step = self._escalated(now_s, power_cap, _output_w(trackers, external.relay))
         cap = strictest((power_cap, PowerCap(legal_w, Reason.FEED_IN_CAP)))
         assert cap is not None
         order = RelayOrder.OPEN if step >= Escalation.RELAY else self._relay.order(now_s, trackers, cap.cap_w)
-        return GuardResult(cap.cap_w, cap.reason, self._surplus_w(soc_pct, external.overrides), order)
+        return GuardResult(cap.cap_w, cap.reason, _surplus_w(soc_pct, settings), order)
 
     def _escalated(
         self, now_s: float, power_cap: PowerCap | None, output_w: float | None
     ) -> tuple[PowerCap | None, Escalation]:
-        """Return what rules instead of a bound that the measured output does not keep, and how far it has come."""
+        """Return the cap that replaces one which the measured output does not keep, and the means that are used."""
         step = self._escalator.update(now_s, None if power_cap is None else power_cap.cap_w, output_w)
         if power_cap is None or step < Escalation.POWER_OFF:
             return power_cap, step
         is_disobeyed = step is Escalation.RELAY and output_w is not None
         return PowerCap(0.0, Reason.GUARD_ESCALATED if is_disobeyed else power_cap.reason), step
 
-    def _solar_w(self, now_s: float, solar: SolarReading | None) -> float:
-        pessimistic_w = self._settings.solar_pessimistic_w
+    def _solar_w(self, now_s: float, pessimistic_w: float | None, solar: SolarReading | None) -> float:
         if pessimistic_w is None:
             return 0.0
-        if solar is None or now_s - solar.at_s >= SOLAR_STALE_S:
+        known = fresh(solar, now_s, SOLAR_S)
+        if known is None:
             return pessimistic_w
-        return self._solar.add(now_s, -(-solar.power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
+        return self._solar.add(now_s, -(-known.power_w // SOLAR_STEP_W) * SOLAR_STEP_W)
 
-    def _minimum_pct(self, soc_pct: float | None, overrides: UserOverrides) -> float:
-        wished_pct = 0.0 if overrides.highest_soc_pct is None else minimum_pct(overrides.highest_soc_pct)
-        if not self._settings.is_seasonal:
+    def _minimum_pct(self, soc_pct: float | None, settings: GuardSettings) -> float:
+        wished_pct = 0.0 if settings.highest_soc_pct is None else minimum_pct(settings.highest_soc_pct)
+        if not settings.is_seasonal:
             return wished_pct
         self.seasonal.add_soc(soc_pct)
         return max(self.seasonal.minimum_pct, wished_pct)
 
-    def _surplus_w(self, soc_pct: float | None, overrides: UserOverrides) -> float:
-        from_pct = self._settings.surplus_soc_pct
-        if from_pct is None:
-            return 0.0
-        return surplus_w(soc_pct, max(from_pct, overrides.surplus_soc_pct or 0.0), self._settings.surplus_w)
+
+def _surplus_w(soc_pct: float | None, settings: GuardSettings) -> float:
+    from_pct = settings.surplus_soc_pct
+    return 0.0 if from_pct is None else surplus_w(soc_pct, from_pct, settings.surplus_w)
 
 
 def _battery_load_of(trackers: Collection[InverterTracker], legal_w: float) -> BatteryLoad:
@@ -151,8 +153,7 @@ def _battery_load_of(trackers: Collection[InverterTracker], legal_w: float) -> B
     for tracker in trackers:
         measured_w = 0.0
         if tracker.is_fresh and tracker.status is not None:
-            voltage_v = tracker.status.dc_voltage_v
-            if voltage_v is not None and voltage_v > 1:  # an open input shows next to nothing
+            if (voltage_v := tracker.status.battery_voltage_v) is not None:
                 voltages_v.append(voltage_v)
             measured_w = tracker.status.dc_power_w or (tracker.status.ac_power_w or 0.0) / DC_SHARE
         dc_power_w += max(measured_w, tracker.final_w / DC_SHARE)

@@ -1,6 +1,6 @@
 """The relay through which the inverters reach the grid: when it may be armed, and what it is told next.
 
-It switches itself off 300 s after it was last armed, so a controller that is dead, or does not know what happens,
+It switches itself off 300 s after it was last armed. So a controller that is dead, or does not know what is going on,
 disconnects the inverters by doing nothing.
 """
 
@@ -15,16 +15,21 @@ from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.model import RelayOrder, RelayStatus
 
 TIMER_S = 300
+"""The relay switches itself off this long after it was last armed: an estimate that outlasts a restart of program and
+network."""
 ARM_EVERY_S = 60.0
+"""It is armed four times before its timer ends, so that some failures do not matter."""
 YOUNG_S = 60.0
-"""Meter, DTUs and the decision itself must be younger than this, or the relay is left to its timer."""
+"""The relay is armed while meter, DTUs and decision are all younger than this; else it is left to its timer. An
+estimate, as the meter's age at which the plant goes to its minimum."""
 READ_EVERY_S = 5.0
+"""Somebody may switch it by hand, which is to be seen before the guards miss the output: an estimate."""
 AGAIN_S = 10.0
-"""Until what did not work is tried again."""
+"""The pause after a command that did not work: an estimate."""
 
 
 class RelayGuard:
-    """What the relay may do, seen from the guards and the limits."""
+    """What the relay may do as far as guards and limits are concerned."""
 
     def __init__(self) -> None:
         self._was_off: bool | None = None
@@ -52,7 +57,7 @@ class RelayGuard:
 
 
 def _rules(now_s: float, trackers: Iterable[InverterTracker]) -> bool:
-    """Tell whether the limits of all inverters that can be reached, at least of one, are set and acknowledged."""
+    """Tell whether at least one inverter can be reached, and each of these has acknowledged its limit."""
     reached = [t for t in trackers if not (t.is_lost and t.is_missing(now_s))]
     return bool(reached) and all(t.limit_w is not None and not t.is_pending for t in reached)
 
@@ -66,7 +71,7 @@ class RelayCommand(StrEnum):
 
 
 class DeadMan:
-    """Decides what the relay is told next; one that nobody told anything opens by itself."""
+    """Decides what the relay is told next; a relay that is told nothing opens by itself."""
 
     def __init__(self) -> None:
         self._armed_at_s = self._read_at_s = self._tried_at_s = -math.inf

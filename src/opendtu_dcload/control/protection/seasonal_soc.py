@@ -1,4 +1,4 @@
-"""A minimum SoC that follows the season, as the original's: the mirror image of how full the battery gets.
+"""A minimum SoC that follows the season, as the original's: the less full the battery gets, the higher it is.
 
 In summer it is full each day and may be emptied; in winter it is not, and a reserve keeps it from standing empty for
 weeks. Nothing but the SoC is needed, no date.
@@ -11,11 +11,13 @@ import math
 MIRROR_PCT = 108.0
 """Minimum + highest: 100 % allows down to 8 %, 74 % only down to 34 %."""
 LOWEST_HIGHEST_PCT, HIGHEST_HIGHEST_PCT = 74.0, 110.0
+"""Between these the remembered highest SoC moves, as the original's: minima of 34 % and of none."""
 FIRST_HIGHEST_PCT = 100.0
 """Assumed while nothing is known of past cycles."""
 FULL_PCT = 99.0
-"""A battery that reached this is full; then the highest heads for 110 and stays above 100 for some cycles."""
+"""A battery that reached this is full: the remembered highest then heads for 110, and stays above 100 for a while."""
 CREEP_PCT = 1.0
+"""How far the remembered highest falls with each cycle that did not reach it, as the original's."""
 TURN_PCT = 5.0
 """A cycle is a rise and a fall of at least this much."""
 

@@ -11,7 +11,7 @@ from opendtu_dcload.control.regulation.dispatch import Headroom, in_turn
 from opendtu_dcload.control.regulation.regulator import AvailableMoves, Move
 
 SHOWN_S = 1.0
-"""From the end of the dead time until most of a change has come out, less what the reading is old."""
+"""From the end of the dead time until most of a change has come out, less the age of the reading: an estimate."""
 
 
 def available_moves_of(
@@ -21,7 +21,7 @@ def available_moves_of(
     radio_free_s: Mapping[str, float],
     budgets: Mapping[str, Budget],
 ) -> AvailableMoves:
-    """Return the commands in the order in which `dispatch` uses them; those that cannot be given now come last."""
+    """Return the commands in the order in which `dispatch` would use them, those that cannot be given now last."""
 
     def moves(headrooms: Sequence[Headroom], *, up: bool) -> list[Move]:
         free_s = dict(radio_free_s)

@@ -1,8 +1,8 @@
 """From the plant's output to limits per inverter, with as few commands as possible.
 
 One inverter swings, the others hold. Of those that can take a change alone it is the one that does not end up in the
-range where low limits come out wrong, then the one that has worked less (more, for a fall), then the one with the
-largest reserve (the most to give). Where nobody can, the largest reserve is used up before the next.
+range where low limits come out wrong, then the one that has worked less (for a fall: more), then the one with the
+largest reserve. Where none can take it alone, the largest reserve is used up first, then the next.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Headroom:
     may_rise: bool = True
     may_fall: bool = True
     accurate_w: float = 0.0
-    """Less than this, and more than the minimum, comes out wrong."""
+    """Outputs below this and above the minimum come out wrong."""
     rank: int = 0
-    """The higher, the more it has worked."""
+    """The higher it is, the more the inverter has worked."""
 
     def is_low(self, output_w: float) -> bool:
         """Tell whether an output in W lies in the inaccurate range."""
@@ -39,7 +39,7 @@ def dispatch(setpoint_w: float, headrooms: Sequence[Headroom]) -> dict[str, floa
     rooms_w = {s.serial: _room_w(s, sign) for s in headrooms}
     order = sorted(headrooms, key=lambda s: in_turn(s, rooms_w[s.serial]))
     alone = [s for s in order if rooms_w[s.serial] >= abs(change_w)]
-    if alone and order[0].output_w <= order[0].maximum_w:  # one above its maximum has to fall anyhow
+    if alone and order[0].output_w <= order[0].maximum_w:  # one above its maximum has to fall anyway
         order = [min(alone, key=lambda s: (s.is_low(s.output_w + change_w) - s.is_low(s.output_w), sign * s.rank))]
     changed: dict[str, float] = {}
     for headroom in order:
@@ -51,7 +51,7 @@ def dispatch(setpoint_w: float, headrooms: Sequence[Headroom]) -> dict[str, floa
 
 
 def in_turn(headroom: Headroom, room_w: float) -> tuple[float, float]:
-    """Return what sorts the inverters for a change: one above its maximum has to fall anyhow, then the most room."""
+    """Return what sorts the inverters for a change: one above its maximum has to fall anyway, then the most room."""
     return min(headroom.maximum_w - headroom.output_w, 0.0), -room_w
 
 

@@ -1,8 +1,8 @@
 """What the load will be while a command sent now rules, learned from what it did before.
 
-The range of power is cut into layers. A layer is on while the load is above it, and the cost of every layer is
-independent of the others: given while it is off it exports, not given while it is on it imports. So each layer is
-forecast by itself, and what comes and goes (a drum, a hob, a kettle) is recognised without knowing what it is.
+The range of power is cut into layers. A layer is on while the load is above it, and what a layer costs does not depend
+on the others: given while it is off it is exported, not given while it is on it is imported. So each layer is forecast
+by itself, and what comes and goes (a drum, a hob, a kettle) is recognised without knowing what it is.
 """
 
 from __future__ import annotations
@@ -12,36 +12,38 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 FINEST_W = 10.0
-"""Width of the layers near zero ..."""
+"""Width of the layers near zero: an estimate, a few times the smallest change that is worth a command."""
 WIDTH_SHARE = 0.025
-"""... and, higher up, as a share of their power."""
+"""Width of the higher layers as a share of their power: an estimate, as fine as an inverter keeps to its limit."""
 KEPT = 24
-"""Times that a layer went on or off which it remembers, each."""
+"""How many times on and off a layer remembers: an estimate, enough for a cycle and cheap to go through."""
 FORGET_S = 900.0
-"""What happened so long ago counts for 1/e."""
+"""What happened this long ago counts for 1/e: an estimate, a quarter of an hour of what appliances do."""
 RULES_S = 8.0
-"""For so long a command rules at least: a limit is not raised again within 5 s, and the next one has its lag too."""
+"""A command rules for at least this long: a limit is not raised again within 5 s, and the next one has its lag too."""
 SPIKE_S = 2.0
-"""Of what is not known yet a third is assumed to last so long, and the rest to stay ..."""
+"""As long as this a spike of the load lasts: an estimate."""
 SPIKES, STAYS = 0.7, 1.3
-"""... with these weights, in occurrences seen just now."""
+"""What a layer does that was never seen before counts as so many occurrences of a spike, and so many of a change that
+stays, so that about a third of such changes are taken for spikes: an estimate."""
 TOGETHER_S = 1.5
-"""A meter shows the mean of a second: layers that went on within this time, in a row, went on together ..."""
+"""Neighbouring layers that went on within this time went on together: a meter shows the mean of a second."""
 STEADY_S = 5.0
-"""... and, once they have stayed on for so long, it is as likely as not that they go off together."""
+"""Layers that went on together and stayed on for this long are as likely as not to go off together: an estimate."""
 FELL_W, FOLLOWING = 50.0, 3.0
-"""What has gone off already: less is noise, and it would be an improbably small part of more than so many times it."""
+"""A fall of the load is the first part of a larger one only if it is more than this, for less is noise, and if what is
+still on is less than so many times it, for the rest of a fall is not that much larger. Estimates."""
 SETTLED_S = 900.0
-"""What has lasted longer goes on."""
+"""A layer that has not changed for longer stays as it is: an estimate, as `FORGET_S`."""
 
 
 class Layer:
-    """One slice of power, with the times at which the load rose above it and fell below it."""
+    """One layer: the times at which the load rose above it and fell below it."""
 
     def __init__(self, since_s: float, *, is_on: bool) -> None:
         self.is_on = is_on
         self.follows = False
-        """It went on together with one that has just gone off, so this may be the first half of one fall."""
+        """It went on together with a layer that has just gone off, which may be the first half of one fall."""
         self._turned_s = [since_s]
 
     @property
@@ -51,7 +53,7 @@ class Layer:
 
     @property
     def was_off(self) -> bool:
-        """Whether it was ever off before it went on: else nobody knows when that was."""
+        """Whether it was off before it went on; otherwise nobody knows when it went on."""
         return len(self._turned_s) > 1
 
     def turn(self, at_s: float) -> None:
@@ -60,7 +62,7 @@ class Layer:
         self._turned_s = [*self._turned_s[1 - 2 * KEPT :], at_s]
 
     def is_like(self, other: Layer) -> bool:
-        """Tell whether another one went on and off with it."""
+        """Tell whether another layer went on and off at the same times."""
         return self.is_on == other.is_on and self.follows == other.follows and self._turned_s == other._turned_s
 
     def share_on(self, now_s: float, lag_s: float) -> float:
@@ -109,7 +111,7 @@ class Forecast:
         self._layers: list[Layer] = []
 
     def add_load(self, at_s: float, low_w: float, high_w: float, top_w: float) -> None:
-        """Take the load in W, known only to lie between `low_w` and `high_w`; layers in between stay as they were."""
+        """Take the load, which lies between `low_w` and `high_w`; layers between these stay as they were."""
         while self._bottoms_w[-1] < top_w:
             bottom_w = self._bottoms_w[-1]
             self._layers.append(Layer(at_s - SPIKE_S, is_on=low_w > bottom_w))

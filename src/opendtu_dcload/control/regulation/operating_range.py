@@ -19,7 +19,7 @@ class Permit:
     may_regulate: bool = True
     is_urgent: bool = False
     cap_reason: Reason = Reason.FEED_IN_CAP
-    """What to say when the plant is at the cap."""
+    """The reason to give while the plant is at the cap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class OperatingRange:
     floor_w: float
     ceiling_w: float
     is_capped: bool
-    """The cap, not the inverters, sets the ceiling."""
+    """The ceiling is set by the cap, not by the inverters."""
 
 
 def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> OperatingRange:
@@ -43,7 +43,7 @@ def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> O
     floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
     top_w = sum(t.attainable_w for t in usable)
     spare_w = permit.cap_w - sum(t.highest_w for t in others) - sum(_taken_w(t) for t in usable)
-    if spare_w > 0:  # a W of limit brings no more than this in W of output
+    if spare_w > 0:  # a W of limit brings at most this many W of output
         spare_w *= max((t.gain for t in usable), default=1.0)
     given_w = sum(t.final_w for t in usable)
     room_w = given_w + spare_w
@@ -56,5 +56,5 @@ def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> O
 
 
 def _taken_w(tracker: InverterTracker) -> float:
-    """Return what of the cap a limit takes; one that was never ours makes room for the first one that is."""
+    """Return how much of the cap a limit takes; one that was never ours gives way to our first one."""
     return (tracker.wanted_w or 0.0) if tracker.limits.was_commanded else tracker.final_w / tracker.gain

@@ -1,8 +1,8 @@
 """From a meter reading to the output the plant should give.
 
 What is commanded and not yet visible is taken out of the reading first (a Smith predictor: the caller gives the lowest
-and the highest output that the meter may have seen). What remains is the load; the forecast tells which output will fit
-it best while a command sent now rules, and a change is made when what it saves is worth its commands.
+and the highest output that the meter may have seen). What remains is the load. The forecast tells which output will fit
+the load best while a command sent now rules, and a change is made when what it saves is worth its commands.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from opendtu_dcload.control.regulation.forecast import Forecast, Gains
 from opendtu_dcload.model import Priority
 
 EXPORT_WEIGHT = {Priority.NO_EXPORT: 6.0, Priority.BALANCED: 2.0, Priority.NO_IMPORT: 0.5}
-"""What a Wh exported costs, in Wh imported: exported it is lost, imported it only stays in the battery for later."""
+"""What a Wh exported costs, in Wh imported: exported it is lost, imported it stays in the battery for later. The usual
+2 is the score of the bench (2 x export + avoidable import), the others are estimates."""
 EXPECTED_S = 5.0
-"""For so long a change is trusted to save what the forecast says."""
-TRIMMED_W = 100.0
-"""Smaller errors are also judged by what they have cost ..."""
-TRIM_S = 15.0
-"""... in this time."""
+"""For how long a change is trusted to save what the forecast says: an estimate."""
+TRIMMED_W, TRIM_S = 100.0, 15.0
+"""Errors below this many W are also judged by what they have cost in this time: estimates, a small error that lasts."""
 NEXT_WINDOW_S = 2.0
-"""A further command waits for the radio: a limit keeps it so long."""
+"""A further command waits for the radio, which a limit keeps this long."""
 UNKNOWN_LAG_S = 3.0
-"""Of a plant that cannot be moved now."""
+"""The lag that is assumed of a plant that cannot be moved now: an estimate."""
 SMALLEST_W = 3.0
+"""A smaller change is none: the command policy would not send it (`SMALLEST_CHANGE_W`)."""
 LATEST = 6
-"""So many readings tell where exactly within a layer the load is."""
+"""How many readings tell where within a layer the load is: an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Move:
     lag_s: float
     """From now until half of it has happened."""
     price_ws: float
-    """Waste that it must save, in W x s."""
+    """Waste that the command must save, in W x s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Regulator:
         self._latest: deque[tuple[float, float]] = deque(maxlen=LATEST)
         self._recent: deque[tuple[float, float, float]] = deque()
         self._missed_ws = 0.0
-        """What was lost lately by not going where the forecast says; negative while that is down."""
+        """What was lost lately by not going where the forecast says; negative while it says to go down."""
         self._last_s = -math.inf
 
     def update(
@@ -123,7 +123,7 @@ class Regulator:
             self._recent.popleft()
 
     def _within(self, layer_w: tuple[float, float], load_w: float, committed_w: float) -> float:
-        """Return the output within (or next to) a layer that fits the latest readings best."""
+        """Return the output in a layer, or next to it, that fits the latest readings best."""
         bottom_w, top_w = layer_w
         width_w = top_w - bottom_w
         known_w = [w for at_s, w in self._latest if self._last_s - at_s < TRIM_S]

@@ -1,7 +1,7 @@
 """Inverters that are not needed for long are powered off, one after the other, and on again before they are missed.
 
-Coming back takes an inverter its grid-connection wait of 1 to 5 minutes, and the relay in it endures only so many
-switchings: so it goes late, comes early, and only a few times a day.
+To come back takes an inverter 1 to 5 minutes of grid-connection wait, and its relay endures only so many switchings. So
+it goes late, comes back early, and does so only a few times a day.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ from collections.abc import Collection, Sequence
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 
 IDLE_S = 1800.0
-"""How long an inverter has to sit at its minimum."""
-PEAK_S = 3600.0
-PEAK_STEP_S = 60.0
+"""How long an inverter must have been at its minimum: an estimate."""
+PEAK_S, PEAK_STEP_S = 3600.0, 60.0
+"""The highest output of this time must fit the others; it is remembered in steps of a minute. Estimates."""
 SPARE = 1.1
-"""The others must be able to give so many times the highest output of the last hour."""
+"""The others must be able to give so many times the highest output of that time: an estimate."""
 BUSY_SHARE, BUSY_S = 0.9, 120.0
-"""When the others have given this share of what they can for so long, one comes back."""
+"""One comes back when the others have given this share of what they can for this long: estimates."""
 PAIRS_A_DAY = 2
+"""How often a day each may rest: an estimate for the relay in it, about 700 times a year."""
 DAY_S = 86400.0
+"""24 h: the times of the last rests are compared, no calendar."""
 AT_MINIMUM_W = 1.0
+"""So little above its minimum an inverter still counts as being there: what is modelled is rarely exact."""
 
 
 class Standby:
-    """Knows who rests."""
+    """Knows which inverters rest."""
 
     def __init__(self, now_s: float) -> None:
         self.resting: frozenset[str] = frozenset()
         self.counts: Counter[str] = Counter()
-        """How often each was put to rest since the start."""
+        """How often each inverter was put to rest since the start."""
         self._since_s = now_s
         self._idle_since_s: dict[str, float] = {}
         self._busy_since_s = math.inf
@@ -42,13 +45,13 @@ class Standby:
     def update(
         self, now_s: float, trackers: Collection[InverterTracker], cap_w: float, unwanted: frozenset[str] = frozenset()
     ) -> None:
-        """Decide who rests from now on.
+        """Decide which inverters rest from now on.
 
         Args:
             now_s: monotonic time.
             trackers: all inverters.
             cap_w: what the plant may give at most.
-            unwanted: serials of those that the user switched off: wanted again, they come at once.
+            unwanted: serials of those that the user switched off; when they are wanted again, they come at once.
         """
         self.resting -= unwanted
         awake = [t for t in trackers if t.is_usable and t.unit.serial not in self.resting]

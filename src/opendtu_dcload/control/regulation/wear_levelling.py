@@ -1,4 +1,4 @@
-"""Who has worked how much, and one quiet move of power from the one who worked most to the one who worked least.
+"""How much each inverter has worked, and quiet moves of power from the one that worked most to the one with least work.
 
 Inverters of different size are compared by hours at full load. What was long ago counts less and less, so that one that
 was away for a month does not have to make up for it.
@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from opendtu_dcload.control.inverter.output_rules import ACCURATE_SHARE
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 
 FORGET_S = 7 * 86400.0
+"""What was delivered this long ago counts for 1/e: an estimate, a week levels what single days bring."""
 STEP_SHARE = 0.05
-"""Less of a difference, as a share of the mean, is none."""
+"""A difference below this share of the mean is none: an estimate."""
 PRIOR_H = 4.0
-"""Hours at full load that the mean is at least taken for: the first minutes after a start prove nothing."""
-QUIET_S = 300.0
-EVERY_S = 600.0
+"""The mean counts as at least so many hours at full load: the first minutes after a start prove nothing."""
+QUIET_S, EVERY_S = 300.0, 600.0
+"""Power is moved when nothing was changed for the first time, and nothing moved for the second: estimates, so that it
+costs few commands at moments when none are needed."""
 CHANGE_W = 3.0
-"""A repeated limit is no change."""
-ACCURATE_SHARE = 0.16
-"""Of rated power: lower limits come out up to 17 % too low (OpenDTU-OnBattery#1756)."""
+"""A smaller change, such as a repeated limit, is none, and is not worth a move (`SMALLEST_CHANGE_W`)."""
 
 
 class WearLevelling:
@@ -63,9 +64,10 @@ class WearLevelling:
         """
         able = [t for t in trackers if t.is_usable]
         is_quiet = now_s - max(self._changed_at_s, self._moved_at_s + EVERY_S - QUIET_S) >= QUIET_S
-        if len(able) < 2 or not is_quiet or any(t.is_pending for t in able):
+        if not able or not is_quiet or any(t.is_pending for t in able):
             return {}
-        least, *_, most = sorted(able, key=lambda t: self._hours[t.unit.serial])
+        ranked = sorted(able, key=lambda t: self._hours[t.unit.serial])
+        least, most = ranked[0], ranked[-1]
         if self._hours[most.unit.serial] - self._hours[least.unit.serial] <= self._step_h:
             return {}
         sizes_w = most.unit.maximum_w, least.unit.maximum_w

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opendtu_dcload.devices import json_fields
-from opendtu_dcload.devices.hoymiles import family_of
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
 LARGEST_POWER_W = 5000.0
@@ -50,8 +49,6 @@ class InverterSettings:
     poll_enable_night: bool | None
     reachable_threshold: int | None
     """Failed polls after which it is not reachable."""
-    zero_runtime: bool | None
-    """Whether its values become 0 when it is not reachable."""
 
 
 def serial_of(entry: object) -> str | None:
@@ -138,7 +135,6 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
         answered_at_s=answered_at_s,
         at_s=answered_at_s - _age_s(entry),
         reachable=json_fields.flag(entry, "reachable") is True,
-        producing=json_fields.flag(entry, "producing") is True,
         ac_power_w=_power(ac, "Power"),
         ac_voltage_v=_leaf(ac, "Voltage", 0, _LARGEST_VOLTAGE_V),
         dc_power_w=dc_power_w,
@@ -146,7 +142,6 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
         dc_current_a=round(dc_power_w / dc_voltage_v, 2) if dc_power_w is not None and dc_voltage_v else None,
         temperature_c=_leaf(whole, "Temperature", -60, 200),
         yield_total_wh=None if yield_kwh is None else round(yield_kwh * 1000, 1),
-        input_count=len(inputs) or family_of(serial).inputs,
         is_polled=json_fields.flag(entry, "poll_enabled") is not False,
     )
 
@@ -192,7 +187,6 @@ def settings(document: object) -> list[InverterSettings]:
             poll_enable=json_fields.flag(entry, "poll_enable"),
             poll_enable_night=json_fields.flag(entry, "poll_enable_night"),
             reachable_threshold=json_fields.whole(entry, "reachable_threshold", 0, 255),
-            zero_runtime=json_fields.flag(entry, "zero_runtime"),
         )
         for serial, entry in listed(document, "inverter").items()
     ]

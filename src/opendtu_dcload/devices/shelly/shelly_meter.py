@@ -26,7 +26,7 @@ from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
 ENERGY_INTERVAL_S = 60.0
 """The device itself saves these counters once a minute."""
 COUNTER_RESET_S = 300.0
-"""A counter that stays lower for so long was reset; one that dips (0 after a reboot) was not."""
+"""A counter that stays lower for this long was reset; one that dips (0 after a reboot) was not."""
 _BAD_ID = -105
 """Shelly's code for an id that no component has."""
 

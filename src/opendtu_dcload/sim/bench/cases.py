@@ -1,7 +1,7 @@
 """The loads that controllers are compared on: cut measured traces, and synthetic ones that isolate a difficulty.
 
-Controllers are tuned on the tuning and the synthetic cases only; the check cases are for looking whether that helped
-elsewhere too. Each load has one value in W per second and depends on nothing but the seed.
+Controllers are tuned on the tuning and the synthetic cases only; the check cases show whether that helped elsewhere
+too. Each load has one value in W per second and depends on nothing but the seed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WINDOW_S = 7200
 """Every measured case lasts two hours."""
 SYNTHETIC_S = 3900
 JITTER_S = 6
-"""UK-DALE was sampled every 6 s: each of its edges really happened up to that much off its raster."""
+"""UK-DALE was sampled every 6 s: each of its edges really happened up to this much later or earlier."""
 
 
 class Kind(StrEnum):

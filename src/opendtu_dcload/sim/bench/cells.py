@@ -24,9 +24,9 @@ BAND_W = 0.1 * STEP_W + 25.0
 """Settled: off by no more than 10 % of the step and 25 W, the largest target that a compared controller has."""
 DWELL_S = 60
 LEAD_S = 20
-"""Counted before the step, so that the idealised controller has seen the load before it."""
+"""How long before the step counting begins, so that the idealised controller has seen the load before it."""
 REST_S = 10
-"""The mean of so long before the next step is where it settled."""
+"""The mean over this time before the next step is where the grid settled."""
 RESOLUTION_S = 0.1
 
 

@@ -1,4 +1,4 @@
-"""What a run cost, counted while it goes on."""
+"""What a run costs, counted while it goes on."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Cost:
     over_50_w_s: float
     hours: float
     down: Response | None = None
-    """Only of the step test: the load fell ..."""
+    """The response when the load fell; only of the step test."""
     up: Response | None = None
-    """... and rose again."""
+    """The response when the load rose again; only of the step test."""
 
     @property
     def waste_wh(self) -> float:

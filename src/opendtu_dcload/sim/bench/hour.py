@@ -24,7 +24,7 @@ BEGIN_S, HOUR_S = 900.0, 3600.0
 SILENT_S = (2400.0, 2520.0)
 """The meter does not answer in this part of the hour."""
 MEAN_S = 5
-"""A point of a curve is the mean of so long; the set-point is what it was at the end."""
+"""A point of a curve is the mean over this time; the set-point is the one at its end."""
 
 GREY = "#7a7a7a"
 STYLES = {
@@ -45,7 +45,7 @@ TICK_MIN = 10
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What was so at one meter sample; time in s from the begin of the hour, power in W."""
+    """One meter sample: time in s from the beginning of the hour, power in W."""
 
     at_s: float
     grid_w: float

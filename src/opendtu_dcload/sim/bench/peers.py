@@ -1,4 +1,4 @@
-"""What users run today, told again from its published behaviour, to be measured in the same world as our controller.
+"""What users run today, rebuilt from its published behaviour, to be measured in the same world as our controller.
 
 Each class is one published program with its default settings. Where a default would feed the grid on purpose or makes
 the programs incomparable, the line says what stands instead: all three aim at 25 W of import, and none acts within 25 W

@@ -34,7 +34,7 @@ POLL_INTERVAL_S = 5.0
 LATENCY_S = 0.05
 """OpenDTU and Shelly answer in 20 to 200 ms."""
 WARM_UP_S = 300.0
-"""Played at once before the beginning, so that the DTU knows rated powers and limits as one that runs for days."""
+"""Played in advance at full speed, so that the DTU knows rated powers and limits like one that has run for days."""
 SCORE_FROM_S = 20.0
 """Until then the controller starts up and the inverters are unknown to it."""
 

@@ -37,9 +37,9 @@ class InverterModel:
     gain: float = 0.985
     """Output / limit above the inaccurate low range."""
     low_range: float = 0.16
-    """Limits below this share of rated come out too low ..."""
+    """Limits below this share of rated power come out too low."""
     low_error: float = 0.12
-    """... by up to this share at zero."""
+    """How much too low a limit near zero comes out, as a share of it; above, less and less."""
     efficiency: float = 0.95
     power_on_wait_s: float = 60.0
     """Grid-connection wait after power on or restart."""
@@ -50,11 +50,11 @@ class InverterModel:
     stops_below_w: float = 0.0
     """A lower limit makes it stop altogether."""
     falls_back_after_s: float = math.inf
-    """HMS firmware 2.0.4: so long after the last temporary limit (4 to 5 min) the persistent one rules again."""
+    """How long after the last temporary limit the persistent one rules again (HMS firmware 2.0.4: 4 to 5 min)."""
     endured_per_min: float = math.inf
-    """More limits in a minute than this, and the inverter gives no statistics ..."""
+    """After more limits in a minute than this the inverter gives no statistics."""
     sulks_s: float = 120.0
-    """... for this long."""
+    """How long it then gives none."""
 
     def steady_w(self, limit_w: float) -> float:
         """Return the output in W that a limit leads to."""
@@ -143,7 +143,7 @@ class SimInverter:
         self.is_on = on
 
     def impose(self, limit_w: float) -> None:
-        """Let a limit rule from now on that nobody knows of: an older one, another controller's."""
+        """Let a limit rule from now on that nobody knows of, such as an older one or another controller's."""
         self._effects.clear()
         self.limit_w = limit_w
 

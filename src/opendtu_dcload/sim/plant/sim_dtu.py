@@ -23,9 +23,9 @@ ON_AIR_S = 0.15
 """From going out to being in force or answered."""
 TRANSMISSIONS = 5
 READ_BACK_QUIET_S = 240.0
-"""SystemConfigPara is read only when the last acknowledged limit is older than this ..."""
+"""SystemConfigPara is read only when the last acknowledged limit is older than this."""
 READ_BACK_EVERY_S = 120.0
-"""... and the last read older than this."""
+"""SystemConfigPara is read no more often than this."""
 MAX_LIMIT = 2250
 PERSISTENT_TYPES = (2, 3, 256, 257)
 RELATIVE_TYPES = (1, 3, 257)
@@ -90,7 +90,7 @@ class SimDtu:
     ) -> None:
         self.house = house
         self.name = name
-        """As the controller's units call it."""
+        """The name that the controller's parameters give this DTU."""
         self.serials = list(serials if serials is not None else house.inverters)
         self.poll_interval_s = poll_interval_s
         self.loss = loss
@@ -104,7 +104,7 @@ class SimDtu:
         self.unknown_models: set[str] = set()
         """Serials whose model it has no rated power for: `max_power` stays 0, absolute limits have no echo."""
         self.late_posts = 0
-        """So many of the next POSTs act `acts_after_s` late, whatever comes behind them."""
+        """How many of the next POSTs act `acts_after_s` late, whatever is posted after them."""
         self.acts_after_s = 2.0
         self.is_polling = True
         """False: night, with polling at night switched off."""

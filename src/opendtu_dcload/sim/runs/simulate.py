@@ -148,7 +148,6 @@ class Run:
                     answered_at_s=now_s,
                     at_s=statistics.at_s,
                     reachable=reachable,
-                    producing=statistics.ac_power_w > 0,
                     ac_power_w=statistics.ac_power_w,
                     dc_voltage_v=statistics.dc_voltage_v,
                     temperature_c=statistics.temperature_c,

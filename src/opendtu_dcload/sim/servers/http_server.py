@@ -37,7 +37,7 @@ class Faults:
     drop: bool = False
     """Close the connection without an answer. `DeviceServer.stop` is what refuses connections."""
     requests: int | None = None
-    """For so many requests; None = until they are cleared."""
+    """How many requests are answered so; None = all, until the faults are cleared."""
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Faults:

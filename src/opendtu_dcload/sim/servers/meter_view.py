@@ -83,7 +83,7 @@ class MeterView:
         self.tells_only_watts = False
         """True: powers in whole watts and nothing else."""
         self.refresh_s = 1.0
-        """New values only so often; the answers between are the same to the bit."""
+        """Time between two new values; the answers in between are the same to the bit."""
         self.is_valid = True
         """False: the meter chip does not answer."""
         self.phases_w = (0.0, 0.0, 0.0)

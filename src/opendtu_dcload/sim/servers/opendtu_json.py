@@ -13,7 +13,7 @@ Json = dict[str, Any]
 NEW_FIRMWARE = "v26.3.30"
 OLD_FIRMWARE = "v23.12.16"
 OPEN_INPUT_V, OPEN_INPUT_A = 0.5, 0.01
-"""An input that is not connected shows so much, as recorded of an HM-600."""
+"""What an input that is not connected shows, as recorded of an HM-600."""
 
 
 def number(value: float) -> float:

@@ -50,7 +50,7 @@ class ShellyServer(DeviceServer):
         self.power_on = "off"
         """What the relay does after a power cut, with the device's own word."""
         self.auto_on_s = 0.0
-        """It switches itself on so long after it was switched off, as its settings say; 0 = never."""
+        """How long after being switched off it switches itself on, as its settings say; 0 = never."""
         self._booted_at_s = dtu.house.now_s
 
     @property

@@ -24,7 +24,7 @@ from opendtu_dcload.venus.bus.item import Item, Value
 
 INTERFACE = "com.victronenergy.BusItem"
 WRITTEN_S = 0.2
-"""A slider that is dragged writes on and on, and gui-v2 waits 0.5 s for the answer: this often it gets one."""
+"""How soon a written value is signalled: a dragged slider writes on and on, and gui-v2 waits 0.5 s for the answer."""
 
 # The answers to SetValue, as velib's vedbus.py gives them.
 ACCEPTED = 0
@@ -158,7 +158,7 @@ class BusService:
 
     def _signal_soon(self, spacing_s: float) -> None:
         if self._connection is None or not self._connection.is_open:
-            self._changed.clear()  # who comes later asks for everything
+            self._changed.clear()  # clients that come later ask for everything
             return
         now_s = asyncio.get_running_loop().time()
         due_s = self._signalled_at_s + spacing_s

@@ -23,7 +23,7 @@ TIMEOUT_S = 5.0
 """For each step that waits for the bus: connecting with login, and every call."""
 
 COMPLAINT_PAUSE_S = 3600.0
-"""A signal that cannot be read is told no more often than this, whoever sends how many of them."""
+"""Signals that cannot be read are logged no more often than this, however many there are."""
 _STABLE_AFTER_S = 60.0
 """A connection that lasted this long lets the next loss start with the shortest delay again."""
 _DBUS = "org.freedesktop.DBus"
@@ -55,7 +55,7 @@ class Connection:
         return str(self._bus.unique_name)
 
     def send(self, message: Message) -> None:
-        """Queue `message`; after the connection's end nothing happens."""
+        """Queue `message`; nothing happens once the connection has ended."""
         self._bus.send(message)
 
     async def call(
@@ -151,7 +151,7 @@ class Connection:
                 return False
             try:
                 self._reply(message, _answer_peer(message) or answer(message))
-            except Exception:  # whatever goes wrong in ours, the caller gets an answer and the connection stays
+            except Exception:  # whatever goes wrong in our code, the caller gets an answer and the connection stays
                 _LOG.exception("%s %s failed, please report this", message.member, message.path)
                 self._reply(message, Message.new_error(message, ErrorType.FAILED.value, "internal error"))
             return True
@@ -221,7 +221,7 @@ async def connected(address: BusAddress, timeout_s: float = TIMEOUT_S) -> AsyncI
                 await bus.connect()
         except TimeoutError as err:
             raise BusError(f"no answer from {address} in {timeout_s:g} s") from err
-        except Exception as err:  # what a peer says that is no bus surfaces as anything
+        except Exception as err:  # a peer that is no bus can say anything, and dbus-next raises anything then
             raise BusError(f"no connection to {address}: {_describe(err)}") from err
         if not str(bus.unique_name).startswith(":"):
             raise BusError(f"no connection to {address}: {bus.unique_name}")

@@ -132,7 +132,7 @@ class Bus(MessageBus):
         self._message_reader()
 
     def send(self, msg: Message) -> Any:
-        """Queue `msg`; after the end nothing happens."""
+        """Queue `msg`; nothing happens once the connection has ended."""
         if self._disconnected:
             return None
         sent = super().send(msg)
@@ -143,7 +143,7 @@ class Bus(MessageBus):
         return sent
 
     def forget_call(self, serial: int) -> None:
-        """Wait no longer for the reply to a call."""
+        """Stop waiting for the reply to a call."""
         self._method_return_handlers.pop(serial, None)
 
     def end(self, cause: Exception | None) -> None:
@@ -151,7 +151,7 @@ class Bus(MessageBus):
         self._finalize(cause)  # type: ignore[no-untyped-call]  # dbus-next has no types here
 
     def disconnect(self) -> None:
-        """Only note that it is over: `close` does the rest."""
+        """Only note that the connection is over: `close` does the rest."""
         self._user_disconnect = True
 
     def close(self) -> None:

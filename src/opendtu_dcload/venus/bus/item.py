@@ -39,7 +39,7 @@ class Item:
     on_write: Callable[[Any], Value | None] | None = None
     """Called with what a client wrote, converted and in range. Returns what holds from now on, None to refuse."""
     is_choice: bool = False
-    """`on_write` also hears of what holds already: a user who writes that wants it to stay so."""
+    """`on_write` is also called with the value that holds already: a user who writes it wants it to stay so."""
     is_clamped: bool = False
     """What is written out of range becomes the nearest limit instead of being refused."""
     minimum: float | None = None

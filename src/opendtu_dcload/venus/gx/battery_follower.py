@@ -1,4 +1,4 @@
-"""Follows the battery that the GX regards as the active one, and the inverter/charger beside us, into the state.
+"""Puts the battery that the GX regards as the active one, and the inverter/charger beside us, into the state.
 
 com.victronenergy.system says which services these are: with several batteries it knows the user's choice. A service
 that hangs or goes leaves its last values, which grow old: their age tells.
@@ -25,7 +25,7 @@ POLL_S = 3.0
 SLOW_S = 10.0
 """For alarms and settings."""
 FORGOTTEN_S = 600.0
-"""A service that has been away for this long was taken out of the system: before, it may only be starting again."""
+"""A service that has been away for this long was removed from the system; sooner it may only be restarting."""
 
 _BATTERY_SERVICE = "/Dc/Battery/BatteryService"
 _BMS_SERVICE = "/ActiveBmsService"
@@ -42,7 +42,6 @@ _MONITOR: _Known = {
 }
 _BMS: _Known = {
     "min_cell_voltage_v": ("/System/MinCellVoltage", 0, 10),
-    "max_charge_current_a": ("/Info/MaxChargeCurrent", 0, 10_000),
     "max_discharge_current_a": ("/Info/MaxDischargeCurrent", 0, 10_000),
 }
 _MAY_DISCHARGE = "/Io/AllowToDischarge"
@@ -157,7 +156,7 @@ class BatteryFollower:
         )
 
     async def run(self) -> NoReturn:
-        """Follow both, each by itself: one that hangs does not hold up the other."""
+        """Follow both independently: one that hangs does not hold up the other."""
         await self._watch.wait_ready()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(self._battery, self.read_battery), name="battery")
@@ -200,7 +199,7 @@ class BatteryFollower:
         return name, self._judged(status)
 
     def _judged(self, status: BatteryStatus) -> BatteryStatus:
-        """Return the status with what its movement tells, and say once when it stands still."""
+        """Return the status with its verdict on movement, and log once when it stands still."""
         before = self._state.battery
         is_frozen = self._movement.is_frozen(status, self._state.inverters.values())
         if is_frozen and not (before is not None and before.is_frozen):

@@ -1,6 +1,6 @@
-"""Do the battery's values move? A service whose driver hangs answers for ever with what it knew last.
+"""Do the battery's values move? A service whose driver hangs repeats for ever what it knew last.
 
-A battery at rest stands still for hours, so that alone says nothing. But what our inverters draw from it must show.
+A battery at rest stands still for hours, so that alone proves nothing. But what our inverters draw from it must show.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Collection
 from opendtu_dcload.model import BatteryStatus, InverterStatus
 
 STILL_S = 60.0
-CHANGED_W = 150.0
-"""The battery must show a change of the inverters' DC power by more than this ..."""
-SHOWN_WITHIN_S = 20.0
-"""... in this time: some BMS are read every few seconds, and the inverters' values have an age of their own."""
+CHANGED_W, SHOWN_WITHIN_S = 150.0, 20.0
+"""A change of the inverters' DC power by more than this the battery must show in this time: some BMS are read every few
+seconds, and the inverters' values have an age of their own."""
 
 
 class BatteryMovement:
@@ -25,14 +24,14 @@ class BatteryMovement:
         self._since_s = -math.inf
         self._is_frozen = False
         self._measured: frozenset[str] = frozenset()
-        """Inverters that were measured since ..."""
+        """Inverters that were measured since the battery last changed."""
         self._drawn_w = (math.inf, -math.inf)
-        """... and the lowest and highest sum of their DC powers."""
+        """Lowest and highest sum of their DC powers since then."""
         self._changed_at_s = math.inf
-        """When these were first too far apart."""
+        """When these two were first too far apart."""
 
     def is_frozen(self, battery: BatteryStatus, inverters: Collection[InverterStatus]) -> bool:
-        """Take what was told, and tell whether it cannot be true any more. State of charge and limits play no role."""
+        """Take the battery's values and tell whether they have frozen; state of charge and limits play no role."""
         told = (battery.service, battery.voltage_v, battery.current_a, battery.power_w)
         if told != self._told:
             self._told, self._since_s, self._is_frozen = told, battery.at_s, False

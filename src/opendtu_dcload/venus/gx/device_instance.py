@@ -15,7 +15,7 @@ _MAX_INSTANCE = 2**31 - 1
 
 
 class Place(Setting):
-    """Holds a place on the GX; one that cannot be is no reason to take another device's."""
+    """A place on the GX. An unusable one is refused, and the place of another device is never taken."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Place(Setting):
         return match is not None and int(match[2]) <= _MAX_INSTANCE
 
     def adopted(self, kept: Value, earlier_default: Value | None) -> Value:
-        """Return `kept`; its class follows the default as long as nobody chose another one."""
+        """Return `kept`; its class follows the default until somebody chooses another one."""
         if not self.is_usable(kept):
             return self._free()
         kind, _, instance = str(kept).partition(":")
@@ -54,7 +54,7 @@ class Place(Setting):
         return f"{kind}:{instance}"
 
     def _free(self) -> Value:
-        """Return what holds already, or the next one that is nobody's."""
+        """Return the present place, or the next one that nobody has."""
         taken, instance = self._taken(), self.instance
         while f"{self.kind}:{instance}" in taken:
             instance += 1

@@ -14,9 +14,9 @@ from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
 
 FOLDER = "/Settings/OpenDtuDcload"
 QUIET_S = 600.0
-"""A set point is kept when it has rested so long: automations may move it all day, and flash wears."""
+"""A set-point is written to flash after resting for this long: automations may move it all day, and flash wears."""
 SWITCH_QUIET_S = 10.0
-"""A switch is thrown on purpose, and must not be forgotten when the power fails in the next minutes."""
+"""A switch is written sooner: it is thrown on purpose, and must survive a power failure minutes later."""
 
 # /SwitchableOutput/<x>/Settings/Type: Venus OS 3.60 and later show a toggle, 3.70 and later the others
 TOGGLE, DROPDOWN, SLIDER, NUMBER = 1, 6, 7, 8
@@ -25,7 +25,7 @@ CARD_MEANING = "how the GX draws the card"
 
 
 class Control:
-    """A switch or a number. Whoever writes one of its places sets all."""
+    """A switch or a number that stands at several places; writing one of them sets all."""
 
     def __init__(self, settings: LocalSettings, label: str, kind: int, setting: Setting, *, step: int = 1) -> None:
         """Keep the value; `switch` and `number` make the setting.
@@ -46,7 +46,7 @@ class Control:
         self._kind = kind
         self._step = step
         self._places: dict[tuple[str, str], BusService] = {}
-        """Where its value stands: the service by its own name, without the class which may change, and by path."""
+        """The services that show the value, by their name without the class, which may change, and by path."""
 
     @classmethod
     def switch(cls, settings: LocalSettings, key: str, label: str, meaning: str = "") -> Control:

@@ -1,4 +1,4 @@
-"""What a user sets on the GX while we run: as controls on the screen and as plain values, kept by localsettings.
+"""What a user sets on the GX while we run: controls on the screen and plain values, kept by localsettings.
 
 One value may stand at several places: on a card of the switch pane, and under a plain path, for MQTT and Node-RED.
 """
@@ -17,11 +17,11 @@ from opendtu_dcload.venus.gx.gx_control import FOLDER, SLIDER, Control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 
 APPLY_S = 0.25
-"""While a slider is dragged the control hears of it no more often than this."""
+"""While a slider is dragged, its value reaches the control no more often than this."""
 TARGET_RANGE_W = (-500, 500)
 """As `control.target_w`."""
 FLOATING_RANGE_PCT = (74, 110)
-"""Of the original's `/SocFloatingMax`, see control/seasonal.py."""
+"""Of the original's `/SocFloatingMax`, see `control.protection.seasonal_soc`."""
 HIGHEST_SURPLUS_PCT = 98
 """Of the original's `/PowerFeedInSoc`."""
 INVERTERS = "Inverters"
@@ -29,7 +29,7 @@ INVERTERS = "Inverters"
 
 
 class Controls:
-    """Everything that a user may set, turned into the state's wishes."""
+    """Everything that a user may set, turned into the overrides in the state."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Controls:
 
         Args:
             settings: keeps what was set.
-            state: gets the wishes.
+            state: gets the overrides.
             serials: of the inverters.
             target_w: as in the file, import positive.
             max_feed_in_w: as in the file; nothing above it can be set.

@@ -1,4 +1,4 @@
-"""The grid meter that the GX has, read instead of a Shelly; never one that this program shows itself."""
+"""The grid meter of the GX, read instead of a Shelly; never one that this program shows itself."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class GxMeter:
     async def read(self) -> MeterReading:
         """Return the grid power now, and the rest of what the service tells when the power is that of the last time.
 
-        A driver that hangs answers for ever: only whether anything at all moves can tell it from a quiet house.
+        A driver that hangs answers for ever: only whether anything at all moves tells it from a quiet house.
 
         Raises:
             DeviceConnectionError: the GX has no grid meter now, or it gives no value.

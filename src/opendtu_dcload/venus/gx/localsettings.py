@@ -1,4 +1,4 @@
-"""What outlives this program on a GX: values in com.victronenergy.settings (localsettings), kept on its flash.
+"""Values that outlive this program on a GX: com.victronenergy.settings (localsettings) keeps them on flash.
 
 Where localsettings is absent everything works with the defaults, and what is written lasts as long as the program.
 Protocol: localsettings' README and localsettings.py. `AddSettings` is idempotent: a stored value survives it.
@@ -28,9 +28,9 @@ INTERFACE = "com.victronenergy.Settings"
 WAIT_S = 2.0
 """How long others wait for what localsettings holds before they go on with their defaults."""
 STOP_WAIT_S = 1.0
-"""How long the end of the program waits for localsettings to take what has not been written yet."""
+"""How long the program waits at its end for localsettings to take what has not been written yet."""
 RETRY_S = 60.0
-"""A localsettings that does not answer is asked again no sooner, unless it appears anew."""
+"""A localsettings that does not answer is not asked again sooner, unless it restarts."""
 
 _DBUS = "org.freedesktop.DBus"
 _RULES = (
@@ -198,7 +198,7 @@ class LocalSettings:
         self._wake.set()
 
     def _meet(self, owner: str) -> None:
-        """Begin anew with another localsettings, or with none."""
+        """Start over with another localsettings, or with none."""
         self._owner = owner
         self._agreed.clear()
         for setting in self._settings.values():
@@ -311,7 +311,7 @@ class LocalSettings:
                 await self._write(connection, setting)
 
     async def _write_rest(self) -> None:
-        """Write at the end what would be written later."""
+        """Write, at the end, what would have been written later."""
         connection = self._connection
         if connection is None or not connection.is_open:
             return

@@ -16,9 +16,9 @@ from opendtu_dcload.venus.gx.service_watch import PREFIX, ServiceWatch
 log = logging.getLogger(__name__)
 
 WAIT_S = 5.0
-"""A platform that is not there or says nothing so long after our start is one that takes none..."""
+"""A platform that is absent or silent for this long after our start is taken for one without notifications."""
 AWAY_S = 60.0
-"""... and so is one that did and has been away for so long: before, it may only be starting again."""
+"""So is one that took notifications and has been away for this long; sooner it may only be restarting."""
 
 _PLATFORM = f"{PREFIX}.platform"
 _INJECT = "/Notifications/Inject"
@@ -27,7 +27,7 @@ _SENDER = "Inverters"
 
 
 class Platform:
-    """Knows whether there is somebody who takes notifications, and gives them to him."""
+    """Knows whether the platform takes notifications, and hands them over."""
 
     def __init__(
         self, watch: ServiceWatch, *, wait_s: float = WAIT_S, away_s: float = AWAY_S, tick_s: float = 1.0

@@ -1,7 +1,7 @@
 """What others offer on the bus: which services are there, and what their items say.
 
-Values are asked for, not listened to: a signal comes only when something changes, so it never tells that an unchanged
-value still holds, and a chatty service would decide how much is to be taken apart here.
+Values are asked for instead of listened to. A signal comes only when something changes, so it never tells that an
+unchanged value still holds; and a chatty service would decide how many messages have to be parsed here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ANSWER_TIMEOUT_S = 2.0
 _GONE = frozenset(
     f"org.freedesktop.DBus.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected")
 )
-"""Errors that the bus gives in place of a service. Any other is the service's own: it has no such item."""
+"""Errors that the bus gives in place of a service. Any other comes from the service: it has no such item."""
 
 
 class ServiceWatch:

@@ -1,4 +1,4 @@
-"""When a value that changed may be written to the flash of a GX: once it rests, and not too often."""
+"""When a changed value may be written to the flash of a GX: once it rests, and not too often."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import deque
 
 HOUR_S = 3600.0
 WRITES_PER_HOUR = 30
-"""Of one value: an automation that throws a switch every two minutes loses nothing."""
+"""Writes of one value: an automation that throws a switch every two minutes loses nothing."""
 
 
 class WriteLimiter:
-    """The pace of one value; others have their own, so that nobody waits for what somebody else moves all day."""
+    """The pace of one value. Each has its own, so that none waits for another one that is moved all day."""
 
     def __init__(self, quiet_s: float) -> None:
         """Nothing waits yet; a changed value is written when it has rested for `quiet_s`."""

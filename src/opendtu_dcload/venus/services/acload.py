@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NoReturn
 
-from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading, Plan
+from opendtu_dcload.freshness import fresh
+from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import BusService
@@ -25,28 +26,27 @@ from opendtu_dcload.venus.services.device import (
     Display,
     Shown,
     add_identity,
-    fresh,
     integer,
     serve_until,
-    text,
     wait_until,
 )
+from opendtu_dcload.venus.services.plan_display import PlanDisplay
 from opendtu_dcload.venus.services.presence import Presence
 
 Role = Literal["acload", "grid"]
 ROLES: tuple[Role, ...] = ("acload", "grid")
 
 FREE_S = 60.0
-"""Another grid meter must have been away for this long before its role is taken: it may only be starting again."""
+"""Another grid meter must have been away for this long before its role is taken: it may only be restarting."""
 
 SILENT_S = 15.0
-"""A grid meter without values hides what a MultiPlus measures itself, so it leaves the bus: this long after its values
-became invalid..."""
+"""A grid meter leaves the bus when its values have been invalid for this long, since it hides what a MultiPlus measures
+itself."""
 BACK_S = 10.0
-"""... and comes back when it has had values for this long."""
+"""A grid meter that has left comes back when it has had values for this long."""
 
 POSITION_AC_INPUT = 1
-"""gui-v2, src/enums.h: of an acload; 0 is the AC output."""
+"""Position of an acload in gui-v2, src/enums.h; 0 is the AC output."""
 
 
 def _single(meter: MeterReading) -> PhaseReading | None:
@@ -86,10 +86,6 @@ _PHASE: Mapping[str, Shown[PhaseReading]] = {
         "kWh", 3, lambda phase: phase.energy_export_wh, is_energy=True, meaning="sold on this phase"
     ),
 }
-_PLAN: Mapping[str, Shown[Plan]] = {
-    "/SetPoint": Shown("W", 0, lambda plan: plan.setpoint_w, meaning="what the plant is told to give"),
-    "/Cap": Shown("W", 0, lambda plan: plan.cap_w, meaning="what the plant may give at most"),
-}
 
 
 def _bus_name(info: MeterInfo, role: Role) -> str:
@@ -98,7 +94,7 @@ def _bus_name(info: MeterInfo, role: Role) -> str:
 
 
 class MeterService:
-    """Shows the grid meter and the plan for the whole plant; of what a user writes it takes its own role only."""
+    """Shows the grid meter and the plan of the whole plant; a user can write the role and the controls."""
 
     def __init__(
         self,
@@ -155,7 +151,7 @@ class MeterService:
         self._clock = clock
         self._total = Display(_TOTAL, "/Ac")
         self._phases = tuple(Display(_PHASE, f"/Ac/L{number}") for number in (1, 2, 3))
-        self._plan = Display(_PLAN, "/Plan")
+        self._plan = PlanDisplay()
 
     async def run(self) -> NoReturn:
         """Wait until the meter has told its MAC address, which is part of the name, then stay on the bus for ever."""
@@ -254,7 +250,6 @@ class MeterService:
             self._add_position(service)
             service.add("/IsGenericEnergyMeter", integer(1, meaning="1: a meter, no heat pump or charger"))
         service.add("/NrOfPhases", integer(meaning="where they are L1 to Ln"))
-        service.add("/Plan/Reason", text(meaning="why the plant gives what it gives"))
         if self._controls is not None:
             self._controls.add_plain(service)
         self._total.add_to(service)
@@ -280,15 +275,13 @@ class MeterService:
         info = self._state.meter_info
         given = self._device.name if self._device is not None else ""
         meter = fresh(self._state.meter, now_s, self._stale_after_s)
-        plan = self._state.plan_at(now_s)
         phases = meter.phases if meter is not None else (None, None, None)
         values: dict[str, Value | None] = {
             "/CustomName": given or self._name or (info.name if info is not None else ""),
             "/FirmwareVersion": info.firmware if info is not None else None,
             "/Connected": int(meter is not None),
             "/NrOfPhases": _phase_count(phases),
-            "/Plan/Reason": plan.words if plan is not None else None,
-            **self._plan.values(plan),
+            **self._plan.values(self._state.plan_at(now_s)),
             **self._total.values(meter),
         }
         for display, phase in zip(self._phases, phases, strict=True):

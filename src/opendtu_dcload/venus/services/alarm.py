@@ -34,9 +34,9 @@ ALARM_INSTANCE = 60
 NO_ALARM = "Inverter alarm"
 """The device's own name."""
 STEP_S = 1.0
-"""Between two steps: the platform takes over a new name in its event loop, after the signal."""
+"""Time between two steps: the platform takes over a new name some time after the signal, in its event loop."""
 RETRY_S = 5.0
-"""Between two attempts to tell the platform."""
+"""Time between two attempts to tell the platform."""
 
 _ALARM = 2
 _STATE_OK, _STATE_ALARM = 8, 9
@@ -47,8 +47,8 @@ _SHOWN: Mapping[str, str] = {
     "/Count": "how often something was wrong since the start",
 }
 _TYPE = 255
-"""None that the GX knows (gui-v2, enums.h: 0 to 10, other numbers have no text): there is no type for a device, and
-door, smoke and fire alarms mean something else to whoever reads it."""
+"""A type that the GX does not know (gui-v2, enums.h: 0 to 10, other numbers have no text). There is none for a device,
+and door, smoke or fire alarms would mislead the reader."""
 
 
 class AlarmFace:
@@ -92,7 +92,7 @@ class AlarmFace:
 
 
 class AlarmService:
-    """Tells the alarms; shows the worst of them, and the health of the whole plant, as a digital input if need be."""
+    """Notifies of alarms; where need be a digital input shows the worst of them, and the health of the whole plant."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class AlarmService:
         self.service.update(self.values())
 
     async def run(self) -> NoReturn:
-        """Tell alarms for ever, and be on the bus whenever it is right."""
+        """Notify of alarms for ever; the digital input is on the bus whenever it is needed."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._platform.run(), name="notifications")
             tasks.create_task(self._show(), name=f"alarms of {self.service.name}")
@@ -189,7 +189,7 @@ class AlarmService:
                 await (asyncio.sleep(self._step_s) if has_moved else _wait(changed))
 
     async def _tell(self) -> NoReturn:
-        """Tell the platform each alarm once, as soon as there is one that takes them."""
+        """Tell the platform each alarm once, as soon as it takes notifications."""
         with self._state.listen() as changed:
             while True:
                 changed.clear()
@@ -202,7 +202,7 @@ class AlarmService:
 
 
 async def _wait(changed: asyncio.Event) -> None:
-    """Wait for another state; a second at the longest, since names, switches and the platform change without it."""
+    """Wait for a change of the state, at most a second: names, switches and the platform change without one."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1.0):
             await changed.wait()

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import Cause, InverterPlan, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress
@@ -31,13 +32,6 @@ from opendtu_dcload.venus.services.diagnostics import InverterHealth
 MONITOR_MODE_INVERTER = 7
 """gui-v2, src/enums.h."""
 
-
-def _limit_w(limit: LimitStatus) -> float | None:
-    if limit.limit_pct is None or limit.rated_w is None:
-        return None
-    return limit.limit_pct / 100 * limit.rated_w
-
-
 _MEASURED: Mapping[str, Shown[InverterStatus]] = {
     "/Dc/0/Voltage": Shown(
         "V",
@@ -57,10 +51,10 @@ _MEASURED: Mapping[str, Shown[InverterStatus]] = {
     "/Ac/Power": Shown("W", 1, lambda status: status.ac_power_w, meaning="measured output"),
 }
 _ACKNOWLEDGED: Mapping[str, Shown[LimitStatus]] = {
-    "/Ac/Limit": Shown("W", 0, _limit_w, meaning="the limit that it acknowledged"),
+    "/Ac/Limit": Shown("W", 0, watts_of, meaning="the limit that it acknowledged"),
 }
 _WANTED: Mapping[str, Shown[InverterPlan]] = {
-    # the auxiliary voltage on the screen: there users of the original look for the AC watts asked for
+    # The screen shows it as the auxiliary voltage, where users of the original look for the AC watts asked for.
     "/Dc/1/Voltage": Shown(
         "W",
         0,
@@ -73,7 +67,7 @@ _ALARMS: Mapping[str, tuple[Cause, str]] = {
     "/Alarms/LowVoltage": (Cause.VOLTAGE_LOW, "1 = warning: DC voltage for 30 s below `min_voltage_v`"),
     "/Alarms/HighVoltage": (Cause.VOLTAGE_HIGH, "1 = warning: DC voltage for 30 s above 65 V"),
 }
-"""Those of a dcload that fit an inverter: it has no starter battery, and cold does it no harm."""
+"""The alarms of a dcload that fit an inverter: it has no starter battery, and cold does not harm it."""
 
 
 class InverterService:

@@ -1,7 +1,7 @@
 """The inverters' DC power as one sum: com.victronenergy.dcsystem, from which the GX takes its DC totals.
 
-DVCC adds this sum to what the chargers may give, so a sum that is too high overcharges the battery. It is rather too
-low, and rather absent than old.
+DVCC adds this sum to what the chargers may give, so a sum that is too high overcharges the battery. When in doubt it is
+too low, and it is absent before it is old.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from opendtu_dcload.freshness import dtu_summed_s, fresh
+from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress
@@ -19,18 +21,16 @@ from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from opendtu_dcload.venus.services.device import Device, Display, Freshness, Shown, add_identity, fresh, reported_of
+from opendtu_dcload.venus.services.device import Device, Display, Freshness, Shown, add_identity, reported_of
 from opendtu_dcload.venus.services.presence import Presence
 
 Mode = Literal["auto", "on", "off"]
 
 NAME = "com.victronenergy.dcsystem.opendtu"
 DEVICE_INSTANCE = 133
-SILENT_S = 10.0
-"""Age of a DTU's answer from which its inverters are out of the sum; two polls if that is longer."""
 BACK_S = 30.0
-"""The service leaves the bus with the sum, since systemcalc takes an invalid one for 0 W; so long there must be a sum
-before it comes back."""
+"""How long there must be a sum before the service comes back. Without one it leaves the bus, since systemcalc takes an
+invalid sum for 0 W."""
 _TICK_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def sum_of(state: State, sources: Sequence[SummedInverter], now_s: float) -> DcS
     """Return the sum over the inverters whose data are young enough; None when there are none."""
     parts = []
     for source in sources:
-        if fresh(state.dtus.get(source.dtu), now_s, max(SILENT_S, 2 * source.poll_interval_s)) is None:
+        if fresh(state.dtus.get(source.dtu), now_s, dtu_summed_s(source.poll_interval_s)) is None:
             continue
         told = reported_of(state, source.serial, source.dtu, source.freshness_s, now_s)
         status = told.status
@@ -84,11 +84,11 @@ def _possible_w(status: InverterStatus, limit: LimitStatus | None) -> float:
     The limit is one of AC power; what was measured on both sides tells how much of it that is on the DC side.
     """
     measured_w = max(status.dc_power_w or 0.0, 0.0)
-    if limit is None or limit.limit_pct is None or limit.rated_w is None:
+    allowed_w = watts_of(limit) if limit is not None else None
+    if allowed_w is None:
         return measured_w
-    limit_w = limit.limit_pct / 100 * limit.rated_w
     ac_power_w = status.ac_power_w if status.ac_power_w is not None else measured_w
-    return measured_w * limit_w / ac_power_w if ac_power_w > limit_w else measured_w
+    return measured_w * allowed_w / ac_power_w if ac_power_w > allowed_w else measured_w
 
 
 _SHOWN: Mapping[str, Shown[DcSum]] = {
@@ -160,7 +160,7 @@ class DcSystemService:
         self._energy.add_to(self.service)
 
     async def run(self) -> NoReturn:
-        """Be on the bus whenever it is right, for ever."""
+        """Be on the bus whenever there is a sum to show, for ever."""
         if self._device is not None:
             await self._device.asked()
         while True:
@@ -172,7 +172,7 @@ class DcSystemService:
         while True:
             total = sum_of(self._state, self._sources, self._clock())
             is_here = self._is_wanted(is_known=total is not None)
-            if not wanted and not is_here:  # what it had last is not made invalid while it is still there
+            if not wanted and not is_here:  # while it is still on the bus its last values stay valid
                 return
             values: dict[str, Value | None] = {
                 "/CustomName": self._device.name if self._device is not None else "",

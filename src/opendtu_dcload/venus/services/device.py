@@ -7,8 +7,9 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import Generic, NoReturn, TypeAlias, TypeVar
 
+from opendtu_dcload.freshness import believed, fresh
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.busitem import BusService
@@ -18,25 +19,17 @@ from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
 from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
 
 PRODUCT_ID = 0xFFFF
-"""What generic devices use on Venus OS; every other id belongs to somebody."""
+"""The id of generic devices on Venus OS; every other one belongs to a product."""
 
 PROCESS_NAME = "opendtu_dcload"
 
 NAME_QUIET_S = 5.0
-"""A name is typed letter by letter, and people restart a GX soon after they have set it up."""
+"""A name is written when it has rested for this long: it is typed letter by letter, and people restart a GX soon after
+they have set it up."""
 
 _TICK_S = 1.0
 
 
-class Dated(Protocol):
-    """A reading that knows when it was measured."""
-
-    @property
-    def at_s(self) -> float:
-        """Monotonic time of the measurement in s."""
-
-
-DatedReading = TypeVar("DatedReading", bound=Dated)
 Reading = TypeVar("Reading")
 
 
@@ -54,29 +47,23 @@ class Counter:
         return self._highest_wh / 1000
 
 
-def fresh(reading: DatedReading | None, now_s: float, max_age_s: float) -> DatedReading | None:
-    """Return `reading` unless it is older than `max_age_s`."""
-    return reading if reading is not None and now_s - reading.at_s <= max_age_s else None
-
-
 Freshness: TypeAlias = Callable[[DtuStatus | None], float]
-"""The control's rule for one DTU: up to which age in s what it tells of its inverters counts, now that it is so."""
+"""The control's rule for one DTU: from its present status to the age in s up to which its inverters' values count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What a DTU tells of one inverter, as far as the control believes it; see `reported_of`."""
+    """What a DTU reports of one inverter, as far as the control believes it; see `reported_of`."""
 
     status: InverterStatus | None
     limit: LimitStatus | None
 
 
 def reported_of(state: State, serial: str, dtu: str, freshness_s: Freshness, now_s: float) -> Reported:
-    """Return what holds of an inverter; `dtu` is the name of its DTU in the state."""
+    """Return the values of an inverter that count now; `dtu` is the name of its DTU in the state."""
     max_age_s = freshness_s(state.dtus.get(dtu))
-    status = fresh(state.inverters.get(serial), now_s, max_age_s)
-    is_reached = status is not None and status.reachable
-    return Reported(status if is_reached else None, fresh(state.limits.get(serial), now_s, max_age_s))
+    status = believed(state.inverters.get(serial), now_s, max_age_s)
+    return Reported(status, fresh(state.limits.get(serial), now_s, max_age_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +155,7 @@ class Device:
 
     @property
     def kind(self) -> str:
-        """Class of the service: what the user chose, else as wanted."""
+        """Class of the service: the one that the user chose, or else the one wanted."""
         return self._place.kind
 
     @property
@@ -204,7 +191,7 @@ async def serve_until(
     tick_s: float = _TICK_S,
     is_over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Do as `serve` until `is_over`, looked at as in `follow`; then leave the bus."""
+    """Do as `serve` until `is_over` is true at a change of the state or a tick; then leave the bus."""
     if device is not None:
         await device.asked()
         service.update({"/DeviceInstance": device.instance})

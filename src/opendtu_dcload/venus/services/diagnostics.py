@@ -1,19 +1,19 @@
-"""How well the program does, on the bus: commands and what came of them, ages, failures, today's waste."""
+"""How well the program does, on the bus: commands and their results, ages, failures, today's waste."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from opendtu_dcload.limit_reading import speaks_of
 from opendtu_dcload.model import METER, CommandRecord, CommandState, LimitStatus, Link, Outcome
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Item, Value
 from opendtu_dcload.venus.services.device import integer, text
+from opendtu_dcload.venus.services.plan_display import PlanDisplay
 
 AGE_STEP_S = 10
-"""Ages are shown in steps: one that counted seconds would be a signal each second."""
-SETTLE_S = 1.0
-"""An answer sooner after the command than this may still speak of the one before (as in `control.track`)."""
+"""Ages are shown in steps of this: one that counted seconds would cost a signal each second."""
 
 _RESULT_MEANING = "what came of it, see [Reasons and alarms](reasons-and-alarms.md#what-came-of-a-command)"
 _INVERTER_COUNTS = {
@@ -21,10 +21,6 @@ _INVERTER_COUNTS = {
     "/Health/CommandsFailed": "of these: not taken by OpenDTU, or not answered by the inverter",
     "/Health/Reconnects": "how often it was lost and came back since the start",
     "/Health/Restarts": "[last resorts](safety.md#last-resorts) since the start",
-}
-_PLAN = {
-    "/Plan/SetPoint": "what the plant is told to give",
-    "/Plan/Cap": "what the plant may give at most",
 }
 _PLANT_COUNTS = {
     "/Health/Commands": "all commands since the start",
@@ -48,7 +44,7 @@ _ON_ITS_WAY = {
 
 
 class InverterHealth:
-    """The part of one inverter's service."""
+    """The items in the service of one inverter."""
 
     def __init__(self, serial: str) -> None:
         self._serial = serial
@@ -77,19 +73,18 @@ class InverterHealth:
 
 
 class PlantHealth:
-    """The part that is said once for the whole plant."""
+    """The items of the whole plant."""
 
     def __init__(self, dtus: Mapping[str, str]) -> None:
         """Take the DTUs' labels by their names in the state."""
         self._dtus = dtus
+        self._plan = PlanDisplay()
 
     def add_to(self, service: BusService) -> None:
         """Add the items."""
-        service.add("/Plan/Reason", text(meaning="why the plant gives what it gives, also while there is no meter"))
+        self._plan.add_to(service)
         service.add("/Health/LastCommand", text(meaning="the last command to any inverter"))
         service.add("/Health/LastResult", text(meaning=_RESULT_MEANING))
-        for path, meaning in _PLAN.items():
-            service.add(path, Item(kind=float, unit="W", digits=0, meaning=meaning))
         for path, meaning in _PLANT_COUNTS.items():
             service.add(path, integer(0, meaning=meaning))
         service.add("/Health/MeterAge", _age_item("since the meter's last good answer"))
@@ -108,11 +103,8 @@ class PlantHealth:
         )
         known = [state.dtus.get(name) for name in self._dtus]
         heard_at_s = [status.at_s for status in known if status is not None]
-        plan = state.plan_at(now_s)
         return {
-            "/Plan/Reason": plan.words if plan is not None else None,
-            "/Plan/SetPoint": plan.setpoint_w if plan is not None else None,
-            "/Plan/Cap": plan.cap_w if plan is not None else None,
+            **self._plan.values(state.plan_at(now_s)),
             "/Health/LastCommand": f"{name}: {record.last}" if serial else None,
             "/Health/LastResult": _result(record, state.limits.get(serial)),
             "/Health/Commands": sum(record.sent for record in state.commands.values()),
@@ -131,10 +123,10 @@ class PlantHealth:
 
 
 def _result(record: CommandRecord, limit: LimitStatus | None) -> str | None:
-    """Return what came of the last command: what the inverter did, or else what the DTU did."""
+    """Return the result of the last command: what the inverter did, or else what the DTU did."""
     if record.outcome is None:
         return None
-    is_told = limit is not None and limit.at_s > record.at_s + SETTLE_S
+    is_told = limit is not None and speaks_of(limit.at_s, record.at_s)
     if record.outcome is Outcome.TAKEN and record.is_limit and limit is not None and is_told:
         return _ON_ITS_WAY.get(limit.state, str(record.outcome))
     return str(record.outcome)

@@ -6,7 +6,7 @@ from __future__ import annotations
 class Presence:
     """Whether a service is to be on the bus: from its first value on, and not after it fell silent.
 
-    Clients of the GX take an invalid value for 0 or stop using others; a service that is away they leave out.
+    Clients of the GX take an invalid value for 0, or no longer look for another source; an absent service they ignore.
     """
 
     def __init__(self, *, leave_after_s: float, back_after_s: float) -> None:
@@ -14,7 +14,7 @@ class Presence:
 
         Args:
             leave_after_s: without values for longer than this it leaves.
-            back_after_s: once it has left, it must have had values for so long; who comes and goes stays away.
+            back_after_s: once it has left, it must have had values for this long; one that comes and goes stays away.
         """
         self._leave_after_s = leave_after_s
         self._back_after_s = back_after_s

@@ -17,9 +17,10 @@ from opendtu_dcload.venus.gx.gx_controls import Controls
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.device import Device, add_identity, integer, serve
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
+from opendtu_dcload.venus.services.plan_display import REASON
 
 INSTANCE = 134
-"""Wanted; unique only among switches."""
+"""The device instance wanted; it has to be unique among switches only."""
 NAME = "Feed-in control"
 """The pane sorts its cards by name: this one stands before that of the inverters."""
 STATE_CONNECTED = 0x100
@@ -84,7 +85,7 @@ class SwitchService:
     def values(self) -> Mapping[str, Value | None]:
         """Return what changes by itself."""
         health = self._health.values(self._state, self._clock())
-        reason = health["/Plan/Reason"]
+        reason = health[REASON]
         return {
             # without a name of its own the screen would add the instance to the product's
             "/CustomName": self._device.name or NAME,

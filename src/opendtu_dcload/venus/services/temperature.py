@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
+from opendtu_dcload.freshness import BATTERY_S, fresh
 from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress
@@ -15,12 +16,10 @@ from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.gx_control import Control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.services.device import Device, Display, Shown, add_identity, fresh, integer, serve, wait_until
+from opendtu_dcload.venus.services.device import Device, Display, Shown, add_identity, integer, serve, wait_until
 
 NAME = "com.victronenergy.temperature.opendtu_battery"
 DEVICE_INSTANCE = 132
-STALE_S = 60.0
-"""A battery's temperature moves slowly, but a heater must not be switched by an old one."""
 
 # The wiki page "dbus" of Venus OS.
 _TYPE_BATTERY = 0
@@ -86,7 +85,7 @@ class TemperatureService:
 
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
-        shown = self._display.values(fresh(self._state.battery, self._clock(), STALE_S))
+        shown = self._display.values(fresh(self._state.battery, self._clock(), BATTERY_S))
         is_known = shown["/Temperature"] is not None
         return {
             "/CustomName": self._device.name if self._device is not None else "",

@@ -1,0 +1,58 @@
+"""Up to which age in s a value counts: for the control, the D-Bus, the live line, the watchdog and the doctor.
+
+How the age of the grid meter takes the plant down step by step is `control.protection.meter_age.Ladder`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from opendtu_dcload.model import InverterStatus
+
+PLAN_S = 10.0
+"""The control decides at least once a second: an older plan says only that it hangs."""
+METER_SHOWN_S = 15.0
+"""Older meter values are not shown; with the default ages the control begins to lower the plant then."""
+BATTERY_S = 60.0
+"""What the bus says of the battery and of the inverter/charger; each is read every 3 s."""
+SOLAR_S = 15.0
+"""What plug-in solar gives; afterwards it counts with the most that it may give."""
+
+
+class Dated(Protocol):
+    """A reading that knows when it was measured."""
+
+    @property
+    def at_s(self) -> float:
+        """Monotonic time of the measurement in s."""
+
+
+DatedReading = TypeVar("DatedReading", bound=Dated)
+
+
+def fresh(reading: DatedReading | None, now_s: float, max_age_s: float) -> DatedReading | None:
+    """Return `reading` unless it is older than `max_age_s`."""
+    return reading if reading is not None and now_s - reading.at_s <= max_age_s else None
+
+
+def believed(status: InverterStatus | None, now_s: float, max_age_s: float) -> InverterStatus | None:
+    """Return an inverter's measured values while they count: its DTU reaches it, and they are not older."""
+    return fresh(status, now_s, max_age_s) if status is not None and status.reachable else None
+
+
+def missed_rounds_s(round_s: float) -> float:
+    """Return the age at which an inverter has missed three rounds of its DTU's polling, each of `round_s`."""
+    return 3 * round_s + 5
+
+
+def dtu_silent_after_s(poll_interval_s: float) -> float:
+    """Return for how long a DTU may give no good answer before it is silent: two polls have failed."""
+    return max(15.0, 2 * poll_interval_s + 5)
+
+
+def dtu_summed_s(poll_interval_s: float) -> float:
+    """Return for how long the inverters of a DTU that gives no good answer stay in the sum of the DC system.
+
+    It is shorter than for anything else, because what is too much in that sum overcharges the battery.
+    """
+    return max(10.0, 2 * poll_interval_s)

@@ -1,0 +1,43 @@
+"""Up to which age a value counts, and what is shown of older ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.freshness import METER_SHOWN_S, PLAN_S, believed
+from opendtu_dcload.model import DtuStatus, InverterStatus, MeterReading, Plan, Reason
+from opendtu_dcload.state import State
+from opendtu_dcload.tasks.live_line import live_line
+
+
+@pytest.mark.parametrize(
+    ("age_s", "reachable", "counts"), [(20.0, True, True), (20.1, True, False), (0.0, False, False)]
+)
+def test_an_inverters_values_count_up_to_their_age_while_its_dtu_reaches_it(age_s, reachable, counts):
+    status = InverterStatus("1", "", 100.0, 100.0 - age_s, reachable)
+    assert (believed(status, 100.0, 20.0) is status) is counts
+    assert believed(None, 100.0, 20.0) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "freshness_s"),
+    [
+        (DtuStatus(0.0), 20.0),
+        (DtuStatus(0.0, round_s=50.0), 155.0),
+        (DtuStatus(0.0, is_clock_set=False), float("-inf")),
+        (None, float("-inf")),
+    ],
+    ids=["as configured", "three of its rounds", "no clock", "never answered"],
+)
+def test_a_dtu_that_polls_slowly_gets_its_time(status, freshness_s):
+    assert DtuSettings(stale_after_s=20.0).freshness_s(status) == freshness_s
+
+
+def test_the_live_line_shows_the_grid_and_the_reason_as_long_as_the_bus():
+    state = State()
+    state.set_meter(MeterReading(0.0, 123.0))
+    state.set_plan(Plan(0.0, 100.0, 800.0, Reason.REGULATING))
+    assert live_line(state, PLAN_S) == "grid    123 W | regulating"
+    assert live_line(state, METER_SHOWN_S) == "grid    123 W"
+    assert live_line(state, METER_SHOWN_S + 0.1) == "grid      - W"
