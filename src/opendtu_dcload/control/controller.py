@@ -432,7 +432,8 @@ class Controller:
 
     def _may_begin(self, tracker: InverterTracker, permit: Permit) -> bool:
         """Tell whether an inverter may get its first limit of ours: what is shown before it may not rule at all."""
-        return permit.may_regulate and tracker.is_usable and math.isfinite(self._reading_at_s)
+        is_measured = tracker.is_usable and tracker.status is not None
+        return permit.may_regulate and is_measured and math.isfinite(self._reading_at_s)
 
     def _why(self, seen: Seen, permit: Permit, operating_range: OperatingRange) -> Reason:
         wanted = [tracker for serial, tracker in self.trackers.items() if serial not in self.settings.switched_off]

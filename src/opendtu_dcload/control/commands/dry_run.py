@@ -15,6 +15,7 @@ from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
 from opendtu_dcload.control.inverter.output_ratio import HIGHEST, LOWEST
 from opendtu_dcload.control.inverter.output_rules import PRODUCING_W
+from opendtu_dcload.control.inverter.tracker import RADIO_S, WINDOW_S
 from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
@@ -30,21 +31,33 @@ class _Obedient:
     is_on: bool = True
     output_w: float = 0.0
 
+    def obey(self, command: Command, at_s: float) -> None:
+        """Act on a command from `at_s` on."""
+        if isinstance(command, SetLimit):
+            self.limit_w = command.limit_w
+        elif isinstance(command, SetPower):
+            self.is_on = command.on
+        self.model.aim(at_s, self.limit_w * self.gain if self.is_on else 0.0)
+
 
 class DryRun:
     """Obeys in place of the real inverters."""
 
     def __init__(self) -> None:
         self._inverters: dict[str, _Obedient] = {}
+        self._radio_free_s: dict[str, float] = {}
+        self._early: dict[str, tuple[Command, float]] = {}
+        """Commands, and when they act, to inverters that nobody has measured yet."""
 
     def take(self, command: Command, unit: InverterParameters, now_s: float) -> None:
-        """Obey a command, after the inverter's dead time and with its ramp."""
-        inverter = self._inverters.setdefault(command.serial, _Obedient(OutputModel(unit), unit.rated_w))
-        if isinstance(command, SetLimit):
-            inverter.limit_w = command.limit_w
-        elif isinstance(command, SetPower):
-            inverter.is_on = command.on
-        inverter.model.aim(now_s + unit.dead_time_s, inverter.limit_w * inverter.gain if inverter.is_on else 0.0)
+        """Obey a command when the radio has come to it, after the inverter's dead time and with its ramp."""
+        free_s = max(self._radio_free_s.get(unit.radio, now_s), now_s)
+        self._radio_free_s[unit.radio] = free_s + WINDOW_S
+        acts_at_s = free_s + RADIO_S + unit.dead_time_s
+        if (inverter := self._inverters.get(command.serial)) is None:
+            self._early[command.serial] = command, acts_at_s
+        else:
+            inverter.obey(command, acts_at_s)
 
     def seen(self, seen: Seen, units: Iterable[InverterParameters]) -> Seen:
         """Return what would be seen. An inverter that the DTU does not reach or knows no limit of stays as it is."""
@@ -75,4 +88,6 @@ class DryRun:
         gain = min(max(output_w / shown_w, LOWEST), HIGHEST) if is_on else 1.0
         inverter = self._inverters[unit.serial] = _Obedient(OutputModel(unit), shown_w, gain, is_on)
         inverter.model.jump(output_w)
+        if unit.serial in self._early:
+            inverter.obey(*self._early.pop(unit.serial))
         return inverter
