@@ -11,7 +11,7 @@ from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.dtu_settings import NOTES, DtuSettings
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading, Reason
 from opendtu_dcload.sim.runs.invariants import SLACK_W

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from opendtu_dcload.control.commands.command_policy import Command, DesiredState, allowed
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import CommandState, LimitStatus, Reason

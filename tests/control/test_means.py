@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendtu_dcload.control.commands.command_budget import Budget
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import WINDOW_S, InverterTracker
 from opendtu_dcload.control.regulation.available_moves import available_moves_of
 from opendtu_dcload.control.regulation.dispatch import Headroom, dispatch

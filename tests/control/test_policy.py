@@ -12,7 +12,7 @@ from opendtu_dcload.control.commands.command_policy import (
     refresh,
     room_left_w,
 )
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.regulation.operating_range import Permit, operating_range_of
 from opendtu_dcload.control.settings import Settings

@@ -30,7 +30,7 @@ from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.inverter.dead_time_learner import DelayLearner
 from opendtu_dcload.control.inverter.derating import Derating
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import WINDOW_S, InverterTracker
 from opendtu_dcload.control.inverter_note import note
 from opendtu_dcload.control.protection.meter_age import Rung

@@ -18,7 +18,7 @@ from opendtu_dcload.control.commands.leave import Parting, leave_dtu, log_partin
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.dtu_settings import DtuSettings
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.overrides import with_overrides
 from opendtu_dcload.control.protection.battery_guard import BatteryLimits
 from opendtu_dcload.control.protection.meter_age import Ladder

@@ -15,7 +15,7 @@ from typing import NoReturn
 import aiohttp
 
 from opendtu_dcload.config import Config, InverterConfig
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 
 TRUSTED_SAMPLES = 3
 """So many learned dead times narrow the bounds; fewer only widen them."""

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from enum import Enum
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.model import CommandState, LimitStatus
 
 SETTLE_S = 1.0

@@ -14,8 +14,9 @@ from dataclasses import replace
 
 from opendtu_dcload.control.inverter.dead_time import Delays
 from opendtu_dcload.control.inverter.limit_state import IGNORED_FOR_S, IGNORED_OFTEN, SETTLE_S, LimitNews, LimitState
-from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
+from opendtu_dcload.control.inverter.output_model import OutputModel
 from opendtu_dcload.control.inverter.output_ratio import Ratio
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.model import InverterStatus, LimitStatus, Reason
 
 RADIO_S = 0.15

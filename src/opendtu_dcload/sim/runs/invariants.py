@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from opendtu_dcload.control.commands.command_policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 

@@ -9,7 +9,7 @@ from functools import partial
 from opendtu_dcload.control.commands.command_policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
