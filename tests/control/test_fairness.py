@@ -111,7 +111,7 @@ def worked(
     for model, output_w in zip(models_of(len(outputs_w)), outputs_w, strict=True):
         tracker = InverterTracker(unit_of(model, minimum_w))
         tracker.apply_limit_status(LimitStatus(model.serial, 0.0, output_w / 4, RATED_W, CommandState.OK), 0.0)
-        tracker.is_fresh = True
+        tracker.contact.is_fresh = True
         trackers.append(tracker)
     fairness.update(0.0, trackers)
     fairness.update(hours * HOUR_S, trackers)
@@ -156,7 +156,7 @@ def test_power_moves_only_in_quiet_times_and_once_in_ten_minutes():
 def test_one_whose_output_cannot_be_set_is_neither_to_give_nor_to_take():
     for lost in (0, 1):
         fairness, trackers = worked(300, 20)
-        trackers[lost].is_fresh = False
+        trackers[lost].contact.is_fresh = False
         assert fairness.move(10 * HOUR_S, trackers) == {}
 
 
@@ -184,7 +184,7 @@ def test_what_was_long_ago_counts_less():
     trackers.reverse()
     fairness.update(11 * HOUR_S, trackers)
     for tracker in trackers:
-        tracker.is_producing = False
-        tracker._jump()
+        tracker.power.is_producing = False
+        tracker.output._jump()
     fairness.update(60 * 24 * HOUR_S, trackers)
     assert fairness.rank(most) == fairness.rank(least) == 0

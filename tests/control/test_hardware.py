@@ -39,7 +39,7 @@ def test_an_answer_that_was_on_its_way_when_the_limit_was_posted_says_nothing_ab
     tracker = InverterTracker(UNIT)
     tracker.apply_limit_status(shown(0.0, 100), 0.0)
     tracker.post(10.0, 400.0, 10.0)
-    tracker.taken(15.0)
+    tracker.limits.taken(15.0)
     assert not tracker.apply_limit_status(shown(14.0, 100), 15.0)
     assert tracker.is_pending
     assert tracker.highest_w == 400
@@ -95,7 +95,7 @@ def test_a_declined_limit_is_not_sent_again_at_once():
     trackers = {SERIAL: tracker}
     assert allowed(10.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
     tracker.post(10.0, 50.0, 10.0)
-    tracker.refused(10.0)
+    tracker.decline(10.0)
     assert not allowed(11.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
     assert allowed(71.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
 
@@ -103,12 +103,12 @@ def test_a_declined_limit_is_not_sent_again_at_once():
 def test_a_power_command_that_did_not_arrive_is_repeated_at_once():
     tracker = InverterTracker(UNIT)
     tracker.apply_limit_status(shown(0.0, 100), 0.0)
-    tracker.post_power(10.0, on=False)
-    tracker.power_failed()
+    tracker.power.post(10.0, on=False)
+    tracker.power.failed()
     assert tracker.needs_power(11.0, on=False)
-    tracker.post_power(12.0, on=False)
-    tracker.post_power(500.0, on=True)
-    tracker.power_failed()
+    tracker.power.post(12.0, on=False)
+    tracker.power.post(500.0, on=True)
+    tracker.power.failed()
     assert tracker.needs_power(501.0, on=True)
 
 

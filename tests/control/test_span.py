@@ -34,8 +34,8 @@ def test_the_room_that_the_cap_leaves_brings_only_as_much_output_as_comes_out_of
     tracker = InverterTracker(
         InverterParameters("a", 20, 800, 800, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
     )
-    tracker.is_fresh = True
-    tracker._ratio.value = gain
+    tracker.contact.is_fresh = True
+    tracker.output._ratio.value = gain
     tracker.post(0.0, 150 / gain, 0.0)
     operating_range = operating_range_of([tracker], Permit(150 / gain + 100))
     assert (operating_range.committed_w, operating_range.ceiling_w) == pytest.approx((150, ceiling_w))

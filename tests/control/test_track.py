@@ -92,7 +92,7 @@ def test_a_superseded_limit_does_not_count_for_ever_when_its_successor_is_declin
     tracker = known(100)
     tracker.post(10.0, 350, 0.0)
     tracker.post(11.0, 50, 12.0)
-    tracker.refused(100.0)
+    tracker.decline(100.0)
     assert tracker.highest_w == 350
     feed(tracker, shown(12.6, 350), shown(20.0, 350))
     tracker.post(30.0, 60, 0.0)
@@ -104,19 +104,19 @@ def test_a_declined_successor_leaves_the_first_limit_on_its_way():
     tracker = known(100)
     tracker.post(10.0, 350, 0.0)
     tracker.post(11.0, 50, 12.0)
-    tracker.refused(100.0)
+    tracker.decline(100.0)
     assert feed(tracker, shown(12.6, 350)) == [False], "the limit that arrives is ours"
 
 
 def test_switched_off_counts_as_nothing_only_when_it_gives_nothing():
     tracker = known(200)
-    tracker.post_power(10.0, on=False)
+    tracker.power.post(10.0, on=False)
     assert tracker.highest_w == 200
     tracker.apply_measurement(status(11.0, 200), 11.0, 20.0)
     assert tracker.highest_w == 200
     tracker.apply_measurement(status(13.0, 0), 13.0, 20.0)
     assert tracker.highest_w == 0
-    tracker.post_power(60.0, on=True)
+    tracker.power.post(60.0, on=True)
     assert tracker.highest_w == 200
 
 
@@ -163,15 +163,15 @@ def test_a_swallowed_command_is_not_believed_to_be_seen_by_the_meter():
     feed(tracker, shown(13.5, 200))
     assert tracker.highest_w == 200
     assert tracker.final_w == pytest.approx(200)
-    assert tracker.visible_w(40.0) == pytest.approx((200, 200))
+    assert tracker.output.visible_w(40.0) == pytest.approx((200, 200))
 
 
 def test_after_a_refusal_the_old_limit_rules():
     tracker = known(200)
     tracker.post(10.0, 300, 0.0)
-    tracker.refused(100.0)
+    tracker.decline(100.0)
     assert (tracker.wanted_w, tracker.highest_w) == (200, 200)
-    assert tracker.visible_w(40.0) == pytest.approx((200, 200))
+    assert tracker.output.visible_w(40.0) == pytest.approx((200, 200))
 
 
 # ---- two masters
@@ -270,21 +270,21 @@ def test_a_command_that_waits_at_the_dtu_still_counts_when_the_inverter_comes_ba
 
 def test_the_meter_sees_a_command_only_after_radio_dead_time_and_ramp():
     tracker = known(200)
-    tracker.visible_w(9.0)
+    tracker.output.visible_w(9.0)
     tracker.post(10.0, 100, 0.0)
-    assert tracker.visible_w(10.5) == pytest.approx((200, 200))
-    low_w, high_w = tracker.visible_w(13.0)
+    assert tracker.output.visible_w(10.5) == pytest.approx((200, 200))
+    low_w, high_w = tracker.output.visible_w(13.0)
     assert low_w < 150, "the quickest plausible inverter has fallen"
     assert high_w == pytest.approx(200), "the slowest has not"
-    assert tracker.visible_w(25.0) == pytest.approx((100, 100), abs=1)
+    assert tracker.output.visible_w(25.0) == pytest.approx((100, 100), abs=1)
     assert tracker.final_w == pytest.approx(100)
 
 
 def test_a_command_that_waits_for_the_radio_is_seen_later():
     tracker = known(200)
-    tracker.visible_w(9.0)
+    tracker.output.visible_w(9.0)
     tracker.post(10.0, 100, 16.0)
-    assert tracker.visible_w(16.5) == pytest.approx((200, 200))
+    assert tracker.output.visible_w(16.5) == pytest.approx((200, 200))
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 30), st.floats(20, 400)), min_size=1, max_size=12))
@@ -296,9 +296,9 @@ def test_what_may_be_visible_lies_between_the_limits_there_were(steps):
         now_s += wait_s
         tracker.post(now_s, limit_w, now_s)
         seen_w.append(limit_w)
-        low_w, high_w = tracker.visible_w(now_s)
+        low_w, high_w = tracker.output.visible_w(now_s)
         assert min(seen_w) - 1 <= low_w <= high_w <= max(seen_w) + 1
-    assert tracker.visible_w(now_s + 60) == pytest.approx((seen_w[-1], seen_w[-1]), abs=1)
+    assert tracker.output.visible_w(now_s + 60) == pytest.approx((seen_w[-1], seen_w[-1]), abs=1)
 
 
 def settle(tracker: InverterTracker, since_s: float, limit_w: float, output_w: float) -> None:
@@ -314,15 +314,15 @@ def test_output_per_limit_is_learned_from_steps_that_the_output_followed():
     tracker = known(200)
     for number, limit_w in enumerate((100, 200, 300, 380)):
         settle(tracker, 100.0 * (number + 1), limit_w, limit_w / 2)
-    assert tracker.gain == pytest.approx(0.5, abs=0.02)
+    assert tracker.output.gain == pytest.approx(0.5, abs=0.02)
     assert tracker.final_w == pytest.approx(190, abs=5), "the model gives what was learned"
-    assert tracker.held_w is None
+    assert tracker.output.held_w is None
 
 
 def test_a_small_error_of_the_inverter_is_learned_at_once():
     tracker = known(200)
     settle(tracker, 100.0, 300, 280)
-    assert tracker.gain == pytest.approx(280 / 300, abs=0.01)
+    assert tracker.output.gain == pytest.approx(280 / 300, abs=0.01)
 
 
 @pytest.mark.parametrize("output_w", [0.0, 1.0, 1e6])
@@ -330,7 +330,7 @@ def test_nonsense_output_does_not_spoil_the_model(output_w):
     tracker = known(200)
     for at_s in range(20, 400, 5):
         tracker.apply_measurement(status(float(at_s), output_w), float(at_s), 20.0)
-    assert 0.3 <= tracker.gain <= 1.1
+    assert 0.3 <= tracker.output.gain <= 1.1
 
 
 @pytest.mark.parametrize(
@@ -363,10 +363,10 @@ def shown_only(limit_w: float, output_w: float) -> InverterTracker:
 def test_a_limit_that_is_not_ours_teaches_no_ratio_and_the_model_gives_what_is_measured():
     # The DTU shows 100 %, an older temporary limit lets 60 W through.
     tracker = shown_only(400, 60)
-    assert tracker.gain == 1.0
+    assert tracker.output.gain == 1.0
     assert tracker.final_w == pytest.approx(60)
-    assert tracker.visible_w(130.0) == pytest.approx((60, 60))
-    assert tracker.held_w is None
+    assert tracker.output.visible_w(130.0) == pytest.approx((60, 60))
+    assert tracker.output.held_w is None
 
 
 def test_a_held_output_teaches_no_ratio_and_leaves_only_little_room():
@@ -374,18 +374,18 @@ def test_a_held_output_teaches_no_ratio_and_leaves_only_little_room():
     tracker = known(60)
     settle(tracker, 100.0, 300, 60)
     settle(tracker, 200.0, 380, 60)
-    assert tracker.gain == pytest.approx(1.0, abs=0.05)
-    assert tracker.held_w == 60
+    assert tracker.output.gain == pytest.approx(1.0, abs=0.05)
+    assert tracker.output.held_w == 60
     assert tracker.final_w == pytest.approx(60)
-    assert tracker.held_ceiling_w == pytest.approx(220)
-    assert tracker.limit_for_w(200.0) >= 380, "its limit is no measure of it"
+    assert tracker.output.useful_limit_w == pytest.approx(220)
+    assert tracker.output.limit_for_w(200.0) >= 380, "its limit is no measure of it"
 
 
 def test_an_inverter_that_is_let_go_follows_its_limit_again():
     tracker = known(60)
     settle(tracker, 100.0, 300, 60)
     settle(tracker, 200.0, 220, 218)
-    assert tracker.held_w is None
+    assert tracker.output.held_w is None
     assert tracker.final_w == pytest.approx(218, abs=5)
 
 
@@ -395,7 +395,7 @@ def test_an_inverter_that_is_let_go_follows_its_limit_again():
 def test_what_a_resting_inverter_reads_back_was_set_by_nobody(pct, is_off):
     tracker = known(200)
     if is_off:
-        tracker.post_power(10.0, on=False)
+        tracker.power.post(10.0, on=False)
         tracker.apply_measurement(status(20.0, 0), 20.0, 20.0)
     answers = [LimitStatus(SERIAL, at_s, pct, 400.0, OK) for at_s in (300.0, 301.0, 420.0)]
     assert feed(tracker, *answers) == [False] * 3
@@ -444,7 +444,7 @@ def test_what_a_lost_inverter_is_told_changes_nothing_until_it_answers():
     tracker.post(100.0, 20, 100.0)
     feed(tracker, shown(105.0, 300, PENDING), shown(111.0, 300, FAILURE), shown(125.0, 300, PENDING))
     assert tracker.final_w == pytest.approx(300, abs=10)
-    assert tracker.visible_w(400.0) == pytest.approx((300, 300), abs=10)
+    assert tracker.output.visible_w(400.0) == pytest.approx((300, 300), abs=10)
     tracker.apply_measurement(status(500.0, 295), 500.0, 20.0)
     feed(tracker, shown(503.0, 20))
     assert tracker.final_w == pytest.approx(20, abs=2)
@@ -475,12 +475,12 @@ def test_commands_that_the_dtu_drops_are_held_back_longer():
         waits_s.append(tracker.limits.held_until_s - at_s - 4)
         at_s = tracker.limits.held_until_s
     assert waits_s == [5, 15, 45, 45]
-    assert tracker.is_ignoring(at_s)
+    assert tracker.limits.is_ignored(at_s)
     assert tracker.limit_w == 300
     assert tracker.final_w == pytest.approx(300, abs=1)
     tracker.post(at_s, 200, at_s)
     feed(tracker, shown(at_s + 3, 200))
-    assert not tracker.is_ignoring(at_s + 60), "one that is shown ends it"
+    assert not tracker.limits.is_ignored(at_s + 60), "one that is shown ends it"
 
 
 def test_a_limit_on_its_way_that_is_not_ours_counts_as_rated_until_it_is_acknowledged():

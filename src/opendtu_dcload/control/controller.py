@@ -28,10 +28,11 @@ from opendtu_dcload.control.commands.command_policy import (
 from opendtu_dcload.control.commands.last_resort import LastResort
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.inverter.dead_time import WINDOW_S
 from opendtu_dcload.control.inverter.dead_time_learner import DelayLearner
 from opendtu_dcload.control.inverter.derating import Derating
 from opendtu_dcload.control.inverter.parameters import InverterParameters
-from opendtu_dcload.control.inverter.tracker import WINDOW_S, InverterTracker
+from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.inverter_note import note
 from opendtu_dcload.control.protection.meter_age import Rung
 from opendtu_dcload.control.protection.meter_movement import MeterMovement, MovementVerdict
@@ -122,12 +123,14 @@ class Controller:
         self._radio_free_s[tracker.unit.radio] = free_s + WINDOW_S
         self._gate.posted(now_s, command, tracker)
         if isinstance(command, SetPower):
-            tracker.post_power(now_s, on=command.on)
+            tracker.power.post(now_s, on=command.on)
         elif isinstance(command, Restart):
             tracker.post_restart()
             self._last_resort.restarted(now_s, command.serial)
         else:
-            self.response.stepped(is_trusted=all(t.is_trusted for t in self.trackers.values() if t.is_usable))
+            self.response.stepped(
+                is_trusted=all(t.output.trust.is_trusted for t in self.trackers.values() if t.is_usable)
+            )
             before_w = tracker.final_w
             tracker.post(now_s, command.limit_w, free_s)
             self._learner.stepped(now_s, command.serial, tracker.final_w - before_w)
@@ -136,24 +139,24 @@ class Controller:
     def taken(self, command: Command, now_s: float) -> None:
         """Note that the POST of a command is over, well or not: what the DTU says from now on counts for it."""
         if isinstance(command, SetLimit):
-            self.trackers[command.serial].taken(now_s)
+            self.trackers[command.serial].limits.taken(now_s)
 
     def refused(self, command: Command, now_s: float) -> None:
         """Note that the DTU declined a command."""
         if isinstance(command, SetLimit):
-            self.trackers[command.serial].refused(now_s)
+            self.trackers[command.serial].decline(now_s)
         elif isinstance(command, Restart):
             self._last_resort.declined(command.serial)
         else:
-            self.trackers[command.serial].power_failed()
+            self.trackers[command.serial].power.failed()
 
     def failed(self, command: Command) -> None:
         """Note that nobody knows whether a command arrived; of a limit the DTU's status will tell."""
         self._gate.failed(command)
         if isinstance(command, SetPower):
-            self.trackers[command.serial].power_failed()
+            self.trackers[command.serial].power.failed()
         elif isinstance(command, SetLimit):  # it may be no step at all, so the meter need not answer it
-            self.trackers[command.serial].is_trusted = False
+            self.trackers[command.serial].output.trust.is_trusted = False
             self.response.corrected()
 
     def rebooted(self, reboot: Reboot, now_s: float) -> None:
@@ -173,7 +176,7 @@ class Controller:
     def _observe(self, seen: Seen) -> None:
         for serial, tracker in self.trackers.items():
             dtu, told = self._dtus[tracker.unit.dtu], seen.dtus.get(tracker.unit.dtu)
-            tracker.trouble = dtu.trouble(told, seen.now_s)
+            tracker.contact.trouble = dtu.trouble(told, seen.now_s)
             tracker.standby_count = self._standby.counts[serial] if serial in self._standby.resting else 0
             tracker.is_switched_off = serial in self.settings.switched_off or bool(tracker.standby_count)
             if (limit := seen.limits.get(serial)) and tracker.apply_limit_status(limit, seen.now_s):
@@ -184,7 +187,7 @@ class Controller:
             if tracker.is_fresh and tracker.status:
                 self._deratings[serial].add_temperature(tracker.status.temperature_c)
             cool_w = self._deratings[serial].ceiling_w(tracker.unit.minimum_w, tracker.unit.maximum_w)
-            tracker.ceiling_w = min(cool_w, tracker.held_ceiling_w)
+            tracker.ceiling_w = min(cool_w, max(tracker.output.useful_limit_w, tracker.unit.minimum_w))
         self._wear_levelling.update(seen.now_s, self.trackers.values())
         self._foreign_at_s = [at_s for at_s in self._foreign_at_s if seen.now_s - at_s < FOREIGN_WITHIN_S]
 
@@ -195,7 +198,7 @@ class Controller:
         cap_w = self._guard_result.cap_w if self._meter_age_s(seen) < self.settings.ladder.hold_s else 0.0
         found = self._last_resort.due(seen.now_s, self.trackers, seen.dtus, cap_w)
         for serial, tracker in self.trackers.items():
-            tracker.is_restarting = serial in self._last_resort.rated
+            tracker.contact.is_restarting = serial in self._last_resort.rated
         return found
 
     def _commands(
@@ -280,7 +283,7 @@ class Controller:
         self._output = output_of(self.trackers.values(), meter.at_s - METER_DELAY_S)
         if self._movement.add_reading(meter, self._output) is MovementVerdict.BLIND:
             self.response.blind(meter.at_s)
-        corrected_w = sum(t.corrected_w for t in self.trackers.values())
+        corrected_w = sum(t.output.corrected_w for t in self.trackers.values())
         if corrected_w - self._corrected_w > CORRECTED_W:
             self._corrected_w = corrected_w
             self.response.corrected()
@@ -334,7 +337,7 @@ class Controller:
 
     def _exports_truly(self, at_s: float, needed_w: float) -> bool:
         """Tell whether export has remained since every command had its time: then no model explains it away."""
-        is_settled = all(t.is_settled(at_s - METER_DELAY_S) for t in self.trackers.values())
+        is_settled = all(t.output.is_settled(at_s - METER_DELAY_S) for t in self.trackers.values())
         if needed_w > -EXPORT_W or not is_settled:
             self._exporting_since_s = math.inf
             return False
@@ -347,29 +350,30 @@ class Controller:
             return
         if step_w := question_w(headrooms, operating_range):
             ages_s = [dtu.freshness_s(seen.dtus.get(name)) for name, dtu in self._dtus.items()]
-            made_within_s = max(t.credit_s for t in self.trackers.values()) + max(ages_s)
+            made_within_s = max(t.output.credit_s for t in self.trackers.values()) + max(ages_s)
             self._movement.ask(operating_range.committed_w + step_w, self._output, made_within_s)
 
     def _learn_delays(self, meter: MeterReading) -> None:
         if (shown := self._learner.add_reading(meter.at_s, meter.power_w)) is not None:
             tracker = self.trackers[shown.serial]
-            tracker.learn_dead_time(shown.posted_at_s, shown.half_at_s - METER_DELAY_S, shown.change_w)
+            tracker.output.learn_dead_time(shown.posted_at_s, shown.half_at_s - METER_DELAY_S, shown.change_w)
         for serial, posted_at_s in self._learner.unanswered_since_s.items():
-            self.trackers[serial].wait_on(posted_at_s, meter.at_s)
+            self.trackers[serial].output.wait_on(posted_at_s, meter.at_s)
 
     def _headroom(self, tracker: InverterTracker, now_s: float, permit: Permit) -> Headroom:
         limits = tracker.limits
         may_replace = (
-            tracker.final_w - tracker.unit.minimum_w * tracker.gain > REPLACE_PENDING_W and not limits.has_replaced
+            tracker.final_w - tracker.unit.minimum_w * tracker.output.gain > REPLACE_PENDING_W
+            and not limits.has_replaced
         )
         return Headroom(
             tracker.unit.serial,
             tracker.final_w,
-            tracker.unit.minimum_w * tracker.gain,
+            tracker.unit.minimum_w * tracker.output.gain,
             tracker.attainable_w,
             may_rise=self._may_rise(tracker, now_s),
             may_fall=now_s >= limits.held_until_s
-            and (not tracker.is_pending or permit.is_urgent or may_replace or tracker.is_overdue),
+            and (not tracker.is_pending or permit.is_urgent or may_replace or tracker.contact.is_overdue),
             accurate_w=accurate_w(tracker),
             rank=self._wear_levelling.rank(tracker.unit.serial),
         )
@@ -386,15 +390,15 @@ class Controller:
 
     def _allocate(self, now_s: float, outputs_w: Mapping[str, float], permit: Permit) -> dict[str, DesiredState]:
         """Return what each inverter should do: unknown limits to the minimum, off where the cap leaves no minimum."""
-        missing = [t for t in self.trackers.values() if t.is_missing(now_s)]
+        missing = [t for t in self.trackers.values() if t.contact.is_missing(now_s)]
         left_w = permit.cap_w - sum(t.highest_w for t in missing if t.is_lost)
         # One that only just came back may be gone again at once: for some time nobody is switched on in its room.
         kept_w = sum(max(t.highest_w - t.unit.minimum_w, 0.0) for t in missing if not t.is_lost)
         is_on: dict[str, bool] = {}
-        for serial, tracker in sorted(self.trackers.items(), key=lambda item: item[1].is_commanded_off):
+        for serial, tracker in sorted(self.trackers.items(), key=lambda item: item[1].power.is_commanded_off):
             minimum_w = tracker.unit.minimum_w
-            room_w = permit.cap_w if tracker.is_lost else left_w - (kept_w if tracker.is_commanded_off else 0.0)
-            may_be_on = not tracker.is_switched_off and (permit.may_regulate or not tracker.is_commanded_off)
+            room_w = permit.cap_w if tracker.is_lost else left_w - (kept_w if tracker.power.is_commanded_off else 0.0)
+            may_be_on = not tracker.is_switched_off and (permit.may_regulate or not tracker.power.is_commanded_off)
             is_on[serial] = may_be_on and room_w >= minimum_w - CAP_SLACK_W
             left_w -= minimum_w if is_on[serial] and not tracker.is_lost else 0.0
         limits_w = {s: self._limit_w(t, outputs_w.get(s), now_s, permit) for s, t in self.trackers.items()}
@@ -419,15 +423,15 @@ class Controller:
 
     def _limit_w(self, tracker: InverterTracker, output_w: float | None, now_s: float, permit: Permit) -> float:
         unit = tracker.unit
-        is_blind = tracker.status is not None and not tracker.is_fresh and now_s - tracker.fresh_at_s > BLIND_S
-        is_doubtful = tracker.is_contradicted or tracker.limits.is_foreign_pending
-        if tracker.wanted_w is None or tracker.is_commanded_off or is_blind or is_doubtful:
+        is_blind = tracker.status is not None and not tracker.is_fresh and now_s - tracker.contact.fresh_at_s > BLIND_S
+        is_doubtful = tracker.output.excess.is_on or tracker.limits.is_foreign_pending
+        if tracker.wanted_w is None or tracker.power.is_commanded_off or is_blind or is_doubtful:
             return unit.minimum_w
-        if not tracker.is_producing:
-            return tracker.waking_w if tracker.is_asleep(now_s) and permit.may_regulate else unit.minimum_w
+        if not tracker.power.is_producing:
+            return tracker.power.waking_w if tracker.is_asleep(now_s) and permit.may_regulate else unit.minimum_w
         if output_w is None and (tracker.limits.was_commanded or not self._may_begin(tracker, permit)):
             return min(tracker.wanted_w, tracker.ceiling_w)
-        limit_w = tracker.limit_for_w(tracker.final_w if output_w is None else output_w)
+        limit_w = tracker.output.limit_for_w(tracker.final_w if output_w is None else output_w)
         return min(max(limit_w, unit.minimum_w), tracker.ceiling_w)
 
     def _may_begin(self, tracker: InverterTracker, permit: Permit) -> bool:
@@ -449,4 +453,4 @@ class Controller:
 
 
 def _is_free(tracker: InverterTracker, seen: Seen) -> bool:
-    return tracker.trouble is None and tracker.unit.dtu not in seen.busy
+    return tracker.contact.trouble is None and tracker.unit.dtu not in seen.busy

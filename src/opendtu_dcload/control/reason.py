@@ -44,13 +44,13 @@ def reason_of(
         return permit.reason
     if seen.meter is None or not seen.dtus:
         return Reason.STARTING
-    if all(troubles := [t.trouble for t in trackers]):
+    if all(troubles := [t.contact.trouble for t in trackers]):
         return Reason.DTU_PASSWORD if Reason.DTU_PASSWORD in troubles else Reason.DTU_SILENT
     if permit.reason is not None:
         return permit.reason
     if is_shared:
         return Reason.FOREIGN_LIMITS
-    if sum(t.highest_w for t in trackers if t.is_missing(seen.now_s)) > permit.cap_w:
+    if sum(t.highest_w for t in trackers if t.contact.is_missing(seen.now_s)) > permit.cap_w:
         return Reason.CAP_UNREACHABLE
     if (doubt := _disobedience(trackers, seen.now_s)) is not None:
         return doubt
@@ -84,17 +84,21 @@ def _bound(
     is_at_most = _is_at_most(is_short, operating_range)
     if is_at_most and operating_range.is_capped:
         return permit.cap_reason
-    if is_short and any(t.is_usable and t.held_w is not None for t in trackers):
+    if is_short and any(t.is_usable and t.output.held_w is not None for t in trackers):
         return Reason.HELD
     return Reason.ALL_AT_RATED if is_at_most else Reason.REGULATING
 
 
 def _disobedience(trackers: Collection[InverterTracker], now_s: float) -> Reason | None:
     """Return why some inverter does not do what it is told, None when all do as far as is known."""
-    lost = [t for t in trackers if t.is_missing(now_s) and t.is_lost and not t.is_fresh and t.trouble is None]
+    lost = [
+        t
+        for t in trackers
+        if t.contact.is_missing(now_s) and t.is_lost and not t.is_fresh and t.contact.trouble is None
+    ]
     if any(t.final_w > t.unit.minimum_w + FEEDS_W for t in lost):
         return Reason.LOST_FEEDS
-    if any(t.is_ignoring(now_s) for t in trackers):
+    if any(t.limits.is_ignored(now_s) for t in trackers):
         return Reason.COMMANDS_IGNORED
     if any(t.limits.is_unconfirmed(now_s) and t.is_fresh for t in trackers):
         return Reason.UNCONFIRMED

@@ -15,7 +15,7 @@ from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.inverter.output_model import OutputModel
 from opendtu_dcload.control.inverter.output_ratio import HIGHEST, LOWEST
 from opendtu_dcload.control.inverter.parameters import InverterParameters
-from opendtu_dcload.control.inverter.tracker import PRODUCING_W
+from opendtu_dcload.control.inverter.power_state import PRODUCING_W
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
 

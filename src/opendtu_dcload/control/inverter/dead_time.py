@@ -7,6 +7,10 @@ from collections import deque
 
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 
+RADIO_S = 0.15
+"""From the start of the radio's transmission to the limit being received."""
+WINDOW_S = 2.0
+"""A limit keeps its radio this long, and is acknowledged at the end of it (OpenDTU: receive timeout of 2000 ms)."""
 TRUSTED_SAMPLES = 3
 """So many learned dead times narrow the bounds; fewer only widen them."""
 LEARNED_SAMPLES = 6

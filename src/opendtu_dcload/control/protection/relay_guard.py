@@ -42,7 +42,7 @@ class RelayGuard:
         """Return what the relay may do; `cap_w` is what the guards leave to the plant."""
         if self._was_off is None:
             return RelayOrder.HOLD
-        missing_w = sum(t.highest_w for t in trackers if t.is_missing(now_s))
+        missing_w = sum(t.highest_w for t in trackers if t.contact.is_missing(now_s))
         if cap_w <= 0 or missing_w > cap_w + CAP_SLACK_W:
             return RelayOrder.HOLD
         may_connect = (
@@ -53,7 +53,7 @@ class RelayGuard:
 
 def _rules(now_s: float, trackers: Iterable[InverterTracker]) -> bool:
     """Tell whether the limits of all inverters that can be reached, at least of one, are set and acknowledged."""
-    reached = [t for t in trackers if not (t.is_lost and t.is_missing(now_s))]
+    reached = [t for t in trackers if not (t.is_lost and t.contact.is_missing(now_s))]
     return bool(reached) and all(t.limit_w is not None and not t.is_pending for t in reached)
 
 

@@ -40,11 +40,11 @@ def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> O
     usable = [t for t in known if t.is_usable]
     others = [t for t in known if not t.is_usable]
     fixed_w = sum(t.final_w for t in others)
-    floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
+    floor_w = sum(t.unit.minimum_w * t.output.gain for t in usable)
     top_w = sum(t.attainable_w for t in usable)
     spare_w = permit.cap_w - sum(t.highest_w for t in others) - sum(_taken_w(t) for t in usable)
     if spare_w > 0:  # a W of limit brings no more than this in W of output
-        spare_w *= max((t.gain for t in usable), default=1.0)
+        spare_w *= max((t.output.gain for t in usable), default=1.0)
     given_w = sum(t.final_w for t in usable)
     room_w = given_w + spare_w
     return OperatingRange(
@@ -57,4 +57,4 @@ def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> O
 
 def _taken_w(tracker: InverterTracker) -> float:
     """Return what of the cap a limit takes; one that was never ours makes room for the first one that is."""
-    return (tracker.wanted_w or 0.0) if tracker.limits.was_commanded else tracker.final_w / tracker.gain
+    return (tracker.wanted_w or 0.0) if tracker.limits.was_commanded else tracker.final_w / tracker.output.gain

@@ -55,11 +55,11 @@ class Standby:
         output_w = sum(t.final_w for t in awake)
         self._note_peak(now_s, output_w)
         for tracker in awake:
-            if tracker.final_w > tracker.unit.minimum_w * tracker.gain + AT_MINIMUM_W:
+            if tracker.final_w > tracker.unit.minimum_w * tracker.output.gain + AT_MINIMUM_W:
                 self._idle_since_s[tracker.unit.serial] = now_s
         is_busy = output_w >= BUSY_SHARE * _most_w(awake)
         self._busy_since_s = min(self._busy_since_s, now_s) if is_busy else math.inf
-        able = [t.unit.serial for t in trackers if t.unit.serial in self.resting and t.trouble is None]
+        able = [t.unit.serial for t in trackers if t.unit.serial in self.resting and t.contact.trouble is None]
         if able and self._is_missed(now_s, awake, cap_w):
             self._wake(now_s, able)
         elif (idle := self._idle(now_s, awake, cap_w)) is not None:
