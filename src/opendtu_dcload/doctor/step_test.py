@@ -15,8 +15,8 @@ from typing import NoReturn
 import aiohttp
 
 from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.control.from_config import parameters_of, stale_after_s
 from opendtu_dcload.control.inverter.parameters import InverterParameters
-from opendtu_dcload.control.loop import stale_after_s, unit_of
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
@@ -213,7 +213,7 @@ class _StepTest:
             raise RefusedError(
                 f"{name} gives no power", "switch it on in OpenDTU, and wait until it has joined the grid"
             )
-        unit = unit_of(inverter, asked.name, limit.rated_w)
+        unit = parameters_of(inverter, asked.name, limit.rated_w)
         home_w = limit.limit_pct * limit.rated_w / 100
         return _Subject(name, unit, dtu, status.ac_power_w or 0.0, home_w, home_w), self._room_w(limits)
 
