@@ -10,7 +10,7 @@ from opendtu_dcload.control.commands.command_policy import Command, DesiredState
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import CommandState, LimitStatus, Reason
+from opendtu_dcload.model import CommandState, LimitStatus, Outcome, Reason
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.plant.house import InverterModel
 from tests.control.plant import make_plant, models_of
@@ -143,12 +143,8 @@ def test_while_a_dtu_declines_the_limits_of_one_inverter_the_others_follow_the_l
     stubborn = SERIAL
     send = plant.run._send  # there is no simulated DTU that declines limits
 
-    def decline(command: Command) -> None:
-        if command.serial == stubborn:
-            plant.controller.refused(command, plant.now_s)
-            plant.controller.taken(command, plant.now_s)
-        else:
-            send(command)
+    def decline(command: Command) -> Outcome:
+        return Outcome.DECLINED if command.serial == stubborn else send(command)
 
     plant.run._send = decline  # type: ignore[method-assign] # as above
     plant.until(300.0)
