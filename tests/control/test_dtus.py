@@ -238,7 +238,7 @@ def test_the_battery_must_be_seen_as_long_as_one_dtu_reaches_an_inverter():
 def test_a_used_up_budget_does_not_stand_before_the_rises_of_another_dtu():
     plant = two_dtus([300.0] * 60 + [900.0] * 200)
     plant.until(50.0)
-    used = plant.controller._budgets[LEFT]
+    used = plant.controller.outbox.budgets[LEFT]
     while math.isfinite(used.rise_ws(plant.now_s + 30)):
         used.spend(plant.now_s)
     since_s = plant.now_s

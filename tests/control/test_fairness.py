@@ -165,7 +165,7 @@ def test_power_that_moves_has_fallen_before_it_rises():
     plant.set_limits([300.0, 20.0, 20.0])
     plant.until(900.0)
     for tracker in plant.controller.trackers.values():  # as after a long run
-        plant.controller._wear_levelling._hours[tracker.unit.serial] = 10.0 if tracker.final_w > 200 else 5.0
+        plant.controller.allocation._wear_levelling._hours[tracker.unit.serial] = 10.0 if tracker.final_w > 200 else 5.0
     since_s = plant.now_s
     before = {serial: i.limit_w for serial, i in plant.house.inverters.items()}
     at_once_w: list[float] = []

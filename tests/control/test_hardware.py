@@ -103,11 +103,11 @@ def test_a_declined_limit_is_not_sent_again_at_once():
 def test_a_power_command_that_did_not_arrive_is_repeated_at_once():
     tracker = InverterTracker(UNIT)
     tracker.apply_limit_status(shown(0.0, 100), 0.0)
-    tracker.power.post(10.0, on=False)
+    tracker.power.switch(10.0, on=False)
     tracker.power.failed()
     assert tracker.needs_power(11.0, on=False)
-    tracker.power.post(12.0, on=False)
-    tracker.power.post(500.0, on=True)
+    tracker.power.switch(12.0, on=False)
+    tracker.power.switch(500.0, on=True)
     tracker.power.failed()
     assert tracker.needs_power(501.0, on=True)
 

@@ -312,7 +312,7 @@ def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(s
 def test_a_feed_in_of_nothing_is_the_reason_and_a_relay_that_opens_for_it_is_no_trouble(is_wish):
     guards = GuardSettings() if is_wish else GuardSettings(solar_pessimistic_w=500.0)
     plant = plant_with(GuardSettings())
-    plant.controller.guards = PlantGuard(guards, 0.0, 30.0)
+    plant.controller.protection.guards = PlantGuard(guards, 0.0, 30.0)
     if is_wish:
         plant.controller.settings = replace(plant.controller.settings, max_feed_in_w=0.0)
     relay = {"is_on": True}

@@ -43,7 +43,7 @@ def pending(serial: str, limit_w: float, posted_w: float, since_s: float = 1.0) 
 
 def off(serial: str, limit_w: float | None = 20.0) -> InverterTracker:
     tracker = ruled(serial, limit_w, 0.0)
-    tracker.power.post(NOW_S - 200, on=False)
+    tracker.power.switch(NOW_S - 200, on=False)
     tracker.apply_measurement(InverterStatus(serial, "", NOW_S, NOW_S, True, False, ac_power_w=0.0), NOW_S, 20.0)
     tracker.power.is_producing = False
     return tracker
@@ -209,7 +209,7 @@ def send(command: SetLimit | SetPower, trackers: dict[str, InverterTracker]) -> 
     if isinstance(command, SetLimit):
         trackers[command.serial].post(NOW_S, command.limit_w, 0.0)
     else:
-        trackers[command.serial].power.post(NOW_S, on=command.on)
+        trackers[command.serial].power.switch(NOW_S, on=command.on)
 
 
 @given(plants(), st.floats(0, 2500))

@@ -4,7 +4,8 @@ import pytest
 
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
-from opendtu_dcload.control.regulation.operating_range import Permit, operating_range_of
+from opendtu_dcload.control.protection.permit import Permit
+from opendtu_dcload.control.regulation.operating_range import operating_range_of
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 from tests.control.plant import make_plant, models_of

@@ -110,13 +110,13 @@ def test_a_declined_successor_leaves_the_first_limit_on_its_way():
 
 def test_switched_off_counts_as_nothing_only_when_it_gives_nothing():
     tracker = known(200)
-    tracker.power.post(10.0, on=False)
+    tracker.power.switch(10.0, on=False)
     assert tracker.highest_w == 200
     tracker.apply_measurement(status(11.0, 200), 11.0, 20.0)
     assert tracker.highest_w == 200
     tracker.apply_measurement(status(13.0, 0), 13.0, 20.0)
     assert tracker.highest_w == 0
-    tracker.power.post(60.0, on=True)
+    tracker.power.switch(60.0, on=True)
     assert tracker.highest_w == 200
 
 
@@ -395,7 +395,7 @@ def test_an_inverter_that_is_let_go_follows_its_limit_again():
 def test_what_a_resting_inverter_reads_back_was_set_by_nobody(pct, is_off):
     tracker = known(200)
     if is_off:
-        tracker.power.post(10.0, on=False)
+        tracker.power.switch(10.0, on=False)
         tracker.apply_measurement(status(20.0, 0), 20.0, 20.0)
     answers = [LimitStatus(SERIAL, at_s, pct, 400.0, OK) for at_s in (300.0, 301.0, 420.0)]
     assert feed(tracker, *answers) == [False] * 3

@@ -123,7 +123,7 @@ class ControlLoop:
         if self._dry_run is not None:
             decision = replace(decision, plan=replace(decision.plan, is_dry=True))
         if self._seasonal is not None:
-            self._seasonal.keep(self._controller.guards.seasonal.highest_pct)
+            self._seasonal.keep(self._controller.protection.guards.seasonal.highest_pct)
         self._reasons.add(decision.plan)
         return decision
 

@@ -105,7 +105,7 @@ class OutputPrediction:
 
     # ---- what is commanded
 
-    def post(self, now_s: float, limit_w: float, radio_free_s: float, *, is_doubtful: bool) -> float:
+    def expect(self, now_s: float, limit_w: float, radio_free_s: float, *, is_doubtful: bool) -> float:
         """Follow a limit that is sent now; return when it will be received at the earliest.
 
         Args:
@@ -128,14 +128,14 @@ class OutputPrediction:
             self._is_withheld = True
             self._jump()
 
-    def decline(self) -> None:
+    def fall_back(self) -> None:
         """Follow the limit before: the DTU has declined the last one."""
         if self._limits.wanted_w is None or self._is_withheld:
             self._jump()
         else:
             self._aim(self._limits.posted_at_s, self._limits.wanted_w)
 
-    def follow(self, news: LimitNews, told_at_s: float, now_s: float, before_w: float | None) -> None:
+    def follow_news(self, news: LimitNews, told_at_s: float, now_s: float, before_w: float | None) -> None:
         """Take what the DTU has told of the limit at `told_at_s`; `before_w` was the acknowledged one until then."""
         if news is LimitNews.WAITS and not self._is_withheld:
             self._delay(told_at_s - WINDOW_S + RADIO_S)
@@ -156,7 +156,7 @@ class OutputPrediction:
 
     # ---- what is measured
 
-    def add_output(self, output_w: float, at_s: float, now_s: float) -> bool:
+    def learn_from(self, output_w: float, at_s: float, now_s: float) -> bool:
         """Take a fresh measurement; return whether the acknowledged limit is to be taken for unknown."""
         self.trust.compare(output_w, now_s)
         is_settled = self.has_come_out(at_s)
@@ -168,7 +168,7 @@ class OutputPrediction:
             self._jump()
         return must_forget
 
-    def note_output(self, output_w: float, *, has_switched: bool) -> None:
+    def keep(self, output_w: float, *, has_switched: bool) -> None:
         """Keep a fresh measurement, also one of nothing; `has_switched`: it began or ceased to give power."""
         self._measured_w = output_w
         if has_switched:

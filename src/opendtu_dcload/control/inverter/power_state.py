@@ -41,7 +41,7 @@ class PowerState:
         """The limit that brings back an inverter which stops at its minimum (some do: OpenDTU-OnBattery#755)."""
         return min(max(2 * self.unit.minimum_w, WAKE_SHARE * self.unit.rated_w), self.unit.maximum_w)
 
-    def is_asleep(self, now_s: float) -> bool:
+    def is_idle(self, now_s: float) -> bool:
         """Tell whether it has long given nothing though nobody switched it off; only fresh data can show that."""
         silent_s = 0.0 if self._silent_since_s is None else now_s - self._silent_since_s
         return not self.is_commanded_off and silent_s >= WAKE_AFTER_S
@@ -52,11 +52,11 @@ class PowerState:
 
     def may_wake(self, now_s: float) -> bool:
         """Tell whether it is asleep, and was not woken lately."""
-        return self.is_asleep(now_s) and now_s - self.sent_at_s >= WAKE_AGAIN_S
+        return self.is_idle(now_s) and now_s - self.sent_at_s >= WAKE_AGAIN_S
 
     # ---- what happens
 
-    def post(self, now_s: float, *, on: bool) -> None:
+    def switch(self, now_s: float, *, on: bool) -> None:
         """Remember a power command that is given to the DTU now."""
         self._before = (self.is_commanded_off, self.sent_at_s)
         self.is_commanded_off = not on
@@ -70,7 +70,7 @@ class PowerState:
         """It is being restarted, which ends a switch-off."""
         self.is_commanded_off = False
 
-    def add_output(self, output_w: float, at_s: float) -> bool:
+    def apply_output(self, output_w: float, at_s: float) -> bool:
         """Take a fresh measurement; return whether it began or ceased to give power."""
         is_producing = output_w >= PRODUCING_W
         has_changed = is_producing != self.is_producing and at_s > self.sent_at_s

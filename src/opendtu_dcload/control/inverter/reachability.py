@@ -27,6 +27,10 @@ class Reachability:
         """When they last were, or when they were first heard of."""
         self.trouble: Reason | None = None
         """Why its DTU cannot be commanded."""
+        self.is_busy = False
+        """Its DTU has not answered an earlier command yet: it can be given no further one now."""
+        self.is_known = False
+        """Its DTU has told of its limit, so it has it in its list."""
         self.is_restarting = False
         """It is about to be restarted, or was and has acknowledged no limit since."""
         self.is_overdue = False
@@ -34,6 +38,11 @@ class Reachability:
         self._due_at_s = math.inf
         self._lost_since_s = math.inf
         self._found_at_s = -math.inf
+
+    @property
+    def is_free(self) -> bool:
+        """True when its DTU can be given a command now."""
+        return self.trouble is None and not self.is_busy
 
     @property
     def is_lost(self) -> bool:
@@ -48,7 +57,7 @@ class Reachability:
 
     # ---- what happens
 
-    def posted(self, due_at_s: float) -> None:
+    def await_answer(self, due_at_s: float) -> None:
         """Note a limit that is sent now and has to be acknowledged by `due_at_s`."""
         self._due_at_s = due_at_s
         self.is_overdue = False
@@ -68,7 +77,7 @@ class Reachability:
             return False
         return self.is_fresh
 
-    def update(self, now_s: float) -> None:
+    def note_lost(self, now_s: float) -> None:
         """Note since when it is lost, or found, and what is overdue; to be called once all else was seen."""
         self.is_overdue = self._limits.posted_w is not None and now_s > self._due_at_s
         if self.is_lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from opendtu_dcload.control.inverter.derating import Derating
 from opendtu_dcload.control.inverter.limit_state import LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_prediction import OutputPrediction
 from opendtu_dcload.control.inverter.parameters import InverterParameters
@@ -20,8 +21,10 @@ HELD_AGAIN_S = 60.0
 class InverterTracker:
     """Everything that the controller remembers of one inverter; its parts, and what follows from several of them."""
 
-    def __init__(self, unit: InverterParameters) -> None:
+    def __init__(self, unit: InverterParameters, max_temperature_c: float = math.inf) -> None:
+        """Begin with nothing known; from `max_temperature_c` on it is given less."""
         self.unit = unit
+        self._derating = Derating(max_temperature_c)
         self.limits = LimitState(unit)
         self.power = PowerState(unit)
         self.contact = Reachability(self.limits)
@@ -106,7 +109,7 @@ class InverterTracker:
 
     def is_asleep(self, now_s: float) -> bool:
         """Tell whether it has long given nothing though it is on, answers and has a limit."""
-        return self.is_fresh and self.power.is_asleep(now_s)
+        return self.is_fresh and self.power.is_idle(now_s)
 
     def needs_refresh(self, now_s: float) -> bool:
         """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
@@ -129,13 +132,13 @@ class InverterTracker:
         is_doubtful = self.is_lost or self.limits.ignored > 0
         self._was_repeated = limit_w == self.limit_w
         self.limits.post(now_s, limit_w)
-        received_s = self.output.post(now_s, limit_w, radio_free_s, is_doubtful=is_doubtful)
-        self.contact.posted(received_s + self.output.credit_s + LONGEST_RADIO_S)
+        received_s = self.output.expect(now_s, limit_w, radio_free_s, is_doubtful=is_doubtful)
+        self.contact.await_answer(received_s + self.output.credit_s + LONGEST_RADIO_S)
 
     def decline(self, now_s: float) -> None:
         """The DTU declined the last limit: it is not on its way."""
         self.limits.decline(now_s)
-        self.output.decline()
+        self.output.fall_back()
 
     def post_restart(self) -> None:
         """Remember that a restart is given to the DTU now: it ends every limit, and a switch-off too."""
@@ -150,11 +153,26 @@ class InverterTracker:
 
     # ---- what it tells
 
+    def apply_answers(
+        self, now_s: float, limit: LimitStatus | None, status: InverterStatus | None, fresh_for_s: float
+    ) -> bool:
+        """Take all that its DTU tells, None = nothing yet; return True when an acknowledged limit is not ours."""
+        self.contact.is_known = limit is not None
+        is_foreign = limit is not None and self.apply_limit_status(limit, now_s)
+        if status is not None:
+            self.apply_measurement(status, now_s, fresh_for_s)
+        self.update_reachability(now_s)
+        if self.is_fresh and self.status is not None:
+            self._derating.add_temperature(self.status.temperature_c)
+        cool_w = self._derating.ceiling_w(self.unit.minimum_w, self.unit.maximum_w)
+        self.ceiling_w = min(cool_w, max(self.output.useful_limit_w, self.unit.minimum_w))
+        return is_foreign
+
     def apply_limit_status(self, status: LimitStatus, now_s: float) -> bool:
         """Take what the DTU says; return True when an acknowledged limit is not ours."""
         before_w = self.limit_w
         news = self.limits.apply(status, now_s)
-        self.output.follow(news, status.at_s, now_s, before_w)
+        self.output.follow_news(news, status.at_s, now_s, before_w)
         # What an inverter that is off reads back is the limit of its next start, which nobody set.
         is_on = self.power.is_producing and not self.power.is_commanded_off and not self.is_switched_off
         return news is LimitNews.FOREIGN and is_on
@@ -166,13 +184,13 @@ class InverterTracker:
         if not self.contact.add_status(status, now_s, stale_after_s):
             return
         output_w = status.ac_power_w or 0.0
-        self.output.note_output(output_w, has_switched=self.power.add_output(output_w, status.at_s))
-        if output_w >= PRODUCING_W and self.output.add_output(output_w, status.at_s, now_s):
+        self.output.keep(output_w, has_switched=self.power.apply_output(output_w, status.at_s))
+        if output_w >= PRODUCING_W and self.output.learn_from(output_w, status.at_s, now_s):
             self.forget()
 
     def update_reachability(self, now_s: float) -> None:
         """Note since when it is lost, or found, and what has expired; to be called once all else was seen."""
-        self.contact.update(now_s)
+        self.contact.note_lost(now_s)
         if self.contact.is_overdue:
             self.output.withhold()
 

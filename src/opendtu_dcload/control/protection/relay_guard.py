@@ -30,13 +30,12 @@ class RelayGuard:
         self._was_off: bool | None = None
         """None = there is no relay, or it has not answered yet."""
 
-    def add_relay_status(self, relay: RelayStatus | None, trackers: Collection[InverterTracker]) -> None:
-        """Take the relay's state: behind a relay that opened, nobody knows which limits the inverters still have."""
-        is_off = relay is not None and not relay.is_on
-        if is_off and not self._was_off:
-            for tracker in trackers:
-                tracker.forget()
-        self._was_off = is_off if relay is not None else self._was_off
+    def has_opened(self, relay: RelayStatus | None) -> bool:
+        """Take the relay's state; return whether it has just opened: nobody knows what rules behind an open relay."""
+        if relay is None:
+            return False
+        was_off, self._was_off = self._was_off, not relay.is_on
+        return self._was_off and not was_off
 
     def order(self, now_s: float, trackers: Collection[InverterTracker], cap_w: float) -> RelayOrder:
         """Return what the relay may do; `cap_w` is what the guards leave to the plant."""

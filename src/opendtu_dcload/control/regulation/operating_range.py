@@ -1,4 +1,4 @@
-"""What the guards allow, and what the plant can do within it."""
+"""What the plant can do within what protection allows."""
 
 from __future__ import annotations
 
@@ -6,20 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from opendtu_dcload.control.inverter.tracker import InverterTracker
-from opendtu_dcload.model import Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """What the guards leave to the regulator."""
-
-    cap_w: float
-    reason: Reason | None = None
-    """Why it is less than the legal cap; None when it is not."""
-    may_regulate: bool = True
-    is_urgent: bool = False
-    cap_reason: Reason = Reason.FEED_IN_CAP
-    """What to say when the plant is at the cap."""
+from opendtu_dcload.control.protection.permit import Permit
 
 
 @dataclass(frozen=True, slots=True)

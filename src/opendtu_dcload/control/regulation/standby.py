@@ -39,6 +39,11 @@ class Standby:
         """Highest output of each minute of the last hour."""
         self._rested_at_s: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=PAIRS_A_DAY))
 
+    @property
+    def resting_counts(self) -> dict[str, int]:
+        """How often each of those that rest now was put to rest since the start."""
+        return {serial: self.counts[serial] for serial in self.resting}
+
     def update(
         self, now_s: float, trackers: Collection[InverterTracker], cap_w: float, unwanted: frozenset[str] = frozenset()
     ) -> None:

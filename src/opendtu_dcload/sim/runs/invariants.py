@@ -65,7 +65,7 @@ class InvariantChecker(Controller):
 
     def decide(self, seen: Seen) -> Decision:
         """Decide once; a plan must be finite and have a reason."""
-        self._age_s = self._meter_age_s(seen)
+        self._age_s = self.meter.state(seen.now_s, seen.meter).age_s
         decision = super().decide(seen)
         self.decision = decision
         plan = decision.plan

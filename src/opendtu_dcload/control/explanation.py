@@ -1,10 +1,35 @@
-"""What is said of one inverter in a plan."""
+"""The plan: what was decided and why, of the plant and of each inverter."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from opendtu_dcload.control.commands.command_policy import DesiredState
 from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.inverter.tracker import InverterTracker
-from opendtu_dcload.model import Reason
+from opendtu_dcload.model import InverterPlan, Plan, Reason, RelayOrder
+
+
+def plan_of(
+    now_s: float,
+    desired: Mapping[str, DesiredState],
+    trackers: Mapping[str, InverterTracker],
+    cap_w: float,
+    reason: Reason,
+    relay: RelayOrder,
+) -> Plan:
+    """Return the plan; `cap_w` is what the plant may give at most, and `reason` why it gives what it gives."""
+    has_several_dtus = len({tracker.unit.dtu for tracker in trackers.values()}) > 1
+    inverters = tuple(
+        InverterPlan(
+            serial,
+            state.limit_w if state.is_on else 0.0,
+            state.is_on,
+            note(trackers[serial], has_several_dtus=has_several_dtus),
+        )
+        for serial, state in desired.items()
+    )
+    return Plan(now_s, sum(i.limit_w for i in inverters), cap_w, reason, inverters, relay)
 
 
 def note(tracker: InverterTracker, *, has_several_dtus: bool) -> str:
