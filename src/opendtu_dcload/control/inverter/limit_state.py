@@ -23,11 +23,12 @@ PCT_STEP = 0.1
 LOWEST_SHOWN_PCT = 1.0
 """No inverter works at less (see devices/hoymiles.py): an HMS that loses its DC power reads back 0.1 %."""
 HELD_S = 60.0
-"""How long nothing is sent to an inverter whose limit the DTU declined."""
+"""How long nothing is sent to an inverter whose limit the DTU declined: as often as a limit may be repeated."""
 IGNORED_WAITS_S = (5.0, 15.0, 45.0)
-"""The same after commands that were taken and had no effect: one may be lost in a restart of the DTU, more are none."""
+"""How long nothing is sent after the first, second and any later command that was taken and had no effect: one may be
+lost in a restart of the DTU, more are no accident."""
 IGNORED_OFTEN, IGNORED_FOR_S = 2, 120.0
-"""So many in a row are no accident; when nothing more is wanted, nobody knows any longer."""
+"""After so many in a row the DTU is said to ignore commands, until none was sent for so long: then nobody knows."""
 IGNORED_S = 30.0
 """From when on commands without effect are worth a word: as long as one that is not acknowledged."""
 UNCONFIRMED_S = 30.0

@@ -12,6 +12,7 @@ from collections import deque
 LOWEST, HIGHEST = 0.3, 1.1
 """Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
 FILTER = 0.3
+"""A new measurement counts this much against the ones before: an estimate that settles within some steps."""
 ACCURATE_SHARE = 0.2
 """Of rated power: below, limits come out up to 17 % too low (OpenDTU-OnBattery#1756), so no ratio follows."""
 NEAR_SHARE, NEAR_W = 0.25, 30.0
