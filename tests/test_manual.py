@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload.config import SECTIONS
-from opendtu_dcload.control import inverter_note
+from opendtu_dcload.control import explanation
 from opendtu_dcload.control.bookkeeping.alarms import RULES, _alarm
 from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.reason_delays import alarm_after_s
@@ -56,7 +56,7 @@ def notes() -> Iterator[str]:
     """Yield a pattern for each text that `note` returns."""
     yield from map(re.escape, NOTES.values())
     yield re.escape(Reason.SWITCHED_OFF)
-    (function,) = ast.parse(inspect.getsource(inverter_note.note)).body
+    (function,) = ast.parse(inspect.getsource(explanation.note)).body
     returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
     branches = [[value.body, value.orelse] if isinstance(value, ast.IfExp) else [value] for value in returned]
     parts = [part for branch in branches for part in branch]

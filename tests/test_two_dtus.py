@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from opendtu_dcload.config import OpenDtuConfig, parse_config
 from opendtu_dcload.control import loop as control_loop
 from opendtu_dcload.control.commands import leave
+from opendtu_dcload.control.commands import sender as command_sender
 from opendtu_dcload.control.commands.command_policy import Reboot, Restart
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.loop import ControlLoop
@@ -211,7 +212,8 @@ class Rig:
 
 @pytest.fixture
 async def rig(two: Two, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
-    monkeypatch.setattr(control_loop, "LONGEST_COMMAND_S", 0.05)
+    for module in (control_loop, command_sender):
+        monkeypatch.setattr(module, "LONGEST_COMMAND_S", 0.05)
     monkeypatch.setattr(leave, "LEAVE_S", 1.5)
     async with aiohttp.ClientSession() as session:
         yield Rig(two, session)
@@ -240,9 +242,10 @@ async def test_what_is_left_of_a_decision_is_not_sent_once_there_is_a_newer_one(
     rig.see()
     async with rig.running():
         await until(lambda: two.left.in_flight == 1)
-        sending = rig.loop._sending["left"]
+        sending = rig.loop._senders["left"]._sending
         rig.see()
         await rig.decided()
+        assert sending is not None
         await sending
         assert len(two.left.posted) == 1
         rig.see()

@@ -21,8 +21,9 @@ from opendtu_dcload import __version__
 from opendtu_dcload.config import Config, InverterConfig
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.dtu_settings import DtuSettings
-from opendtu_dcload.control.inverter.output_model import InverterParameters
-from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, settings_of
+from opendtu_dcload.control.from_config import dtu_silent_s, settings_of
+from opendtu_dcload.control.inverter.parameters import InverterParameters
+from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu

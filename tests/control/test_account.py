@@ -9,7 +9,7 @@ import pytest
 from opendtu_dcload.control.bookkeeping.statistics import CommandLog, Ledger
 from opendtu_dcload.control.commands.command_policy import Command, Restart, SetLimit, SetPower
 from opendtu_dcload.control.inverter.limit_state import LimitState
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.model import CommandState, LimitStatus, MeterReading, Outcome, Today
 
 SERIAL = "1124a0000001"

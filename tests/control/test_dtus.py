@@ -11,7 +11,7 @@ from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.dtu_settings import NOTES, DtuSettings
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading, Reason
 from opendtu_dcload.sim.runs.invariants import SLACK_W
@@ -235,7 +235,7 @@ def test_the_battery_must_be_seen_as_long_as_one_dtu_reaches_an_inverter():
 def test_a_used_up_budget_does_not_stand_before_the_rises_of_another_dtu():
     plant = two_dtus([300.0] * 60 + [900.0] * 200)
     plant.until(50.0)
-    used = plant.controller._budgets[LEFT]
+    used = plant.controller.outbox.budgets[LEFT]
     while math.isfinite(used.rise_ws(plant.now_s + 30)):
         used.spend(plant.now_s)
     since_s = plant.now_s
@@ -256,7 +256,7 @@ def test_a_limit_waits_for_its_own_radio_only():
     controller = Controller(Settings(), units, 0.0)
     for unit in units:
         controller.posted(SetLimit(unit.serial, 100.0), 10.0)
-    waits_s = [round(t._delays._received[-1][1] - 10.0, 2) for t in controller.trackers.values()]
+    waits_s = [round(t.output._delays._received[-1][1] - 10.0, 2) for t in controller.trackers.values()]
     assert waits_s == [0.15, 0.15, 2.15]
 
 

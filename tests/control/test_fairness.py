@@ -112,7 +112,7 @@ def worked(
     for model, output_w in zip(models_of(len(outputs_w)), outputs_w, strict=True):
         tracker = InverterTracker(unit_of(model, minimum_w))
         tracker.apply_limit_status(LimitStatus(model.serial, 0.0, output_w / 4, RATED_W, CommandState.OK), 0.0)
-        tracker.is_fresh = True
+        tracker.contact.is_fresh = True
         trackers.append(tracker)
     fairness.update(0.0, trackers)
     fairness.update(hours * HOUR_S, trackers)
@@ -157,7 +157,7 @@ def test_power_moves_only_in_quiet_times_and_once_in_ten_minutes():
 def test_one_whose_output_cannot_be_set_is_neither_to_give_nor_to_take():
     for lost in (0, 1):
         fairness, trackers = worked(300, 20)
-        trackers[lost].is_fresh = False
+        trackers[lost].contact.is_fresh = False
         assert fairness.move(10 * HOUR_S, trackers) == {}
 
 
@@ -166,7 +166,7 @@ def test_power_that_moves_has_fallen_before_it_rises():
     plant.set_limits([300.0, 20.0, 20.0])
     plant.until(900.0)
     for tracker in plant.controller.trackers.values():  # as after a long run
-        plant.controller._wear_levelling._hours[tracker.unit.serial] = 10.0 if tracker.final_w > 200 else 5.0
+        plant.controller.allocation._wear_levelling._hours[tracker.unit.serial] = 10.0 if tracker.final_w > 200 else 5.0
     since_s = plant.now_s
     before = {serial: i.limit_w for serial, i in plant.house.inverters.items()}
     at_once_w: list[float] = []
@@ -185,7 +185,7 @@ def test_what_was_long_ago_counts_less():
     trackers.reverse()
     fairness.update(11 * HOUR_S, trackers)
     for tracker in trackers:
-        tracker.is_producing = False
-        tracker._jump()
+        tracker.power.is_producing = False
+        tracker.output._jump()
     fairness.update(60 * 24 * HOUR_S, trackers)
     assert fairness.rank(most) == fairness.rank(least) == 0

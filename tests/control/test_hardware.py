@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from opendtu_dcload.control.commands.command_policy import Command, DesiredState, allowed
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import CommandState, LimitStatus, Reason
+from opendtu_dcload.model import CommandState, LimitStatus, Outcome, Reason
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.plant.house import InverterModel
 from tests.control.plant import make_plant, models_of
@@ -39,7 +39,7 @@ def test_an_answer_that_was_on_its_way_when_the_limit_was_posted_says_nothing_ab
     tracker = InverterTracker(UNIT)
     tracker.apply_limit_status(shown(0.0, 100), 0.0)
     tracker.post(10.0, 400.0, 10.0)
-    tracker.taken(15.0)
+    tracker.limits.taken(15.0)
     assert not tracker.apply_limit_status(shown(14.0, 100), 15.0)
     assert tracker.is_pending
     assert tracker.highest_w == 400
@@ -95,7 +95,7 @@ def test_a_declined_limit_is_not_sent_again_at_once():
     trackers = {SERIAL: tracker}
     assert allowed(10.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
     tracker.post(10.0, 50.0, 10.0)
-    tracker.refused(10.0)
+    tracker.decline(10.0)
     assert not allowed(11.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
     assert allowed(71.0, {SERIAL: DesiredState(50.0)}, trackers, 400.0)
 
@@ -103,12 +103,12 @@ def test_a_declined_limit_is_not_sent_again_at_once():
 def test_a_power_command_that_did_not_arrive_is_repeated_at_once():
     tracker = InverterTracker(UNIT)
     tracker.apply_limit_status(shown(0.0, 100), 0.0)
-    tracker.post_power(10.0, on=False)
-    tracker.power_failed()
+    tracker.power.switch(10.0, on=False)
+    tracker.power.failed()
     assert tracker.needs_power(11.0, on=False)
-    tracker.post_power(12.0, on=False)
-    tracker.post_power(500.0, on=True)
-    tracker.power_failed()
+    tracker.power.switch(12.0, on=False)
+    tracker.power.switch(500.0, on=True)
+    tracker.power.failed()
     assert tracker.needs_power(501.0, on=True)
 
 
@@ -143,12 +143,8 @@ def test_while_a_dtu_declines_the_limits_of_one_inverter_the_others_follow_the_l
     stubborn = SERIAL
     send = plant.run._send  # there is no simulated DTU that declines limits
 
-    def decline(command: Command) -> None:
-        if command.serial == stubborn:
-            plant.controller.refused(command, plant.now_s)
-            plant.controller.taken(command, plant.now_s)
-        else:
-            send(command)
+    def decline(command: Command) -> Outcome:
+        return Outcome.DECLINED if command.serial == stubborn else send(command)
 
     plant.run._send = decline  # type: ignore[method-assign] # as above
     plant.until(300.0)

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.plant.house import House, InverterModel

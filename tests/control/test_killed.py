@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
 from opendtu_dcload.sim.runs.simulate import Run

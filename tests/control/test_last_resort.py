@@ -213,8 +213,8 @@ def test_room_is_made_and_confirmed_before_the_restart_goes_out():
     plant = make_plant([1500.0] * 2000, models_of(3), settings=Settings(max_feed_in_w=800.0), is_warm=True)
     plant.until(100.0)
     first = min(plant.controller.trackers.values(), key=lambda tracker: tracker.limit_w or 0.0)
-    plant.controller._last_resort._preparing = (first.unit.serial, plant.now_s)
-    attempts = plant.controller._last_resort._restarts[first.unit.serial]
+    plant.controller.outbox.last_resort._preparing = (first.unit.serial, plant.now_s)
+    attempts = plant.controller.outbox.last_resort._restarts[first.unit.serial]
     attempts._bad_since_s, attempts.update = -RESTART_AFTER_S, lambda *_, **__: None  # type: ignore[method-assign]  # a part that lies
     others = [i for s, i in plant.house.inverters.items() if s != first.unit.serial]
     assert sum(i.limit_w for i in others) > 400

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opendtu_dcload.control.commands.command_budget import Budget
-from opendtu_dcload.control.inverter.output_model import InverterParameters
-from opendtu_dcload.control.inverter.tracker import WINDOW_S, InverterTracker
+from opendtu_dcload.control.inverter.dead_time import WINDOW_S
+from opendtu_dcload.control.inverter.parameters import InverterParameters
+from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.regulation.available_moves import available_moves_of
 from opendtu_dcload.control.regulation.dispatch import Headroom, dispatch
 from opendtu_dcload.control.regulation.regulator import AvailableMoves, Move

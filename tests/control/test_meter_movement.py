@@ -206,7 +206,7 @@ def test_inverters_that_do_not_make_the_step_bring_no_verdict_on_the_meter():
     for inverter in plant.house.inverters.values():
         inverter.model = replace(inverter.model, dead_time_s=1e6, dead_time_spread=0.0)
     assert Reason.METER_FROZEN not in {reason for _, reason in reasons(plant, FREEZES_AT_S + 200)}
-    assert plant.controller._movement.verdict is MovementVerdict.NOT_ASKED
+    assert plant.controller.meter.movement.verdict is MovementVerdict.NOT_ASKED
 
 
 def test_where_no_step_is_possible_nothing_is_asked_or_told():
@@ -228,7 +228,7 @@ def test_a_meter_of_whole_watts_in_a_quiet_night_is_asked_every_ten_minutes_at_m
     before_wh = plant.house.energy.waste_wh
     was_asking = False
     for _, reason in reasons(plant, 3600.0):
-        is_asking = plant.controller._movement.is_asking
+        is_asking = plant.controller.meter.movement.is_asking
         asked, was_asking = asked + (is_asking and not was_asking), is_asking
         seen.add(reason)
     assert seen == {Reason.REGULATING}
@@ -242,7 +242,7 @@ def test_a_meter_that_refreshes_rarely_is_regulated_by_and_not_asked(refresh_s):
     plant = make_plant(load_w, inverters("1124"), is_warm=True)
     plant.run.meter.refresh_s = refresh_s
     assert {reason for _, reason in reasons(plant, 3600.0)} <= {Reason.REGULATING, Reason.ALL_AT_MINIMUM}
-    assert plant.controller._movement.verdict is None
+    assert plant.controller.meter.movement.verdict is None
     assert abs(plant.house.meter.power_w) < 30
     assert plant.house.energy.waste_wh < 60
 
@@ -251,4 +251,4 @@ def test_a_meter_that_refreshes_rarely_is_regulated_by_and_not_asked(refresh_s):
 def test_two_measured_hours_ask_nothing():
     plant = make_plant(load_trace("ukdale_h3_2013-03-30_45000"), is_warm=True)
     plant.until(7200.0)
-    assert plant.controller._movement.verdict is None
+    assert plant.controller.meter.movement.verdict is None

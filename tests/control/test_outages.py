@@ -194,8 +194,8 @@ def test_with_a_correct_meter_a_real_day_gives_no_confirmed_suspicion():
         suspected: list[float] = []
 
         def look(plant: Plant = plant, suspected: list[float] = suspected) -> None:
-            assert not plant.controller.response.is_confirmed
-            if plant.controller.response.suspicion:
+            assert not plant.controller.meter.response.is_confirmed
+            if plant.controller.meter.response.suspicion:
                 suspected.append(plant.now_s)
 
         plant.until(5400.0, look)

@@ -12,7 +12,7 @@ from opendtu_dcload.control.commands.command_policy import (
     refresh,
     room_left_w,
 )
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 
@@ -43,9 +43,9 @@ def pending(serial: str, limit_w: float, posted_w: float, since_s: float = 1.0) 
 
 def off(serial: str, limit_w: float | None = 20.0) -> InverterTracker:
     tracker = ruled(serial, limit_w, 0.0)
-    tracker.post_power(NOW_S - 200, on=False)
+    tracker.power.switch(NOW_S - 200, on=False)
     tracker.apply_measurement(InverterStatus(serial, "", NOW_S, NOW_S, True, ac_power_w=0.0), NOW_S, 20.0)
-    tracker.is_producing = False
+    tracker.power.is_producing = False
     return tracker
 
 
@@ -207,7 +207,7 @@ def send(command: SetLimit | SetPower, trackers: dict[str, InverterTracker]) -> 
     if isinstance(command, SetLimit):
         trackers[command.serial].post(NOW_S, command.limit_w, 0.0)
     else:
-        trackers[command.serial].post_power(NOW_S, on=command.on)
+        trackers[command.serial].power.switch(NOW_S, on=command.on)
 
 
 @given(plants(), st.floats(0, 2500))

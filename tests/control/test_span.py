@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
-from opendtu_dcload.control.regulation.operating_range import Permit, operating_range_of
+from opendtu_dcload.control.protection.permit import Permit
+from opendtu_dcload.control.regulation.operating_range import operating_range_of
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 from tests.control.plant import make_plant, models_of
@@ -34,8 +35,8 @@ def test_the_room_that_the_cap_leaves_brings_only_as_much_output_as_comes_out_of
     tracker = InverterTracker(
         InverterParameters("a", 20, 800, 800, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
     )
-    tracker.is_fresh = True
-    tracker._ratio.value = gain
+    tracker.contact.is_fresh = True
+    tracker.output._ratio.value = gain
     tracker.post(0.0, 150 / gain, 0.0)
     operating_range = operating_range_of([tracker], Permit(150 / gain + 100))
     assert (operating_range.committed_w, operating_range.ceiling_w) == pytest.approx((150, ceiling_w))

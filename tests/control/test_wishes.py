@@ -132,6 +132,8 @@ def test_a_plant_too_small_to_prove_anything_is_not_lowered_to_ask_the_meter(fee
     plant = make_plant([600.0] * 6000, settings=FILE, is_warm=True)
     began_s = wish(plant, UserOverrides(max_feed_in_w=feed_in_w))
     asked: list[float] = []
-    plant.until(began_s + 5000, lambda: asked.append(plant.now_s) if plant.controller.response.is_probing else None)
+    plant.until(
+        began_s + 5000, lambda: asked.append(plant.now_s) if plant.controller.meter.response.is_probing else None
+    )
     assert asked == []
     assert plant.house.output_w == pytest.approx(feed_in_w, abs=10)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from opendtu_dcload import cli
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, verdict
 from opendtu_dcload.doctor.step_test import step_test

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opendtu_dcload.config import parse_config
 from opendtu_dcload.control.commands.command_policy import Reboot, Restart, SetLimit, SetPower
 from opendtu_dcload.control.decision import Seen
-from opendtu_dcload.control.loop import settings_of, unit_of
+from opendtu_dcload.control.from_config import parameters_of, settings_of
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.model import (
     BatteryStatus,
@@ -99,10 +99,10 @@ def private_seen(now_s: float) -> Seen:
 def recorded() -> str:
     """The recording of a plant with everything in it that has a name."""
     config = parse_config(private_config())
-    units = [unit_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
+    units = [parameters_of(inverter, config.dtu_of(inverter).name, None) for inverter in config.inverters]
     sink = io.StringIO()
     controller = RecordedController(sink, settings_of(config, 90.0), units, STARTED_S)
-    controller.set_unit(unit_of(config.inverters[0], "shed", 1500.0))
+    controller.set_unit(parameters_of(config.inverters[0], "shed", 1500.0))
     controller.decide(private_seen(STARTED_S + 1))
     controller.settings = dataclasses.replace(controller.settings, switched_off=frozenset({SERIALS[2], STRANGER}))
     decision = controller.decide(private_seen(STARTED_S + 2))
@@ -162,7 +162,7 @@ def test_everything_seen_comes_back_but_the_names():
 
 def unit_of_serial(serial: str):
     config = parse_config(table(inverter=[{"serial": serial}]))
-    return unit_of(config.inverters[0], "shed", None)
+    return parameters_of(config.inverters[0], "shed", None)
 
 
 LEFT_OUT = {

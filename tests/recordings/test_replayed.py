@@ -15,7 +15,7 @@ import pytest
 from opendtu_dcload.cli import main
 from opendtu_dcload.control import controller
 from opendtu_dcload.control.commands import command_policy
-from opendtu_dcload.control.protection import battery_guard, meter_age
+from opendtu_dcload.control.protection import battery_guard, meter_age, meter_evidence
 from opendtu_dcload.control.regulation import available_moves
 from opendtu_dcload.recording.replay import replay
 from opendtu_dcload.sim.runs.simulate import simulate
@@ -103,7 +103,7 @@ def beginning(name: str, lines: int, folder: Path) -> Path:
         pytest.param(meter_age, "BATTERY_DELAY_S", 59.0, "hms", 2700, id="the battery is low a second sooner"),
         pytest.param(battery_guard, "SOC_DELAY_S", 70.0, "hm", 1500, id="the SoC is too low 10 s later"),
         pytest.param(battery_guard, "MULTIPLUS_DELAY_S", 25.0, "mixed", 400, id="the MultiPlus charges 5 s longer"),
-        pytest.param(controller, "METER_DELAY_S", 0.6, "hms", 100, id="the meter is a tenth of a second slower"),
+        pytest.param(meter_evidence, "METER_DELAY_S", 0.6, "hms", 100, id="the meter is a tenth of a second slower"),
         pytest.param(available_moves, "SHOWN_S", 3.0, "restless", 1200, id="a command is expected to show later"),
         pytest.param(command_policy, "SMALLEST_CHANGE_W", 30.0, "restless", 100, id="small changes are not worth it"),
     ],

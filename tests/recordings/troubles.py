@@ -16,6 +16,7 @@ from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     BatteryStatus,
     MultiplusStatus,
+    Outcome,
     Priority,
     RelayStatus,
     SolarReading,
@@ -54,6 +55,7 @@ class Plant:
         units = [unit_of(model, plant.minimum_w, self.world.dtu_of(model.serial).name) for model in models]
         self.controller = RecordedController(sink, self.settings, units, 0.0)
         self.run = Troubled(self.world, self.controller)
+        self.run.answers_after_s = 0.125
         self.run.external = self._told
         self.serials = [model.serial for model in models]
 
@@ -104,13 +106,8 @@ class Troubled(Run):
         told = self._dtus[dtu.name]
         self._dtus[dtu.name] = replace(told, uptime_s=now_s, round_s=15.0, accepts_password=not self.is_locked)
 
-    def _send(self, command: Command) -> None:
-        now_s = self.house.now_s
-        if self.refuses:
-            self.controller.refused(command, now_s)
-        else:
-            super()._send(command)
-        self.controller.taken(command, now_s + 0.125)
+    def _send(self, command: Command) -> Outcome:
+        return Outcome.DECLINED if self.refuses else super()._send(command)
 
 
 def play(trouble: Trouble, sink: TextIO) -> None:

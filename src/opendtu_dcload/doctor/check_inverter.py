@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.bookkeeping.alarms import HIGHEST_INPUT_V
-from opendtu_dcload.control.loop import settings_of, unit_of
+from opendtu_dcload.control.from_config import parameters_of, settings_of
 from opendtu_dcload.devices.opendtu.opendtu_client import LiveData
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.freshness import fresh
@@ -55,7 +55,7 @@ def check_inverter(
     Its values are fresh up to an age of `max_age_s`.
     """
     dtu = config.dtu_of(inverter)
-    unit = unit_of(inverter, dtu.name, limit.rated_w)
+    unit = parameters_of(inverter, dtu.name, limit.rated_w)
     name = f"inverter {inverter.serial}"
     rated = f"{limit.rated_w:.0f} W rated" if limit.rated_w else "rated power not known yet"
     findings.ok(f"{name} {status.name!r}: {rated}, will be set from {unit.minimum_w:.0f} to {unit.maximum_w:.0f} W")

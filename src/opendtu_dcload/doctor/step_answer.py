@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opendtu_dcload.control.inverter.dead_time_learner import LEARNED_STEP_W, QUIET_READINGS, QUIET_SHARE
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE, JUDGED_STEP_W, PROBE_W
 from opendtu_dcload.doctor.findings import Finding, Level
 

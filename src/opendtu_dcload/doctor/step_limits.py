@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from opendtu_dcload.config import Config
-from opendtu_dcload.control.loop import unit_of
+from opendtu_dcload.control.from_config import parameters_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.doctor.check import Sleep
 from opendtu_dcload.doctor.findings import Findings
@@ -41,7 +41,7 @@ def highest_w(config: Config, limits: Limits) -> float:
     allowed_w = 0.0
     for inverter in config.inverters:
         limit = limits.get(inverter.serial)
-        rated_w = unit_of(inverter, "", limit.rated_w if limit else None).rated_w
+        rated_w = parameters_of(inverter, "", limit.rated_w if limit else None).rated_w
         shown_w = watts_of(limit, rated_w) if limit is not None else None
         allowed_w += rated_w if shown_w is None else shown_w
     return allowed_w
@@ -61,7 +61,7 @@ async def lower(
         limit = (await dtu.limits()).get(inverter.serial)
         if limit is None or limit.rated_w is None:  # the step refuses it
             continue
-        unit = unit_of(inverter, "", limit.rated_w)
+        unit = parameters_of(inverter, "", limit.rated_w)
         shown_w = watts_of(limit)
         if shown_w is not None and shown_w <= unit.minimum_w + SHOWN_SLACK_W:
             continue

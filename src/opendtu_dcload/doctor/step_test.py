@@ -15,9 +15,9 @@ from typing import NoReturn
 import aiohttp
 
 from opendtu_dcload.config import Config, InverterConfig
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.from_config import parameters_of
 from opendtu_dcload.control.inverter.output_rules import TESTED_W
-from opendtu_dcload.control.loop import unit_of
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
@@ -218,7 +218,7 @@ class _StepTest:
             raise RefusedError(
                 f"{name} gives no power", "switch it on in OpenDTU, and wait until it has joined the grid"
             )
-        unit = unit_of(inverter, asked.name, limit.rated_w)
+        unit = parameters_of(inverter, asked.name, limit.rated_w)
         return _Subject(name, unit, dtu, status.ac_power_w or 0.0, home_w, home_w), self._room_w(limits)
 
     def _check_battery(self, name: str, voltages_v: list[float | None]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from opendtu_dcload.control.commands.command_policy import Command, Reboot, Restart, SetLimit, SetPower
 from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.dtu_settings import DtuSettings
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.protection.battery_guard import BatteryLimits
 from opendtu_dcload.control.protection.meter_age import Ladder
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings

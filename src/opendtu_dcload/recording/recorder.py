@@ -18,7 +18,7 @@ from opendtu_dcload import __version__
 from opendtu_dcload.control.commands.command_policy import Command, Reboot
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.recording.disguise import Disguise
 from opendtu_dcload.recording.fields import (

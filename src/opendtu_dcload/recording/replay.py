@@ -14,7 +14,7 @@ from typing import TypeVar
 from opendtu_dcload.control.commands.command_policy import Command
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.errors import ConfigError

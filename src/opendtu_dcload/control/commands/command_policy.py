@@ -99,8 +99,8 @@ def allowed(
             going.append(SetLimit(command.serial, limit_w))
     for serial in order:
         tracker, state = trackers[serial], desired[serial]
-        may_switch = state.is_on and (state.may_wake or tracker.is_commanded_off)
-        more_w = tracker.highest_on_w - tracker.highest_w
+        may_switch = state.is_on and (state.may_wake or tracker.power.is_commanded_off)
+        more_w = tracker.limits.highest_w - tracker.highest_w
         if may_switch and tracker.needs_power(now_s, on=True) and (more_w == 0 or more_w <= spare_w + CAP_SLACK_W):
             spare_w -= more_w
             going.append(SetPower(serial, on=True))
@@ -110,7 +110,7 @@ def allowed(
 def room_left_w(trackers: Mapping[str, InverterTracker], commands: Sequence[Command], cap_w: float) -> float:
     """Return what the cap leaves in W when all commands are sent and every inverter that is off comes on again."""
     told_w = {c.serial: c.limit_w for c in commands if isinstance(c, SetLimit)}
-    return cap_w - sum(max(t.highest_on_w, told_w.get(s, 0.0)) for s, t in trackers.items())
+    return cap_w - sum(max(t.limits.highest_w, told_w.get(s, 0.0)) for s, t in trackers.items())
 
 
 def refresh(
@@ -166,7 +166,9 @@ def _may_set(now_s: float, tracker: InverterTracker, state: DesiredState) -> boo
     ):
         return is_new and not tracker.is_pending and state.may_wake
     if state.limit_w < known_w:
-        may_replace = tracker.is_overdue or (known_w - state.limit_w > REPLACE_PENDING_W and not limits.has_replaced)
+        may_replace = tracker.contact.is_overdue or (
+            known_w - state.limit_w > REPLACE_PENDING_W and not limits.has_replaced
+        )
         return not tracker.is_pending or state.is_urgent or may_replace
     spaced = now_s - limits.raised_at_s >= tracker.unit.raise_spacing_s
     return not tracker.is_pending and spaced

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 from opendtu_dcload.control.commands.command_policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.decision import Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters, OutputModel
+from opendtu_dcload.control.inverter.dead_time import RADIO_S, WINDOW_S
+from opendtu_dcload.control.inverter.output_model import OutputModel
 from opendtu_dcload.control.inverter.output_ratio import HIGHEST, LOWEST
 from opendtu_dcload.control.inverter.output_rules import PRODUCING_W
-from opendtu_dcload.control.inverter.tracker import RADIO_S, WINDOW_S
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 

@@ -108,7 +108,7 @@ class LastResort:
         for serial, tracker in trackers.items():
             has_limit = tracker.limit_w is not None and not tracker.is_pending
             since_s = None if tracker.is_switched_off else tracker.disobeys_since_s
-            inverters.append(Inverter(serial, tracker.is_fresh, since_s, tracker.is_producing, has_limit))
+            inverters.append(Inverter(serial, tracker.is_fresh, since_s, tracker.power.is_producing, has_limit))
             if tracker.status is not None:
                 dtus[tracker.unit.dtu].append(tracker)
         highest_w = sum(tracker.highest_w for tracker in trackers.values())
@@ -121,7 +121,9 @@ class LastResort:
         states = [
             Dtu(
                 name,
-                answers=name in told and told[name].is_clock_set and not any(tracker.trouble for tracker in listed),
+                answers=name in told
+                and told[name].is_clock_set
+                and not any(tracker.contact.trouble for tracker in listed),
                 is_lost=all(t.status is not None and t.status.is_polled and not t.is_fresh for t in listed),
             )
             for name, listed in dtus.items()

@@ -5,15 +5,25 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 
+RADIO_S = 0.15
+"""From the start of the radio's transmission to the limit being received."""
+WINDOW_S = 2.0
+"""A limit keeps its radio this long, and is acknowledged at the end of it (OpenDTU: receive timeout of 2000 ms)."""
 TRUSTED_SAMPLES = 3
 """So many learned dead times narrow the bounds; fewer only widen them."""
 LEARNED_SAMPLES = 6
+"""So many of the last ones count, so that a change of the radio's conditions is learned within some steps."""
+QUICK_SHARE = 0.5
+"""The quickest inverter of a family is taken to need this share of the family's usual dead time: an estimate."""
+LEARNED_LOW, LEARNED_HIGH, LEARNED_MARGIN_S = 0.7, 1.3, 0.5
+"""The next dead time may be so much shorter or longer than all learned ones: an estimate; a meter shows 1 s means."""
 SHORTEST_DEAD_S, LONGEST_DEAD_S = 0.5, 90.0
-"""Users report dead times up to 90 s (OpenDTU#571)."""
+"""Users report dead times up to 90 s (OpenDTU#571); the shortest is an estimate, below that of every family."""
 UNANSWERED_S, LONGEST_UNANSWERED_S = 2.0, 25.0
-"""While the meter shows nothing of a step, so much longer is it believed to be on its way, and no longer in all."""
+"""While the meter shows nothing of a step, it is believed to be on its way for so much longer, and for no more than so
+long in all: the credit of the slowest family (HM)."""
 
 
 class Delays:
@@ -71,11 +81,11 @@ class Delays:
     @property
     def bounds_s(self) -> tuple[float, float]:
         """The shortest and the longest dead time that is plausible."""
-        quick_s, slow_s = 0.5 * self._unit.dead_time_s, self._unit.credit_s - 2 * self._unit.time_constant_s
+        quick_s, slow_s = QUICK_SHARE * self._unit.dead_time_s, self._unit.credit_s - 2 * self._unit.time_constant_s
         slow_s = max(slow_s, self._unanswered_s)
         if not self._dead_times_s:
             return quick_s, slow_s
-        learned_s = 0.7 * min(self._dead_times_s), 1.3 * max(self._dead_times_s) + 0.5
+        learned_s = LEARNED_LOW * min(self._dead_times_s), LEARNED_HIGH * max(self._dead_times_s) + LEARNED_MARGIN_S
         return learned_s if self._is_known else (min(quick_s, learned_s[0]), max(slow_s, learned_s[1]))
 
     @property

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 LEARNED_STEP_W = 80.0
 """Smaller steps drown in the house's own movement."""
 QUIET_SHARE = 0.2
-"""The house is quiet while the meter stays within this share of the step."""
+"""The house is quiet while the meter stays within this share of the step: an estimate."""
 QUIET_READINGS = 4
-"""The house is judged quiet by so many readings: seconds, since most meters refresh once a second."""
+"""So many readings in a row tell that it is quiet, which takes a Shelly 4 s: an estimate."""
 LONGEST_S = 95.0
-"""A step that has not shown by then is given up: the longest dead time that users report (OpenDTU#571), and a ramp."""
-HALF = 0.5
-"""The time of a step is when the meter shows this share of it: there it rises fastest, so noise shifts it least."""
-STILL_SHOWN = 0.6
-"""The reading after that must show this share at least, or what crossed the half was a spike of the load."""
+"""A step that has not shown by then is given up: the longest dead time that users report is 90 s (OpenDTU#571)."""
+HALF_SHOWN = 0.5
+"""When this share of a step shows, it is timed: there a ramp is steepest, so noise shifts it least."""
+SURELY_SHOWN = 0.6
+"""The next reading must show at least this share: the step goes on, so it was no jump of the load that went again."""
 
 
 @dataclass(slots=True)
@@ -87,12 +87,12 @@ class DelayLearner:
         shown = (step.base_w - grid_w) / step.change_w
         if step.crossed_at_s is not None:
             self._open = None
-            return Shown(step.serial, step.at_s, step.crossed_at_s, step.change_w) if shown >= STILL_SHOWN else None
+            return Shown(step.serial, step.at_s, step.crossed_at_s, step.change_w) if shown >= SURELY_SHOWN else None
         if at_s - step.at_s > LONGEST_S or shown < -QUIET_SHARE:
             self._open = None
-        elif shown >= HALF:
+        elif shown >= HALF_SHOWN:
             before_s, before = step.before
-            step.crossed_at_s = before_s + (at_s - before_s) * (HALF - before) / (shown - before)
+            step.crossed_at_s = before_s + (at_s - before_s) * (HALF_SHOWN - before) / (shown - before)
         else:
             step.before = (at_s, shown)
         return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 RANGE_K = 10.0
-"""So far above the temperature where it begins, only the minimum is left."""
+"""So far above the temperature where it begins, only the minimum is left: an estimate."""
 HYSTERESIS_K = 3.0
+"""What was taken away is given back so far below: an estimate of how much an inverter cools at once with less power."""
 STEP_K = 0.5
 """A finer step is not worth a command: 5 % of the range."""
 

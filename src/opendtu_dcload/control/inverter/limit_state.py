@@ -11,7 +11,7 @@ import math
 from collections import deque
 from enum import Enum
 
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.limit_reading import is_same, speaks_of, step_w, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 
@@ -20,11 +20,14 @@ SWALLOWED_S = 3.0
 LOWEST_SHOWN_PCT = 1.0
 """No inverter works at less (see devices/hoymiles.py): an HMS that loses its DC power reads back 0.1 %."""
 HELD_S = 60.0
-"""How long nothing is sent to an inverter whose limit the DTU declined."""
+"""How long nothing is sent to an inverter whose limit the DTU declined: as often as a limit may be repeated."""
 IGNORED_WAITS_S = (5.0, 15.0, 45.0)
-"""The same after commands that were taken and had no effect: one may be lost in a restart of the DTU, more are none."""
+"""How long nothing is sent after the first, second and any later command that was taken and had no effect: one may be
+lost in a restart of the DTU, more are no accident."""
 IGNORED_OFTEN, IGNORED_FOR_S = 2, 120.0
-"""So many in a row are no accident; when nothing more is wanted, nobody knows any longer."""
+"""After so many in a row the DTU is said to ignore commands, until none was sent for so long: then nobody knows."""
+IGNORED_S = 30.0
+"""From when on commands without effect are worth a word: as long as one that is not acknowledged."""
 UNCONFIRMED_S = 30.0
 """From when on a limit that is not acknowledged is worth a word: lost packets and a queue take up to 12 s."""
 
@@ -107,6 +110,11 @@ class LimitState:
         """Tell whether what was sent has gone without an acknowledgement for too long."""
         return self.is_pending and now_s - self.unconfirmed_since_s >= UNCONFIRMED_S
 
+    def is_ignored(self, now_s: float) -> bool:
+        """Tell whether the DTU takes commands that have no effect."""
+        is_recent = now_s - self.posted_at_s < IGNORED_FOR_S
+        return self.ignored >= IGNORED_OFTEN and is_recent and now_s - self.unconfirmed_since_s >= IGNORED_S
+
     def needs_refresh(self, now_s: float) -> bool:
         """Tell whether the limit that rules has to be sent again, lest the inverter forgets it."""
         since_s = max(self.posted_at_s, self._known_since_s)
@@ -133,7 +141,7 @@ class LimitState:
         """The DTU has answered the POST: only what it says from now on can speak of that limit."""
         self._taken_at_s = now_s
 
-    def refused(self, now_s: float) -> None:
+    def decline(self, now_s: float) -> None:
         """The DTU declined the last limit: it is not on its way."""
         self.held_until_s = now_s + HELD_S
         self.posted_w, self._superseded_w = self._superseded_w or None, 0.0

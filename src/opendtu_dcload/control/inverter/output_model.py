@@ -1,39 +1,15 @@
-"""How one inverter's output follows its limit: what is fixed about it, and a model of its dead time and ramp."""
+"""How one inverter's output follows what it is told: a dead time, then a ramp."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 
 ARRIVED_W = 0.5
-"""So near to its aim the output counts as there."""
-LONGEST_RAMP_S = 60.0
-"""In a longer time every ramp has ended, whatever the output was."""
-
-
-@dataclass(frozen=True, slots=True)
-class InverterParameters:
-    """What does not change about one inverter while it is being controlled."""
-
-    serial: str
-    minimum_w: float
-    """Lowest limit that it may be given while it is on."""
-    maximum_w: float
-    """Highest limit that it may be given."""
-    rated_w: float
-    """What it may put out when its limit is unknown."""
-    dead_time_s: float
-    credit_s: float
-    """A command is no longer believed to be on its way after this time, until the dead time has been learned."""
-    raise_spacing_s: float
-    refresh_s: float
-    time_constant_s: float = 1.0
-    rise_per_s: float = 0.25
-    """Fastest rise as a share of rated power (grid profiles limit rising power only)."""
-    dtu: str = "opendtu"
-    """Name of the DTU that commands it."""
-    radio: str = "opendtu/CMT"
-    """Name of the radio that serves it: the chip of its DTU, one command at a time."""
+"""The rest of an approach is done at once: an exponential one never ends, and no meter shows so little."""
+LONGEST_APPROACH_S = 60.0
+"""A longer step of time is not followed: every ramp has ended by then (25 % of rated power a second)."""
 
 
 class OutputModel:
@@ -86,7 +62,7 @@ class OutputModel:
             return
         self._now_s = now_s
         change_w = self._aim_w - self.output_w
-        if abs(change_w) < ARRIVED_W or dt_s > LONGEST_RAMP_S:
+        if abs(change_w) < ARRIVED_W or dt_s > LONGEST_APPROACH_S:
             self.output_w = self._aim_w
             return
         change_w *= 1 - math.exp(-dt_s / self._tau_s)

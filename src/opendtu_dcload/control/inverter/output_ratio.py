@@ -14,6 +14,7 @@ from opendtu_dcload.control.inverter.output_rules import can_learn_from, tolerat
 LOWEST, HIGHEST = 0.3, 1.1
 """Half of the limit comes out with half of the inputs connected; meters and inverters disagree by some percent."""
 FILTER = 0.3
+"""A new measurement counts this much against the ones before: an estimate that settles within some steps."""
 NEAR_SHARE, NEAR_W = 0.25, 30.0
 """So far the output may be from what is expected, and the limit still rules: early HM give 80 % (OpenDTU#35)."""
 APART_W = 50.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from opendtu_dcload.control.protection.hysteresis import DwellLatch
+from opendtu_dcload.model import Reason
 
 BATTERY_DELAY_S = 60.0
 """Below the floor for this long the inverters are switched off; a sag under a load that comes and goes is shorter."""
@@ -57,6 +58,18 @@ class Ladder:
         step_s = (self.minimum_s - self.ramp_s) / RAMP_STEPS
         done = min(math.floor((age_s - self.ramp_s) / step_s) + 1, RAMP_STEPS)
         return from_w + (min(to_w, from_w) - from_w) * done / RAMP_STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class MeterState:
+    """What the meter's last answer is worth now."""
+
+    age_s: float
+    """Since it was heard, or since it has told anything new when it is frozen; since the start before the first."""
+    is_frozen: bool = False
+    """It repeats itself, and did not show a step of ours."""
+    suspicion: Reason | None = None
+    """It does not see our steps, or sees them the wrong way round."""
 
 
 class BatteryFloor:

@@ -16,7 +16,7 @@ SETTLED_W = 40.0
 
 def output_of(trackers: Collection[InverterTracker], at_s: float) -> Output:
     """Return what the plant gives, and what of it a reading measured at `at_s` may contain."""
-    bounds_w = [tracker.visible_w(at_s) for tracker in trackers]
+    bounds_w = [tracker.output.visible_w(at_s) for tracker in trackers]
     fresh = [(tracker.final_w, tracker.status) for tracker in trackers if tracker.is_fresh and tracker.status]
     return Output(
         visible_w=(sum(low_w for low_w, _ in bounds_w), sum(high_w for _, high_w in bounds_w)),

@@ -89,6 +89,10 @@ class PlantGuard:
         self._escalator = Escalator(settle_s + MEASURED_AFTER_S)
         self._relay = RelayGuard()
 
+    def has_relay_opened(self, relay: RelayStatus | None) -> bool:
+        """Take the relay's state before all else; return whether it has just opened, so that no limit is known."""
+        return self._relay.has_opened(relay)
+
     def evaluate(
         self,
         now_s: float,
@@ -98,7 +102,6 @@ class PlantGuard:
         external: ExternalInputs,
     ) -> GuardResult:
         """Return what is allowed now, with the settings that hold now."""
-        self._relay.add_relay_status(external.relay, trackers)
         legal_w = max(max_feed_in_w - self._solar_w(now_s, settings.solar_pessimistic_w, external.solar), 0.0)
         battery = believed(now_s, external.battery)
         soc_pct = battery.soc_pct if battery is not None else None

@@ -1,6 +1,6 @@
 """The relay through which the inverters reach the grid: when it may be armed, and what it is told next.
 
-It switches itself off 300 s after it was last armed. So a controller that is dead, or does not know what is going on,
+It switches itself off 300 s after it was last armed, so a controller that is dead, or does not know what happens,
 disconnects the inverters by doing nothing.
 """
 
@@ -15,39 +15,33 @@ from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.model import RelayOrder, RelayStatus
 
 TIMER_S = 300
-"""The relay switches itself off this long after it was last armed: an estimate that outlasts a restart of program and
-network."""
 ARM_EVERY_S = 60.0
-"""It is armed four times before its timer ends, so that some failures do not matter."""
 YOUNG_S = 60.0
-"""The relay is armed while meter, DTUs and decision are all younger than this; else it is left to its timer. An
-estimate, as the meter's age at which the plant goes to its minimum."""
+"""Meter, DTUs and the decision itself must be younger than this, or the relay is left to its timer."""
 READ_EVERY_S = 5.0
-"""Somebody may switch it by hand, which is to be seen before the guards miss the output: an estimate."""
 AGAIN_S = 10.0
-"""The pause after a command that did not work: an estimate."""
+"""Until what did not work is tried again."""
 
 
 class RelayGuard:
-    """What the relay may do as far as guards and limits are concerned."""
+    """What the relay may do, seen from the guards and the limits."""
 
     def __init__(self) -> None:
         self._was_off: bool | None = None
         """None = there is no relay, or it has not answered yet."""
 
-    def add_relay_status(self, relay: RelayStatus | None, trackers: Collection[InverterTracker]) -> None:
-        """Take the relay's state: behind a relay that opened, nobody knows which limits the inverters still have."""
-        is_off = relay is not None and not relay.is_on
-        if is_off and not self._was_off:
-            for tracker in trackers:
-                tracker.forget()
-        self._was_off = is_off if relay is not None else self._was_off
+    def has_opened(self, relay: RelayStatus | None) -> bool:
+        """Take the relay's state; return whether it has just opened: nobody knows what rules behind an open relay."""
+        if relay is None:
+            return False
+        was_off, self._was_off = self._was_off, not relay.is_on
+        return self._was_off and not was_off
 
     def order(self, now_s: float, trackers: Collection[InverterTracker], cap_w: float) -> RelayOrder:
         """Return what the relay may do; `cap_w` is what the guards leave to the plant."""
         if self._was_off is None:
             return RelayOrder.HOLD
-        missing_w = sum(t.highest_w for t in trackers if t.is_missing(now_s))
+        missing_w = sum(t.highest_w for t in trackers if t.contact.is_missing(now_s))
         if cap_w <= 0 or missing_w > cap_w + CAP_SLACK_W:
             return RelayOrder.HOLD
         may_connect = (
@@ -57,8 +51,8 @@ class RelayGuard:
 
 
 def _rules(now_s: float, trackers: Iterable[InverterTracker]) -> bool:
-    """Tell whether at least one inverter can be reached, and each of these has acknowledged its limit."""
-    reached = [t for t in trackers if not (t.is_lost and t.is_missing(now_s))]
+    """Tell whether the limits of all inverters that can be reached, at least of one, are set and acknowledged."""
+    reached = [t for t in trackers if not (t.is_lost and t.contact.is_missing(now_s))]
     return bool(reached) and all(t.limit_w is not None and not t.is_pending for t in reached)
 
 
@@ -71,7 +65,7 @@ class RelayCommand(StrEnum):
 
 
 class DeadMan:
-    """Decides what the relay is told next; a relay that is told nothing opens by itself."""
+    """Decides what the relay is told next; one that nobody told anything opens by itself."""
 
     def __init__(self) -> None:
         self._armed_at_s = self._read_at_s = self._tried_at_s = -math.inf

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from opendtu_dcload.control.commands.command_budget import Budget
-from opendtu_dcload.control.inverter.tracker import WINDOW_S, InverterTracker
+from opendtu_dcload.control.inverter.dead_time import WINDOW_S
+from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.regulation.dispatch import Headroom, in_turn
 from opendtu_dcload.control.regulation.regulator import AvailableMoves, Move
 
@@ -34,7 +35,7 @@ def available_moves_of(
             room_w = headroom.maximum_w - headroom.output_w if up else headroom.output_w - headroom.minimum_w
             price_ws = budget.rise_ws(now_s) if up else budget.fall_ws(now_s)
             may_move = headroom.may_rise if up else headroom.may_fall
-            lag_s = starts_s - now_s + trackers[headroom.serial].dead_time_s + SHOWN_S
+            lag_s = starts_s - now_s + trackers[headroom.serial].output.dead_time_s + SHOWN_S
             found.append(Move(max(room_w, 0.0), lag_s, price_ws if may_move else math.inf))
         return found
 

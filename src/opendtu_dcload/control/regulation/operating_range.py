@@ -1,4 +1,4 @@
-"""What the guards allow, and what the plant can do within it."""
+"""What the plant can do within what protection allows."""
 
 from __future__ import annotations
 
@@ -6,20 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from opendtu_dcload.control.inverter.tracker import InverterTracker
-from opendtu_dcload.model import Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """What the guards leave to the regulator."""
-
-    cap_w: float
-    reason: Reason | None = None
-    """Why it is less than the legal cap; None when it is not."""
-    may_regulate: bool = True
-    is_urgent: bool = False
-    cap_reason: Reason = Reason.FEED_IN_CAP
-    """The reason to give while the plant is at the cap."""
+from opendtu_dcload.control.protection.permit import Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +18,7 @@ class OperatingRange:
     floor_w: float
     ceiling_w: float
     is_capped: bool
-    """The ceiling is set by the cap, not by the inverters."""
+    """The cap, not the inverters, sets the ceiling."""
 
 
 def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> OperatingRange:
@@ -40,11 +27,11 @@ def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> O
     usable = [t for t in known if t.is_usable]
     others = [t for t in known if not t.is_usable]
     fixed_w = sum(t.final_w for t in others)
-    floor_w = sum(t.unit.minimum_w * t.gain for t in usable)
+    floor_w = sum(t.unit.minimum_w * t.output.gain for t in usable)
     top_w = sum(t.attainable_w for t in usable)
     spare_w = permit.cap_w - sum(t.highest_w for t in others) - sum(_taken_w(t) for t in usable)
-    if spare_w > 0:  # a W of limit brings at most this many W of output
-        spare_w *= max((t.gain for t in usable), default=1.0)
+    if spare_w > 0:  # a W of limit brings no more than this in W of output
+        spare_w *= max((t.output.gain for t in usable), default=1.0)
     given_w = sum(t.final_w for t in usable)
     room_w = given_w + spare_w
     return OperatingRange(
@@ -56,5 +43,5 @@ def operating_range_of(trackers: Iterable[InverterTracker], permit: Permit) -> O
 
 
 def _taken_w(tracker: InverterTracker) -> float:
-    """Return how much of the cap a limit takes; one that was never ours gives way to our first one."""
-    return (tracker.wanted_w or 0.0) if tracker.limits.was_commanded else tracker.final_w / tracker.gain
+    """Return what of the cap a limit takes; one that was never ours makes room for the first one that is."""
+    return (tracker.wanted_w or 0.0) if tracker.limits.was_commanded else tracker.final_w / tracker.output.gain

@@ -42,6 +42,11 @@ class Standby:
         """Highest output of each minute of the last hour."""
         self._rested_at_s: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=PAIRS_A_DAY))
 
+    @property
+    def resting_counts(self) -> dict[str, int]:
+        """How often each of those that rest now was put to rest since the start."""
+        return {serial: self.counts[serial] for serial in self.resting}
+
     def update(
         self, now_s: float, trackers: Collection[InverterTracker], cap_w: float, unwanted: frozenset[str] = frozenset()
     ) -> None:
@@ -58,11 +63,11 @@ class Standby:
         output_w = sum(t.final_w for t in awake)
         self._note_peak(now_s, output_w)
         for tracker in awake:
-            if tracker.final_w > tracker.unit.minimum_w * tracker.gain + AT_MINIMUM_W:
+            if tracker.final_w > tracker.unit.minimum_w * tracker.output.gain + AT_MINIMUM_W:
                 self._idle_since_s[tracker.unit.serial] = now_s
         is_busy = output_w >= BUSY_SHARE * _most_w(awake)
         self._busy_since_s = min(self._busy_since_s, now_s) if is_busy else math.inf
-        able = [t.unit.serial for t in trackers if t.unit.serial in self.resting and t.trouble is None]
+        able = [t.unit.serial for t in trackers if t.unit.serial in self.resting and t.contact.trouble is None]
         if able and self._is_missed(now_s, awake, cap_w):
             self._wake(now_s, able)
         elif (idle := self._idle(now_s, awake, cap_w)) is not None:

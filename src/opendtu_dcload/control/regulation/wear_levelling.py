@@ -73,7 +73,7 @@ class WearLevelling:
         sizes_w = most.unit.maximum_w, least.unit.maximum_w
         part_w = min(
             (most.final_w / sizes_w[0] - least.final_w / sizes_w[1]) * min(sizes_w),
-            most.final_w - most.unit.minimum_w * most.gain,
+            most.final_w - most.unit.minimum_w * most.output.gain,
             least.attainable_w - least.final_w,
         )
         if part_w < CHANGE_W or least.final_w + part_w < accurate_w(least):
@@ -88,4 +88,4 @@ class WearLevelling:
 
 def accurate_w(tracker: InverterTracker) -> float:
     """Return the output in W from which an inverter gives what its limit says."""
-    return ACCURATE_SHARE * tracker.unit.rated_w * tracker.gain
+    return ACCURATE_SHARE * tracker.unit.rated_w * tracker.output.gain

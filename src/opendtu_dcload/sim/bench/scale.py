@@ -18,7 +18,7 @@ from aiohttp import web
 from opendtu_dcload.control.commands.command_policy import Command
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.bench.bench_plants import many
 from opendtu_dcload.sim.bench.cases import CASES

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from opendtu_dcload.control.commands.command_policy import Command, SetLimit, SetPower
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Decision, Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 
@@ -65,7 +65,7 @@ class InvariantChecker(Controller):
 
     def decide(self, seen: Seen) -> Decision:
         """Decide once; a plan must be finite and have a reason."""
-        self._age_s = self._meter_age_s(seen)
+        self._age_s = self.meter.state(seen.now_s, seen.meter).age_s
         decision = super().decide(seen)
         self.decision = decision
         plan = decision.plan

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from opendtu_dcload.control.commands.command_policy import Command, SetLimit, SetPower
+from opendtu_dcload.control.commands.deliveries import Deliveries
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.decision import Seen
-from opendtu_dcload.control.inverter.output_model import InverterParameters
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import family_of
-from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, PhaseReading
+from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, Outcome, PhaseReading
 from opendtu_dcload.recording.recorder import RecordedController, Sink
 from opendtu_dcload.sim.plant.house import Energy, House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import Counters, SimDtu
@@ -92,6 +93,9 @@ class Run:
         self.controller = controller
         self.meter = MeterView(self.house)
         """What the meter shows, and what is wrong with that."""
+        self.answers_after_s = 0.0
+        """How long a DTU takes to answer a POST."""
+        self._deliveries = Deliveries(controller)
         self.has_meter = True
         self.silent: set[str] = set()
         """Names of DTUs that do not answer; what they are told does not arrive."""
@@ -118,11 +122,12 @@ class Run:
         seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtus, external=self.external(now_s))
         decision = self.controller.decide(seen)
         for command in decision.commands:
-            self.controller.posted(command, now_s)
-            self._send(command)
+            self._deliveries.posted(command, now_s)
+            self._deliveries.ended(command, self._send(command), now_s + self.answers_after_s)
         for reboot in decision.reboots:
-            self.controller.rebooted(reboot, now_s)
+            self._deliveries.reboot_posted(reboot, now_s)
             next(dtu for dtu in self.world.dtus if dtu.name == reboot.dtu).reboot(REBOOT_S)
+            self._deliveries.reboot_ended(reboot, Outcome.TAKEN)
         return seen
 
     def _answers(self, dtu: SimDtu) -> bool:
@@ -154,16 +159,18 @@ class Run:
                     is_polled=dtu.is_polling,
                 )
 
-    def _send(self, command: Command) -> None:
+    def _send(self, command: Command) -> Outcome:
+        """Hand a command to its DTU, which answers at once or not at all."""
         dtu = self.world.dtu_of(command.serial)
         if not self._answers(dtu):
-            self.controller.failed(command)
-        elif isinstance(command, SetLimit):
+            return Outcome.UNANSWERED
+        if isinstance(command, SetLimit):
             dtu.post_limit(command.serial, 0, command.limit_w)
         elif isinstance(command, SetPower):
             dtu.post_power(command.serial, on=command.on)
         else:
             dtu.post_restart(command.serial)
+        return Outcome.TAKEN
 
 
 def simulate(
