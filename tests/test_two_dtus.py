@@ -39,7 +39,7 @@ from opendtu_dcload.sim.servers.http_server import Faults, tick
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.state import State
-from opendtu_dcload.tasks.polling import DtuPoller
+from opendtu_dcload.tasks.poll_dtu import DtuPoller
 from tests.test_program import run, running, until
 
 pytestmark = pytest.mark.realtime

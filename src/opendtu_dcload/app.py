@@ -25,6 +25,7 @@ from opendtu_dcload.control.inverter.output_model import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop, dtu_silent_s, settings_of
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
+from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
@@ -34,7 +35,8 @@ from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.live_line import print_live
-from opendtu_dcload.tasks.polling import DtuPoller, Meter, poll_meter, poll_solar
+from opendtu_dcload.tasks.poll_dtu import DtuPoller
+from opendtu_dcload.tasks.poll_meter import poll_meter, poll_solar
 from opendtu_dcload.tasks.rearm_relay import RelayTask
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.suggest_inverters import offer_inverters
@@ -43,7 +45,6 @@ from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
 from opendtu_dcload.venus.gx.battery_follower import BatteryFollower
 from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
 from opendtu_dcload.venus.gx.gx_controls import Controls
-from opendtu_dcload.venus.gx.gx_meter import GxMeter
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.notification import Platform
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
@@ -117,9 +118,7 @@ async def run(
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_stop_when(stop), name="stop")
                 watch = ServiceWatch(bus) if bus is not None else None
-                meter: Meter = ShellyMeter(config.meter, session, clock)
-                if watch is not None and config.meter.source == "gx":
-                    meter = GxMeter(watch, clock)
+                meter = make_meter(config.meter, session, watch, clock)
                 every_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
                 tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
                 for name, poller in pollers.items():
@@ -274,7 +273,7 @@ def _start_services(
             aux_voltage=config.dbus.aux_voltage,
         )
         tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
-    if config.meter.source != "gx":  # that one the GX shows itself
+    if not config.meter.is_on_gx:  # that one the GX shows itself
         meter_service = _meter_service(config, state, bus, watch, settings, controls)
         tasks.create_task(meter_service.run(), name="D-Bus meter")
     return controls

@@ -18,7 +18,14 @@ from opendtu_dcload.venus.services.acload import MeterService, Role
 from .conftest import Client
 
 NAME = "com.victronenergy.acload.shelly_34945470a1b2"
-INFO = MeterInfo(mac="34945470a1b2", model="SPEM-003CEBEU", generation=2, firmware="1.4.4", name="Grid")
+INFO = MeterInfo(
+    vendor="Shelly",
+    model="SPEM-003CEBEU",
+    serial="34945470a1b2",
+    hardware="generation 2",
+    firmware="1.4.4",
+    name="Grid",
+)
 PHASES = (
     PhaseReading(power_w=-310.04, voltage_v=231.1, current_a=1.42, energy_import_wh=1000.0, energy_export_wh=10.0),
     PhaseReading(power_w=120.0, voltage_v=230.0, current_a=0.6, energy_import_wh=2000.0, energy_export_wh=20.0),
@@ -199,7 +206,7 @@ def test_energies_neither_fall_nor_touch_zero(state, values):
 
 def test_a_mac_address_with_separators_still_makes_a_name(state):
     service = meter_service(state, UnixAddress("/nowhere"), lambda: 100.0)
-    assert service.build(replace(INFO, mac="34:94:54:70:A1:B2")).name == NAME
+    assert service.build(replace(INFO, serial="34:94:54:70:A1:B2")).name == NAME
 
 
 def test_a_configured_name_replaces_the_meters(state):

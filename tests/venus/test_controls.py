@@ -70,7 +70,9 @@ class Gx:
     def __init__(self, bus: BusAddress, *, max_feed_in_w: float = 800.0) -> None:
         self.now_s = 100.0
         self.state = State()
-        self.state.set_meter_info(MeterInfo(MAC, "SPEM-003CEBEU", 2, "1.4.4", "Grid"))
+        self.state.set_meter_info(
+            MeterInfo(vendor="Shelly", model="SPEM-003CEBEU", serial=MAC, firmware="1.4.4", name="Grid")
+        )
         self.settings = LocalSettings(bus, self.clock, retry_delays_s=(0.01,))
         self.controls = Controls(
             self.settings, self.state, SERIALS, target_w=10.0, max_feed_in_w=max_feed_in_w, surplus_soc_pct=90.0

@@ -55,6 +55,11 @@ class MeterConfig(LoginSection):
     timeout_s: Annotated[float, Field(ge=0.2, le=10)] = 2.0
     """Time for a complete answer."""
 
+    @property
+    def is_on_gx(self) -> bool:
+        """Whether it is the GX's own, which has no address and which the GX shows by itself."""
+        return self.source == "gx"
+
 
 class OpenDtuConfig(LoginSection):
     """`[opendtu]`, or one `[[opendtu]]` of several: a DTU, with at most 10 inverters."""

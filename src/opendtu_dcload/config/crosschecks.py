@@ -79,7 +79,7 @@ def _in_control(control: Part) -> Iterator[str]:
 
 def _where_the_meter_is(meter: Part, dbuses: Sequence[Part]) -> Iterator[str]:
     source = meter.valid.get("source")
-    if source == "shelly" and "host" not in meter.given:
+    if source not in {None, "gx"} and "host" not in meter.given:
         yield f"{meter.key}.host is missing; write it below {heading(meter.key)}: {expected(meter.fields['host'])}"
     if source == "gx" and any(dbus.valid.get("enabled") is False for dbus in dbuses):
         yield 'meter.source: "gx" is read from the D-Bus, and dbus.enabled is false; change one of them'

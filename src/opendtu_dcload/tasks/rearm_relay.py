@@ -12,7 +12,7 @@ from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.model import RelayOrder, RelayStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.tasks.polling import Availability
+from opendtu_dcload.tasks.availability import Availability
 
 log = logging.getLogger(__name__)
 

@@ -24,6 +24,8 @@ _WH_PER_KWH = 1000
 class GxMeter:
     """Reads `com.victronenergy.grid`, else what systemcalc knows of the grid (a MultiPlus measures its AC input)."""
 
+    vendor = "GX"
+
     def __init__(self, watch: ServiceWatch, clock: Callable[[], float]) -> None:
         """Read nothing yet.
 
@@ -44,7 +46,7 @@ class GxMeter:
             DeviceConnectionError: the GX has no grid meter now.
         """
         service = await self._choose()
-        return MeterInfo(mac="", model=service, generation=0, firmware="", name="")
+        return MeterInfo(vendor=self.vendor, model=service)
 
     async def read(self) -> MeterReading:
         """Return the grid power now, and the rest of what the service tells when the power is that of the last time.

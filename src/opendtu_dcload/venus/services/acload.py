@@ -7,7 +7,6 @@ not taken while another service has it.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NoReturn
 
@@ -89,8 +88,7 @@ _PHASE: Mapping[str, Shown[PhaseReading]] = {
 
 
 def _bus_name(info: MeterInfo, role: Role) -> str:
-    mac = re.sub(r"[^0-9a-z]", "", info.mac.lower())  # a bus name takes nothing else
-    return f"com.victronenergy.{role}.shelly_{mac}"
+    return f"com.victronenergy.{role}.{info.uid}"
 
 
 class MeterService:
@@ -125,7 +123,7 @@ class MeterService:
             stale_after_s: older values are not shown.
             clock: monotonic time in s.
             watch: sees other grid meters; None = the role `grid` is not allowed.
-            name: shown instead of the one it has in the Shelly.
+            name: shown instead of the one it has in itself.
             settings: keeps what the user decides about it on the GX; None = nothing.
             controls: what the user sets for the plant; None = nothing.
             tick_s: time between two looks at ages and other services when no reading comes.
@@ -154,7 +152,7 @@ class MeterService:
         self._plan = PlanDisplay()
 
     async def run(self) -> NoReturn:
-        """Wait until the meter has told its MAC address, which is part of the name, then stay on the bus for ever."""
+        """Wait until the meter has told its serial number, which is part of the name, then stay on the bus for ever."""
         await wait_until(self._state, lambda: self._state.meter_info is not None)
         info = self._state.meter_info
         assert info is not None
@@ -237,11 +235,11 @@ class MeterService:
             service,
             instance=self._instance,
             version=self._version,
-            connection=f"Shelly {self._host}",
-            product=f"Shelly {info.model}",
+            connection=f"{info.vendor} {self._host}",
+            product=f"{info.vendor} {info.model}",
             rename=self._device.rename if self._device is not None else None,
         )
-        service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": f"generation {info.generation}"})
+        service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": info.hardware or None})
         meaning = "`acload`: shown; `grid`: ESS regulates by it"
         service.add("/Role", Item(kind=str, value=role, on_write=self._take_role, is_choice=True, meaning=meaning))
         roles: list[str] = ["acload"] if self._watch is None else [*ROLES]
