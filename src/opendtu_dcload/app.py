@@ -103,7 +103,6 @@ async def run(
             config,
             state,
             dtus,
-            lambda name: pollers[name].posted(),
             clock,
             dry_run=dry_run,
             seasonal=seasonal,

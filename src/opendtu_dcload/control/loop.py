@@ -135,7 +135,6 @@ class ControlLoop:
         config: Config,
         state: State,
         dtus: Mapping[str, OpenDtu],
-        posted: Callable[[str], None],
         clock: Callable[[], float],
         *,
         dry_run: bool = False,
@@ -149,7 +148,6 @@ class ControlLoop:
             config: all settings.
             state: where readings come from and the plan goes to.
             dtus: take the commands, by name.
-            posted: called with the name of a DTU when it was sent a command.
             clock: monotonic time in s.
             dry_run: decide and publish, command nothing but a shadow of the inverters.
             seasonal: keeps the seasonal minimum SoC over restarts; None = it is not wanted.
@@ -160,7 +158,6 @@ class ControlLoop:
         self._config = config
         self._state = state
         self._dtus = dtus
-        self._posted = posted
         self._clock = clock
         self._dry_run = DryRun() if dry_run else None
         self._rated_w: dict[str, float] = {}
@@ -288,7 +285,7 @@ class ControlLoop:
     async def _send(self, decision: Decision, tasks: asyncio.TaskGroup) -> None:
         """Let each DTU take its commands in sequence, but none wait for another one that hangs."""
         sending = {
-            name: tasks.create_task(self._send_to(name, commands, decision), name=f"commands to {name}")
+            name: tasks.create_task(self._send_to(commands, decision), name=f"commands to {name}")
             for name, commands in self._by_dtu(decision.commands).items()
         }
         for reboot in decision.reboots:
@@ -304,7 +301,7 @@ class ControlLoop:
             parts.setdefault(self._controller.trackers[command.serial].unit.dtu, []).append(command)
         return parts
 
-    async def _send_to(self, name: str, commands: Sequence[Command], decision: Decision) -> None:
+    async def _send_to(self, commands: Sequence[Command], decision: Decision) -> None:
         for command in commands:
             if self._decision is not decision:  # what is left of the cap may have been given away since
                 return
@@ -326,7 +323,6 @@ class ControlLoop:
             finally:
                 self._controller.taken(command, self._clock())
                 self._commands.ended(command.serial, outcome)
-                self._posted(name)
             if self._clock() - began_s > LONGEST_COMMAND_S:
                 return
 
@@ -362,6 +358,7 @@ class ControlLoop:
         dtu = self._dtus[unit.dtu]
         if self._dry_run is not None:
             self._dry_run.take(command, unit, self._clock())
+            dtu.look_for_acknowledgement()
         elif isinstance(command, SetLimit):
             await dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
         elif isinstance(command, SetPower):

@@ -46,19 +46,12 @@ class DtuPoller:
         self._interval_s = config.poll_interval_s
         self._clock = clock
         self._presence = Availability(config.label, lost_after_s, clock(), state)
-        self._posted = asyncio.Event()
-        self._posted_at_s = clock() - POSTED_S
+        self._noticed_post_at_s = dtu.posted_at_s
         self._is_login_wrong = False
         self._radio_interval_s = 0.0
         self._live_due_s = self._limits_due_s = self._system_due_s = clock()
         self.known: tuple[KnownInverter, ...] | None = None
         """All inverters that the DTU lists; None = not asked yet."""
-
-    def posted(self) -> None:
-        """Note that a command was sent: its acknowledgement is due."""
-        self._posted_at_s = self._clock()
-        self._limits_due_s = min(self._limits_due_s, self._posted_at_s + LIMITS_PENDING_S)
-        self._posted.set()
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -72,11 +65,23 @@ class DtuPoller:
                 self._presence.failed(self._clock(), err)
                 self._limits_due_s = self._live_due_s = self._clock() + pause_s
                 pause_s = min(2 * pause_s, max(self._interval_s, LIMITS_PENDING_S))
-            due_s = min(self._limits_due_s, self._live_due_s)
-            self._posted.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, due_s - self._clock())):
-                    await self._posted.wait()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until something is due, or a command was sent."""
+        self._notice_posts()
+        self._dtu.posted.clear()
+        due_s = min(self._limits_due_s, self._live_due_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, due_s - self._clock())):
+                await self._dtu.posted.wait()
+        self._notice_posts()
+
+    def _notice_posts(self) -> None:
+        """Let the acknowledgement of a command that was sent since be due."""
+        if self._noticed_post_at_s != self._dtu.posted_at_s:
+            self._noticed_post_at_s = self._dtu.posted_at_s
+            self._limits_due_s = min(self._limits_due_s, self._noticed_post_at_s + LIMITS_PENDING_S)
 
     async def _round(self) -> None:
         if self._clock() >= self._system_due_s:
@@ -135,4 +140,4 @@ class DtuPoller:
     def _is_pending(self) -> bool:
         limits = self._state.limits
         waiting = any(limits[s].state == CommandState.PENDING for s in self._serials if s in limits)
-        return waiting or self._clock() - self._posted_at_s < POSTED_S
+        return waiting or self._clock() - self._dtu.posted_at_s < POSTED_S
