@@ -14,6 +14,7 @@ from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.acload import MeterService, Role
+from opendtu_dcload.venus.services.context import ServiceContext
 
 from .conftest import Client
 
@@ -50,9 +51,8 @@ def meter_service(
     watch: ServiceWatch | None = None,
     settings: LocalSettings | None = None,
 ) -> MeterService:
-    return MeterService(
-        state, role, 59, bus, "1.2.3", "192.168.1.21", 15.0, clock, watch=watch, settings=settings, tick_s=0.01
-    )
+    context = ServiceContext(state=state, bus=bus, clock=clock, settings=settings, version="1.2.3")
+    return MeterService(context, "192.168.1.21", role=role, watch=watch, tick_s=0.01)
 
 
 @contextlib.asynccontextmanager
@@ -210,6 +210,6 @@ def test_a_mac_address_with_separators_still_makes_a_name(state):
 
 
 def test_a_configured_name_replaces_the_meters(state):
-    bus = UnixAddress("/nowhere")
-    named = MeterService(state, "acload", 59, bus, "1", "shelly", 15.0, lambda: 100.0, name="Mine")
+    context = ServiceContext(state=state, bus=UnixAddress("/nowhere"), clock=lambda: 100.0)
+    named = MeterService(context, "shelly", name="Mine")
     assert named.values()["/CustomName"] == "Mine"

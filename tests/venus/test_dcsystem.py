@@ -12,6 +12,7 @@ from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services.context import ServiceContext
 from opendtu_dcload.venus.services.dcsystem import BACK_S, NAME, DcSystemService, Mode, SummedInverter, sum_of
 
 from .conftest import Client, until
@@ -139,7 +140,8 @@ class Bus:
 @contextlib.asynccontextmanager
 async def publishing(daemon, state: State, mode: Mode = "auto") -> AsyncIterator[Bus]:
     watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
-    service = DcSystemService(mode, state, SOURCES, watch, daemon.address, "1", lambda: bus.now_s, tick_s=0.01)
+    context = ServiceContext(state=state, bus=daemon.address, clock=lambda: bus.now_s)
+    service = DcSystemService(context, mode, SOURCES, watch, tick_s=0.01)
     bus = Bus(state, service)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(service.run())]
     yield bus

@@ -112,7 +112,7 @@ class HttpStatusError(DeviceAnswerError):
 class BackOff:
     """A pause after a failure, twice as long after each further one."""
 
-    def __init__(self, first_s: float, longest_s: float, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, first_s: float, longest_s: float) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
         self._clock = clock
@@ -161,8 +161,8 @@ class DeviceHttp:
         self._login = login
         self._session = session
         self._lock = lock or asyncio.Lock()
-        self._refused = BackOff(AUTH_PAUSE_S, LONGEST_AUTH_PAUSE_S, clock)
-        self._busy = BackOff(BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S, clock)
+        self._refused = BackOff(clock, first_s=AUTH_PAUSE_S, longest_s=LONGEST_AUTH_PAUSE_S)
+        self._busy = BackOff(clock, first_s=BUSY_PAUSE_S, longest_s=LONGEST_BUSY_PAUSE_S)
         self.is_posting = False
         """A POST of its own is on its way."""
         self._user = login.user

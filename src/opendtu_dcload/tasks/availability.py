@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 class Availability:
     """Says once that a device is lost and once that it is back, and counts both for the state."""
 
-    def __init__(self, name: str, lost_after_s: float, now_s: float, state: State) -> None:
+    def __init__(self, name: str, state: State, now_s: float, *, lost_after_s: float) -> None:
         self._name = name
         self._lost_after_s = lost_after_s
         self._answered_at_s = now_s

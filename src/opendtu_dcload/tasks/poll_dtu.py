@@ -45,7 +45,7 @@ class DtuPoller:
         self._serials = serials
         self._interval_s = config.poll_interval_s
         self._clock = clock
-        self._presence = Availability(config.label, lost_after_s, clock(), state)
+        self._presence = Availability(config.label, state, clock(), lost_after_s=lost_after_s)
         self._noticed_post_at_s = dtu.posted_at_s
         self._is_login_wrong = False
         self._radio_interval_s = 0.0

@@ -13,13 +13,13 @@ from opendtu_dcload.state import State
 from opendtu_dcload.tasks.availability import Availability
 
 
-async def poll_meter(meter: Meter, state: State, interval_s: float, lost_after_s: float, clock: Clock) -> None:
+async def poll_meter(meter: Meter, state: State, clock: Clock, *, interval_s: float, lost_after_s: float) -> None:
     """Read the meter for ever.
 
     Raises:
         ConfigError: the first contact shows that the configuration does not fit the device.
     """
-    presence = Availability(METER, lost_after_s, clock(), state)
+    presence = Availability(METER, state, clock(), lost_after_s=lost_after_s)
     due_s = clock()
     while True:
         try:
@@ -37,13 +37,13 @@ async def poll_meter(meter: Meter, state: State, interval_s: float, lost_after_s
         await asyncio.sleep(due_s - clock())
 
 
-async def poll_solar(solar: Meter, state: State, interval_s: float, clock: Clock) -> None:
+async def poll_solar(solar: Meter, state: State, clock: Clock, *, interval_s: float) -> None:
     """Read the plug-in solar for ever; which sign its production has plays no role.
 
     Raises:
         ConfigError: the first contact shows that the configuration does not fit the device.
     """
-    presence = Availability("plug-in solar", SOLAR_S, clock(), state)
+    presence = Availability("plug-in solar", state, clock(), lost_after_s=SOLAR_S)
     while True:
         try:
             reading = await solar.read()

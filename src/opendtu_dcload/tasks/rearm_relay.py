@@ -41,7 +41,7 @@ class RelayTask:
         self._clock = clock
         self._is_dry = is_dry
         self._dead_man = DeadMan()
-        self._presence = Availability("relay", LOST_AFTER_S, clock(), state)
+        self._presence = Availability("relay", state, clock(), lost_after_s=LOST_AFTER_S)
         self._is_verified = False
 
     async def run(self) -> None:
