@@ -6,8 +6,7 @@ import time
 
 import aiohttp
 
-from opendtu_dcload.config import MeterConfig
-from opendtu_dcload.config.battery_sections import SolarConfig
+from opendtu_dcload.config import MeterConfig, SolarConfig
 from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.doctor.findings import Findings
