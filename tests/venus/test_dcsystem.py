@@ -20,7 +20,7 @@ from .system_stand_in import Gx, systemcalc
 
 A, B = "112400000001", "112400000002"
 OTHER = "com.victronenergy.dcsystem.ttyUSB1"
-FRESHNESS_S = DtuSettings(35.0).freshness_s
+FRESHNESS_S = DtuSettings(stale_after_s=35.0).freshness_s
 SOURCES = (SummedInverter(A, "opendtu", 5.0, FRESHNESS_S), SummedInverter(B, "opendtu", 5.0, FRESHNESS_S))
 STATUS = InverterStatus(
     A, "A", 100.0, 100.0, reachable=True,
