@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from opendtu_dcload.config.fields import Channel, Host, Label, LoginSection, Section, check_text
+from opendtu_dcload.config.fields import Channel, Host, Label, LoginSection, NotAbove, Section, check_text
 
 DEFAULT_DTU = "opendtu"
 FIRST_INVERTER_INSTANCE = 134  # as the original's, so that VRM knows the devices again
@@ -85,7 +85,7 @@ class InverterConfig(Section):
     """Which DTU commands it; needed with several, left out otherwise."""
     name: Label | None = Field(None, description="a name in quotes")
     """Shown instead of the name it has in OpenDTU."""
-    min_power_w: Annotated[float | None, Field(ge=5, le=500)] = None
+    min_power_w: Annotated[float | None, Field(ge=5, le=500), NotAbove("max_power_w")] = None
     """Lowest limit, W AC; left out, 2 % of the rated power and at least 20 W for each DC input."""
     max_power_w: Annotated[float | None, Field(ge=10, le=2250)] = None  # 2250: OpenDTU's own bound of a limit
     """Highest limit, W AC; left out, the rated power."""
@@ -102,7 +102,7 @@ class ControlConfig(Section):
     """Legal cap on the AC output of all listed inverters together."""
     priority: Literal["no-export", "balanced", "no-import"] = "balanced"
     """What is rather avoided when a choice must be made, see [How it regulates](how-it-regulates.md)."""
-    base_load_w: Annotated[float | None, Field(ge=0, le=5000)] = None
+    base_load_w: Annotated[float | None, Field(ge=0, le=5000), NotAbove("max_feed_in_w")] = None
     """Output while the meter is silent; left out, the sum of the lowest limits."""
     max_temperature_c: Annotated[float, Field(ge=30, le=90)] = 65.0
     """A hotter inverter gets less and less, 10 K above it only its minimum."""
