@@ -184,7 +184,7 @@ class Lie:
 
     @property
     def models(self) -> list[InverterModel]:
-        # HM: as the bench's, see opendtu_dcload/sim/plants.py.
+        # HM: as the bench's, see opendtu_dcload/sim/bench/bench_plants.py.
         prefix, dead_s, tau_s = ("1144", 2.0, 1.0) if self.family == "HMS" else ("1141", 6.0, 2.5)
         return [
             InverterModel(

@@ -30,9 +30,9 @@ from opendtu_dcload.venus.gx.notification import Platform
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.acload import MeterService
 from opendtu_dcload.venus.services.alarm import MUTE_MEANING, AlarmService
-from opendtu_dcload.venus.services.dcload import InverterService
+from opendtu_dcload.venus.services.context import ServiceContext
+from opendtu_dcload.venus.services.dcload import InverterService, ShownInverter
 from opendtu_dcload.venus.services.dcsystem import DcSystemService
-from opendtu_dcload.venus.services.device import Device
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
 from opendtu_dcload.venus.services.switch import SwitchService
 from opendtu_dcload.venus.services.temperature import TemperatureService
@@ -95,20 +95,16 @@ def services() -> list[tuple[str, BusService]]:
     controls = Controls(kept, state, ["114181807700"], target_w=0, max_feed_in_w=800, surplus_soc_pct=97)
     alarms = Control.switch(kept, f"{FOLDER}/Alarms", "Alarms", MUTE_MEANING)
     health = PlantHealth({"opendtu": "DTU"})
-    device = Device(kept, "opendtu_114181807700", "dcload", 134)
-    inverter = InverterService(
-        "114181807700", 134, state, bus, "1", "opendtu", always, clock, device=device, controls=controls
-    )
-    meter = MeterService(
-        state, "acload", 59, bus, "1", "shelly", 15, clock, watch=watch, settings=kept, controls=controls
-    )
-    meter._device = Device(kept, "shelly", "acload", 59)
-    meter_service = meter.build(MeterInfo("aabbccddeeff", "Pro 3EM", 2, "1", ""))
-    switch = SwitchService(state, controls, alarms, kept, bus, "1", {"114181807700": None}, health, clock)
-    alarm_device = Device(kept, "opendtu_dcload_alarm", "digitalinput", 60)
-    alarm = AlarmService(state, bus, "1", health, clock, platform=Platform(watch), switch=alarms, device=alarm_device)
-    dc_system = DcSystemService("auto", state, [], watch, bus, "1", clock, kept)
-    temperature = TemperatureService(state, bus, "1", clock, kept)
+    context = ServiceContext(state=state, bus=bus, clock=clock, settings=kept)
+    shown = ShownInverter(serial="114181807700", instance=134, dtu="opendtu", dtu_host="opendtu", freshness_s=always)
+    inverter = InverterService(context, shown, controls=controls)
+    meter = MeterService(context, "shelly", watch=watch, controls=controls)
+    meter._device = context.device("shelly", "acload", 59)
+    meter_service = meter.build(MeterInfo(vendor="Shelly", model="Pro 3EM", serial="aabbccddeeff"))
+    switch = SwitchService(context, controls, alarms, {"114181807700": None}, health)
+    alarm = AlarmService(context, health, platform=Platform(watch), switch=alarms)
+    dc_system = DcSystemService(context, "auto", [], watch)
+    temperature = TemperatureService(context)
     return [
         ("Each inverter", inverter.service),
         ("The meter", meter_service),

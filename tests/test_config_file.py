@@ -16,14 +16,11 @@ from pydantic import ValidationError
 
 from opendtu_dcload.config import (
     SECTIONS,
-    ControlConfig,
-    DbusConfig,
-    LogConfig,
-    OpenDtuConfig,
     exposed_passwords,
     load_config,
     parse_config,
 )
+from opendtu_dcload.config.schema import ControlConfig, DbusConfig, LogConfig, OpenDtuConfig
 from opendtu_dcload.errors import ConfigError
 from tests.settings import SECRET, SERIAL, problem, table
 

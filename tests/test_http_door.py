@@ -420,7 +420,7 @@ async def test_no_error_shows_the_password(rig: Rig, status: int, scheme: Litera
 def test_back_off_has_no_pause_before_the_first_failure() -> None:
     clock = FakeClock()
     clock.now_s = -5.0
-    assert BackOff(5, 60, clock).remaining_s == 0
+    assert BackOff(clock, first_s=5, longest_s=60).remaining_s == 0
 
 
 @settings(max_examples=60, deadline=None)

@@ -193,13 +193,18 @@ def test_the_configuration_fits() -> None:
 # --- who it is ---
 
 
+def _info(serial: str, model: str, generation: int, firmware: str, name: str) -> MeterInfo:
+    hardware = f"generation {generation}"
+    return MeterInfo(vendor="Shelly", model=model, serial=serial, hardware=hardware, firmware=firmware, name=name)
+
+
 @pytest.mark.parametrize(
     ("answers", "info"),
     [
-        (THREE_EM, MeterInfo("c45bbe5f0a11", "SHEM-3", 1, "20230913-114244/v1.14.0-gcb84623", "")),
-        (PLUG_S, MeterInfo("a0dd6c112233", "SHPLG-S", 1, "v1.11.0", "")),
-        (PRO_3EM, MeterInfo("a0dd6c112233", "SPEM-003CEBEU", 2, "1.7.1", "House")),
-        (PM_MINI, MeterInfo("a0dd6c112233", "SNPM-001PCEU16", 2, "1.7.1", "")),
+        (THREE_EM, _info("c45bbe5f0a11", "SHEM-3", 1, "20230913-114244/v1.14.0-gcb84623", "")),
+        (PLUG_S, _info("a0dd6c112233", "SHPLG-S", 1, "v1.11.0", "")),
+        (PRO_3EM, _info("a0dd6c112233", "SPEM-003CEBEU", 2, "1.7.1", "House")),
+        (PM_MINI, _info("a0dd6c112233", "SNPM-001PCEU16", 2, "1.7.1", "")),
     ],
     ids=["3EM", "Plug S", "Pro 3EM", "PM Mini"],
 )

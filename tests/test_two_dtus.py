@@ -40,7 +40,7 @@ from opendtu_dcload.sim.servers.http_server import Faults, tick
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.state import State
-from opendtu_dcload.tasks.polling import DtuPoller
+from opendtu_dcload.tasks.poll_dtu import DtuPoller
 from tests.test_program import run, running, until
 
 pytestmark = pytest.mark.realtime
@@ -183,7 +183,7 @@ class Rig:
         self.now_s = 100.0
         self.state = State()
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu)) for dtu in config.dtus}
-        self.loop = ControlLoop(config, self.state, dtus, lambda _: None, lambda: self.now_s)
+        self.loop = ControlLoop(config, self.state, dtus, lambda: self.now_s)
 
     def see(self, *, limit_pct: float | None = None, grid_w: float = 10.0) -> None:
         """A second later; while limits are unknown each inverter is to be told its minimum."""
@@ -370,3 +370,22 @@ async def test_failures_and_returns_of_dtu_and_inverter_are_counted(two: Two) ->
             await task
     assert state.links["DTU left"].reconnects == 1
     assert state.links["DTU left"].failures >= 1
+
+
+async def test_an_acknowledgement_is_looked_for_before_the_next_poll(two: Two) -> None:
+    state, serial, started_s = State(), LEFT[0], time.monotonic()
+
+    def clock() -> float:
+        return min(time.monotonic() - started_s, 50.0)  # never 60, when the next poll would be
+
+    config = OpenDtuConfig(name="left", host=two.left.host, password=SecretStr(PASSWORD), poll_interval_s=60.0)
+    async with aiohttp.ClientSession() as session:
+        dtu = OpenDtu(config, session, LEFT, clock)
+        task = asyncio.create_task(DtuPoller(config, dtu, state, LEFT, 15.0, clock).run())
+        await until(lambda: serial in state.limits and serial in state.inverters)
+        before_pct = state.limits[serial].limit_pct
+        await dtu.set_limit(serial, 123.0, minimum_w=20.0, rated_w=None)
+        await until(lambda: state.limits[serial].limit_pct != before_pct)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

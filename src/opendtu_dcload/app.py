@@ -9,57 +9,49 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from opendtu_dcload import __version__
-from opendtu_dcload.config import Config, InverterConfig
+from opendtu_dcload.config import Config
 from opendtu_dcload.control.controller import Controller
-from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.from_config import dtu_silent_s, settings_of
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
+from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
-from opendtu_dcload.freshness import METER_SHOWN_S
 from opendtu_dcload.recording.bounded_file import open_recording
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.live_line import print_live
-from opendtu_dcload.tasks.polling import DtuPoller, Meter, poll_meter, poll_solar
+from opendtu_dcload.tasks.poll_dtu import DtuPoller
+from opendtu_dcload.tasks.poll_meter import poll_meter, poll_solar
 from opendtu_dcload.tasks.rearm_relay import RelayTask
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.suggest_inverters import offer_inverters
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
-from opendtu_dcload.venus.gx.battery_follower import BatteryFollower
-from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
 from opendtu_dcload.venus.gx.gx_controls import Controls
-from opendtu_dcload.venus.gx.gx_meter import GxMeter
-from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.gx.notification import Platform
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from opendtu_dcload.venus.services.acload import MeterService
-from opendtu_dcload.venus.services.alarm import ALARM_INSTANCE, MUTE_MEANING, AlarmService
-from opendtu_dcload.venus.services.dcload import InverterService
-from opendtu_dcload.venus.services.dcsystem import DcSystemService, SummedInverter
-from opendtu_dcload.venus.services.device import Device
-from opendtu_dcload.venus.services.diagnostics import PlantHealth
-from opendtu_dcload.venus.services.switch import SwitchService
-from opendtu_dcload.venus.services.temperature import TemperatureService
+from opendtu_dcload.venus.services.plant_services import PlantServices
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+Task = tuple[str, Coroutine[Any, Any, object]]
+"""What it is called, and what is to be run."""
 PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 
 
@@ -94,16 +86,11 @@ async def run(
         feed()
         session = await stack.enter_async_context(open_session())
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
-        pollers = {
-            dtu.name: DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
-            for dtu in config.dtus
-        }
         seasonal = SeasonalStore(folder) if config.battery.seasonal_min_soc else None
         loop = ControlLoop(
             config,
             state,
             dtus,
-            lambda name: pollers[name].posted(),
             clock,
             dry_run=dry_run,
             seasonal=seasonal,
@@ -114,29 +101,20 @@ async def run(
         log.info("%s", first_line(config, bus))
         if dry_run:
             log.info("nothing is commanded, what is shown as set is what would be")
+        watch = ServiceWatch(bus) if bus is not None else None
+        services = _services(config, state, bus, watch) if bus is not None and watch is not None else None
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_stop_when(stop), name="stop")
-                watch = ServiceWatch(bus) if bus is not None else None
-                meter: Meter = ShellyMeter(config.meter, session, clock)
-                if watch is not None and config.meter.source == "gx":
-                    meter = GxMeter(watch, clock)
-                every_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
-                tasks.create_task(poll_meter(meter, state, every_s, lost_after_s, clock), name="meter")
-                for name, poller in pollers.items():
-                    tasks.create_task(poller.run(), name=f"DTU {name}")
-                _start_beside(tasks, config, state, session, dry_run=dry_run)
-                controls = (
-                    _start_services(tasks, config, state, bus, watch) if bus is not None and watch is not None else None
-                )
-                tasks.create_task(_regulate(loop, controls), name="control")
-                health = report_health(supervisor, state, __version__, clock, feed)
-                tasks.create_task(health, name="health")
-                if config.is_read_only:
-                    for dtu in config.dtus:
-                        tasks.create_task(offer_inverters(dtu, pollers[dtu.name], state), name=f"offer {dtu.name}")
-                if live:
-                    tasks.create_task(print_live(state, clock), name="live")
+                for name, task in chain(
+                    [("stop", _stop_when(stop))],
+                    _reading(config, state, session, watch, dtus),
+                    _arming(config, state, session, dry_run=dry_run),
+                    ((name, service.run()) for name, service in (services.by_name if services else {}).items()),
+                    [("control", _regulate(loop, services.controls if services else None))],
+                    [("health", report_health(supervisor, state, __version__, clock, feed))],
+                    [("live", print_live(state, clock))] if live else [],
+                ):
+                    tasks.create_task(task, name=name)
         except* _StopError:
             pass
 
@@ -207,117 +185,37 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
     await loop.run()
 
 
-def _start_beside(
-    tasks: asyncio.TaskGroup, config: Config, state: State, session: aiohttp.ClientSession, *, dry_run: bool
-) -> None:
-    """Start what looks after the other Shellies."""
-    clock = time.monotonic
-    if config.solar is not None:
-        solar = ShellyMeter(config.solar, session, clock, section="solar")
-        tasks.create_task(poll_solar(solar, state, config.solar.poll_interval_s, clock), name="solar")
-    if config.relay is not None:
-        relay = ShellyRelay(config.relay, config.relay.output, session, clock)
-        names = [dtu.name for dtu in config.dtus]
-        is_dry = dry_run or config.is_read_only
-        tasks.create_task(RelayTask(relay, state, names, clock, is_dry=is_dry).run(), name="relay")
-
-
-def _start_services(
-    tasks: asyncio.TaskGroup, config: Config, state: State, bus: BusAddress, watch: ServiceWatch
-) -> Controls | None:
-    """Show everything on the bus; return what a user may set there, None when nothing may be commanded."""
-    clock, dtus = time.monotonic, settings_of(config).dtus
-    settings = LocalSettings(bus, clock)
-    tasks.create_task(settings.run(), name="D-Bus settings")
-    tasks.create_task(watch.run(), name="D-Bus watch")
-    tasks.create_task(BatteryFollower(state, watch, clock).run(), name="battery")
-    if config.dbus.battery_temperature:
-        temperature = TemperatureService(state, bus, __version__, clock, settings)
-        tasks.create_task(temperature.run(), name="D-Bus battery temperature")
-    if config.dbus.dcsystem != "off" and config.inverters:
-        sources = [_source(config, inverter, dtus) for inverter in config.inverters]
-        dc_system = DcSystemService(config.dbus.dcsystem, state, sources, watch, bus, __version__, clock, settings)
-        tasks.create_task(dc_system.run(), name="D-Bus DC system")
-    controls = _controls(config, state, settings)
-    health = PlantHealth({dtu.name: dtu.label for dtu in config.dtus})
-    alarms = Control.switch(settings, f"{FOLDER}/Alarms", "Alarms", MUTE_MEANING)
-    names = {inverter.serial: inverter.name for inverter in config.inverters}
-    switch = SwitchService(state, controls, alarms, settings, bus, __version__, names, health, clock)
-    tasks.create_task(switch.run(), name="D-Bus controls")
-    alarm_service = AlarmService(
-        state,
-        bus,
-        __version__,
-        health,
-        clock,
-        platform=Platform(watch),
-        switch=alarms,
-        mode=config.dbus.alarm_input,
-        device=Device(settings, "opendtu_dcload_alarm", "digitalinput", ALARM_INSTANCE),
-    )
-    tasks.create_task(alarm_service.run(), name="D-Bus alarm")
-    for inverter, instance in zip(config.inverters, config.device_instances, strict=True):
-        dtu = config.dtu_of(inverter)
-        inverter_service = InverterService(
-            inverter.serial,
-            instance,
-            state,
-            bus,
-            __version__,
-            dtu.host,
-            dtus[dtu.name].freshness_s,
-            clock,
-            dtu=dtu.name,
-            name=inverter.name,
-            device=Device(settings, f"opendtu_{inverter.serial}", "dcload", instance),
-            controls=controls,
-            alarms=alarms,
-            aux_voltage=config.dbus.aux_voltage,
-        )
-        tasks.create_task(inverter_service.run(), name=f"D-Bus {inverter.serial}")
-    if config.meter.source != "gx":  # that one the GX shows itself
-        meter_service = _meter_service(config, state, bus, watch, settings, controls)
-        tasks.create_task(meter_service.run(), name="D-Bus meter")
-    return controls
-
-
-def _controls(config: Config, state: State, settings: LocalSettings) -> Controls | None:
-    if config.is_read_only:
-        return None
-    return Controls(
-        settings,
-        state,
-        [inverter.serial for inverter in config.inverters],
-        target_w=config.control.target_w,
-        max_feed_in_w=config.control.max_feed_in_w,
-        surplus_soc_pct=config.battery.surplus_soc_pct,
-    )
-
-
-def _meter_service(
+def _reading(
     config: Config,
     state: State,
-    bus: BusAddress,
-    watch: ServiceWatch,
-    settings: LocalSettings,
-    controls: Controls | None,
-) -> MeterService:
-    return MeterService(
-        state,
-        config.dbus.meter_role,
-        config.dbus.meter_device_instance,
-        bus,
-        __version__,
-        config.meter.host,
-        METER_SHOWN_S,
-        time.monotonic,
-        watch=watch if config.dbus.allow_grid_role else None,
-        name=config.dbus.meter_name,
-        settings=settings,
-        controls=controls,
-    )
+    session: aiohttp.ClientSession,
+    watch: ServiceWatch | None,
+    dtus: Mapping[str, OpenDtu],
+) -> Iterator[Task]:
+    """Yield what reads the devices."""
+    clock = time.monotonic
+    meter = make_meter(config.meter, session, watch, clock)
+    interval_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
+    yield "meter", poll_meter(meter, state, clock, interval_s=interval_s, lost_after_s=lost_after_s)
+    for dtu in config.dtus:
+        poller = DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
+        yield f"DTU {dtu.name}", poller.run()
+        if config.is_read_only:
+            yield f"offer {dtu.name}", offer_inverters(dtu, poller, state)
+    if config.solar is not None:
+        solar = ShellyMeter(config.solar, session, clock, section="solar")
+        yield "solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s)
 
 
-def _source(config: Config, inverter: InverterConfig, dtus: Mapping[str, DtuSettings]) -> SummedInverter:
-    dtu = config.dtu_of(inverter)
-    return SummedInverter(inverter.serial, dtu.name, dtu.poll_interval_s, dtus[dtu.name].freshness_s)
+def _arming(config: Config, state: State, session: aiohttp.ClientSession, *, dry_run: bool) -> Iterator[Task]:
+    """Yield what keeps the relay armed."""
+    if config.relay is not None:
+        relay = ShellyRelay(config.relay, config.relay.output, session, time.monotonic)
+        names = [dtu.name for dtu in config.dtus]
+        task = RelayTask(relay, state, names, time.monotonic, is_dry=dry_run or config.is_read_only)
+        yield "relay", task.run()
+
+
+def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch) -> PlantServices:
+    freshness = {name: dtu.freshness_s for name, dtu in settings_of(config).dtus.items()}
+    return PlantServices(config, state, bus, watch, freshness, time.monotonic)

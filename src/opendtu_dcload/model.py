@@ -6,6 +6,7 @@ its age decides what may be done with it. None means "this device has no such va
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -37,17 +38,26 @@ class MeterReading:
     frequency_hz: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeterInfo:
-    """What the meter says of itself; does not change while it runs."""
+    """What the meter says of itself, empty where it says nothing; does not change while it runs."""
 
-    mac: str
-    """12 hex digits, lower case, no separators."""
+    vendor: str
+    """Such as "Shelly"."""
     model: str
-    generation: int
-    firmware: str
-    name: str
-    """The user's name for the device, empty when there is none."""
+    """Its vendor's word for the model."""
+    serial: str = ""
+    """Tells it from all others of its vendor: its MAC address, 12 hex digits, lower case, no separators."""
+    hardware: str = ""
+    """What is to be said of the hardware beside the model, such as "generation 2"."""
+    firmware: str = ""
+    name: str = ""
+    """The user's name for the device."""
+
+    @property
+    def uid(self) -> str:
+        """Return what tells it from all other devices in letters and digits, such as "shelly_34945470a1b2"."""
+        return "_".join(re.sub(r"[^0-9a-z]", "", part.lower()) for part in (self.vendor, self.serial))
 
 
 OPEN_INPUT_V = 1.0

@@ -12,11 +12,14 @@ import pytest
 from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.doctor.check_bus import check_bus
 from opendtu_dcload.doctor.findings import Findings, Level
+from opendtu_dcload.model import MeterInfo
 from opendtu_dcload.venus.bus.connection import connected
 from opendtu_dcload.venus.gx.service_watch import PREFIX
 from tests.doctor.plant import MAC, SERIALS, notes, problems, silent
 from tests.settings import table
 from tests.venus.conftest import CONFIG, Daemon
+
+METER = MeterInfo(vendor="Shelly", model="SPEM-003CEBEU", serial=MAC)
 
 
 def config(bus: Daemon, **dbus: Any) -> Config:
@@ -33,7 +36,7 @@ async def named(bus: Daemon, *names: str) -> AsyncIterator[None]:
 
 async def look(settings: Config) -> tuple[bool | None, Findings]:
     findings = silent()
-    return await check_bus(settings, MAC, findings), findings
+    return await check_bus(settings, METER, findings), findings
 
 
 async def test_on_a_gx_that_is_ready_everything_is_well(bus: Daemon):

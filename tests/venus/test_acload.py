@@ -14,11 +14,19 @@ from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.acload import MeterService, Role
+from opendtu_dcload.venus.services.context import ServiceContext
 
 from .conftest import Client
 
 NAME = "com.victronenergy.acload.shelly_34945470a1b2"
-INFO = MeterInfo(mac="34945470a1b2", model="SPEM-003CEBEU", generation=2, firmware="1.4.4", name="Grid")
+INFO = MeterInfo(
+    vendor="Shelly",
+    model="SPEM-003CEBEU",
+    serial="34945470a1b2",
+    hardware="generation 2",
+    firmware="1.4.4",
+    name="Grid",
+)
 PHASES = (
     PhaseReading(power_w=-310.04, voltage_v=231.1, current_a=1.42, energy_import_wh=1000.0, energy_export_wh=10.0),
     PhaseReading(power_w=120.0, voltage_v=230.0, current_a=0.6, energy_import_wh=2000.0, energy_export_wh=20.0),
@@ -43,9 +51,8 @@ def meter_service(
     watch: ServiceWatch | None = None,
     settings: LocalSettings | None = None,
 ) -> MeterService:
-    return MeterService(
-        state, role, 59, bus, "1.2.3", "192.168.1.21", 15.0, clock, watch=watch, settings=settings, tick_s=0.01
-    )
+    context = ServiceContext(state=state, bus=bus, clock=clock, settings=settings, version="1.2.3")
+    return MeterService(context, "192.168.1.21", role=role, watch=watch, tick_s=0.01)
 
 
 @contextlib.asynccontextmanager
@@ -199,10 +206,10 @@ def test_energies_neither_fall_nor_touch_zero(state, values):
 
 def test_a_mac_address_with_separators_still_makes_a_name(state):
     service = meter_service(state, UnixAddress("/nowhere"), lambda: 100.0)
-    assert service.build(replace(INFO, mac="34:94:54:70:A1:B2")).name == NAME
+    assert service.build(replace(INFO, serial="34:94:54:70:A1:B2")).name == NAME
 
 
 def test_a_configured_name_replaces_the_meters(state):
-    bus = UnixAddress("/nowhere")
-    named = MeterService(state, "acload", 59, bus, "1", "shelly", 15.0, lambda: 100.0, name="Mine")
+    context = ServiceContext(state=state, bus=UnixAddress("/nowhere"), clock=lambda: 100.0)
+    named = MeterService(context, "shelly", name="Mine")
     assert named.values()["/CustomName"] == "Mine"

@@ -40,7 +40,7 @@ from opendtu_dcload.venus.gx.notification import Platform
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services import alarm as alarm_module
 from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmFace, AlarmService, Mode
-from opendtu_dcload.venus.services.device import Device
+from opendtu_dcload.venus.services.context import ServiceContext
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
 
 from .conftest import Client, Daemon, running, until
@@ -63,16 +63,19 @@ class House:
         self.settings = LocalSettings(daemon.address, lambda: self.now_s, retry_delays_s=(0.01,))
         self.switch = Control.switch(self.settings, f"{FOLDER}/Alarms", "Alarms")
         self.platform = Platform(self.watch, wait_s=0.05, away_s=0.2, tick_s=0.01)
+        context = ServiceContext(
+            state=self.state,
+            bus=daemon.address,
+            clock=lambda: self.now_s,
+            settings=self.settings,
+            version="1.2.3",
+        )
         self.alarm = AlarmService(
-            self.state,
-            daemon.address,
-            "1.2.3",
+            context,
             PlantHealth({"opendtu": "DTU"}),
-            lambda: self.now_s,
             platform=self.platform,
             switch=self.switch,
             mode=mode,
-            device=Device(self.settings, "opendtu_dcload_alarm", "digitalinput", 60),
             step_s=0.01,
         )
 

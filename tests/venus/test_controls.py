@@ -16,7 +16,8 @@ from opendtu_dcload.venus.gx.gx_controls import Controls
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services import device
 from opendtu_dcload.venus.services.acload import MeterService
-from opendtu_dcload.venus.services.dcload import InverterService
+from opendtu_dcload.venus.services.context import ServiceContext
+from opendtu_dcload.venus.services.dcload import InverterService, ShownInverter
 from opendtu_dcload.venus.services.device import Device
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
 from opendtu_dcload.venus.services.switch import SwitchService
@@ -70,7 +71,9 @@ class Gx:
     def __init__(self, bus: BusAddress, *, max_feed_in_w: float = 800.0) -> None:
         self.now_s = 100.0
         self.state = State()
-        self.state.set_meter_info(MeterInfo(MAC, "SPEM-003CEBEU", 2, "1.4.4", "Grid"))
+        self.state.set_meter_info(
+            MeterInfo(vendor="Shelly", model="SPEM-003CEBEU", serial=MAC, firmware="1.4.4", name="Grid")
+        )
         self.settings = LocalSettings(bus, self.clock, retry_delays_s=(0.01,))
         self.controls = Controls(
             self.settings, self.state, SERIALS, target_w=10.0, max_feed_in_w=max_feed_in_w, surplus_soc_pct=90.0
@@ -78,38 +81,25 @@ class Gx:
         self.alarms = Control.switch(self.settings, f"{FOLDER}/Alarms", "Alarms")
         names = {serial: f"Inverter {number}" for number, serial in enumerate(SERIALS)}
         health = PlantHealth({"opendtu": "DTU"})
-        self.switch = SwitchService(
-            self.state, self.controls, self.alarms, self.settings, bus, "1", names, health, self.clock
-        )
+        context = ServiceContext(state=self.state, bus=bus, clock=self.clock, settings=self.settings)
+        self.switch = SwitchService(context, self.controls, self.alarms, names, health)
         self.inverters = [
             InverterService(
-                serial,
-                134 + number,
-                self.state,
-                bus,
-                "1",
-                "dtu",
-                DtuSettings(30.0).freshness_s,
-                self.clock,
-                name=f"Inverter {number}",
-                name_wait_s=0.01,
-                device=Device(self.settings, f"opendtu_{serial}", "dcload", 134 + number),
+                context,
+                ShownInverter(
+                    serial=serial,
+                    instance=134 + number,
+                    dtu="opendtu",
+                    dtu_host="dtu",
+                    freshness_s=DtuSettings(stale_after_s=30.0).freshness_s,
+                    name=f"Inverter {number}",
+                ),
                 controls=self.controls,
+                name_wait_s=0.01,
             )
             for number, serial in enumerate(SERIALS)
         ]
-        self.meter = MeterService(
-            self.state,
-            "acload",
-            59,
-            bus,
-            "1",
-            "shelly",
-            15.0,
-            self.clock,
-            settings=self.settings,
-            controls=self.controls,
-        )
+        self.meter = MeterService(context, "shelly", controls=self.controls)
         for service in (self.switch.service, *(inverter.service for inverter in self.inverters)):
             service._retry_delays_s = (0.01,)
 

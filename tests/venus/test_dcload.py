@@ -27,11 +27,19 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
 from opendtu_dcload.venus.gx.gx_control import Control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.services.dcload import InverterService
+from opendtu_dcload.venus.services.context import ServiceContext
+from opendtu_dcload.venus.services.dcload import InverterService, ShownInverter
 
 from .conftest import until
 
 SERIAL = "114181807700"
+INVERTER = ShownInverter(
+    serial=SERIAL,
+    instance=134,
+    dtu="opendtu",
+    dtu_host="192.168.1.20",
+    freshness_s=DtuSettings(stale_after_s=30.0).freshness_s,
+)
 NAME = f"com.victronenergy.dcload.opendtu_{SERIAL}"
 STATUS = InverterStatus(
     serial=SERIAL,
@@ -68,17 +76,8 @@ class House:
     def __init__(self, bus: BusAddress) -> None:
         self.now_s = 100.0
         self.state = State()
-        self.service = InverterService(
-            SERIAL,
-            134,
-            self.state,
-            bus,
-            "1.2.3",
-            "192.168.1.20",
-            DtuSettings(30.0).freshness_s,
-            lambda: self.now_s,
-            name_wait_s=0.01,
-        )
+        self.context = ServiceContext(state=self.state, bus=bus, clock=lambda: self.now_s, version="1.2.3")
+        self.service = InverterService(self.context, INVERTER, name_wait_s=0.01)
 
     def learn(self) -> None:
         self.state.set_dtu("opendtu", DtuStatus(at_s=100.0, firmware="v25.2.3"))
@@ -214,10 +213,7 @@ def test_while_the_dtus_clock_is_not_set_nothing_it_tells_counts_as_in_the_contr
 def test_the_auxiliary_voltage_can_be_left_out():
     house = House(UnixAddress("/nowhere"))
     house.learn()
-    rule = DtuSettings(30.0).freshness_s
-    plain = InverterService(
-        SERIAL, 134, house.state, UnixAddress("/nowhere"), "1", "dtu", rule, lambda: 100.0, aux_voltage=False
-    )
+    plain = InverterService(house.context, INVERTER, aux_voltage=False)
     assert "/Dc/1/Voltage" not in plain.service._items
     assert "/Dc/1/Voltage" not in plain.values()
 
@@ -256,17 +252,7 @@ def test_the_energy_does_not_fall_to_zero_for_a_moment(quiet):
 
 def test_a_configured_name_replaces_the_dtus():
     house = House(UnixAddress("/nowhere"))
-    named = InverterService(
-        SERIAL,
-        134,
-        house.state,
-        UnixAddress("/nowhere"),
-        "1",
-        "dtu",
-        DtuSettings(30.0).freshness_s,
-        lambda: 100.0,
-        name="Mine",
-    )
+    named = InverterService(house.context, replace(INVERTER, name="Mine"))
     assert named.values()["/CustomName"] == "Mine"
     house.learn()
     assert named.values()["/CustomName"] == "Mine"

@@ -12,6 +12,7 @@ from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services.context import ServiceContext
 from opendtu_dcload.venus.services.dcsystem import BACK_S, NAME, DcSystemService, Mode, SummedInverter, sum_of
 
 from .conftest import Client, until
@@ -19,7 +20,7 @@ from .system_stand_in import Gx, systemcalc
 
 A, B = "112400000001", "112400000002"
 OTHER = "com.victronenergy.dcsystem.ttyUSB1"
-FRESHNESS_S = DtuSettings(35.0).freshness_s
+FRESHNESS_S = DtuSettings(stale_after_s=35.0).freshness_s
 SOURCES = (SummedInverter(A, "opendtu", 5.0, FRESHNESS_S), SummedInverter(B, "opendtu", 5.0, FRESHNESS_S))
 STATUS = InverterStatus(
     A, "A", 100.0, 100.0, reachable=True,
@@ -139,7 +140,8 @@ class Bus:
 @contextlib.asynccontextmanager
 async def publishing(daemon, state: State, mode: Mode = "auto") -> AsyncIterator[Bus]:
     watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
-    service = DcSystemService(mode, state, SOURCES, watch, daemon.address, "1", lambda: bus.now_s, tick_s=0.01)
+    context = ServiceContext(state=state, bus=daemon.address, clock=lambda: bus.now_s)
+    service = DcSystemService(context, mode, SOURCES, watch, tick_s=0.01)
     bus = Bus(state, service)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(service.run())]
     yield bus

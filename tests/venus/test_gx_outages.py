@@ -32,7 +32,7 @@ async def system(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[SystemCalc]:
     """Run the program with its meter as the grid meter, its waits shortened, until the GX sees both sums."""
-    monkeypatch.setattr(app, "METER_SHOWN_S", 2.0)
+    monkeypatch.setattr(acload, "METER_SHOWN_S", 2.0)
     monkeypatch.setattr(acload, "SILENT_S", 1.0)
     monkeypatch.setattr(acload, "BACK_S", 1.0)
     monkeypatch.setattr(dcsystem, "SILENT_S", 2.0)

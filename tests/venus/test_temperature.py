@@ -7,6 +7,7 @@ from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import UnixAddress
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.services.context import ServiceContext
 from opendtu_dcload.venus.services.temperature import NAME, TemperatureService
 
 from .conftest import until
@@ -14,7 +15,7 @@ from .conftest import until
 
 async def test_the_sensor_appears_with_the_first_temperature_and_follows_it(daemon, client):
     state = State()
-    service = TemperatureService(state, daemon.address, "1", lambda: 100.0)
+    service = TemperatureService(ServiceContext(state=state, bus=daemon.address, clock=lambda: 100.0))
     task = asyncio.create_task(service.run())
     state.set_battery(BatteryStatus(at_s=100.0))
     await asyncio.sleep(0.02)
@@ -36,7 +37,8 @@ async def test_the_type_that_the_setup_page_offers_can_be_set_and_is_kept(daemon
     for before, written, answer, after in ((0, 7, 2, 0), (0, 5, 0, 5), (5, 2, 0, 2)):
         state = State()
         settings = LocalSettings(daemon.address, lambda: 100.0, retry_delays_s=(0.01,))
-        service = TemperatureService(state, daemon.address, "1", lambda: 100.0, settings)
+        context = ServiceContext(state=state, bus=daemon.address, clock=lambda: 100.0, settings=settings)
+        service = TemperatureService(context)
         tasks = [asyncio.create_task(settings.run()), asyncio.create_task(service.run())]
         state.set_battery(BatteryStatus(at_s=100.0, temperature_c=4.0))
         await until(lambda service=service: service.service.is_online)  # type: ignore[misc]
@@ -53,7 +55,7 @@ def test_an_old_temperature_is_not_shown():
     state = State()
     state.set_battery(BatteryStatus(at_s=100.0, temperature_c=4.0))
     now_s = [100.0 + BATTERY_S]
-    service = TemperatureService(state, UnixAddress("/nowhere"), "1", lambda: now_s[0])
+    service = TemperatureService(ServiceContext(state=state, bus=UnixAddress("/nowhere"), clock=lambda: now_s[0]))
     assert (service.values()["/Temperature"], service.values()["/Status"]) == (4.0, 0)
     now_s[0] += 0.1
     assert (service.values()["/Temperature"], service.values()["/Status"]) == (None, 1)

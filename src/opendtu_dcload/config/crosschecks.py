@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic.fields import FieldInfo
 
+from opendtu_dcload.config.fields import NotAbove
 from opendtu_dcload.config.messages import expected, heading, shown
 
 _PASSWORDS = ("password", "password_file", "password_env")
@@ -58,9 +59,12 @@ def contradictions(parts: Mapping[str, Sequence[Part]], first_instance: int) -> 
     return problems
 
 
-def _not_above(low: Part, low_name: str, high: Part, high_name: str) -> Iterator[str]:
-    if low.has(low_name) and high.has(high_name) and low.valid[low_name] > high.valid[high_name]:
-        yield f"{low.shown(low_name)} must not be above {high.shown(high_name)}; change one of them"
+def _too_high(part: Part) -> Iterator[str]:
+    """Yield one line per setting that is above the one that it may not be above."""
+    for low, field in part.fields.items():
+        for high in (mark.other for mark in field.metadata if isinstance(mark, NotAbove)):
+            if part.has(low, high) and part.valid[low] > part.valid[high]:
+                yield f"{part.shown(low)} must not be above {part.shown(high)}; change one of them"
 
 
 def _in_time(meter: Part, control: Part) -> Iterator[str]:
@@ -71,7 +75,7 @@ def _in_time(meter: Part, control: Part) -> Iterator[str]:
 
 
 def _in_control(control: Part) -> Iterator[str]:
-    yield from _not_above(control, "base_load_w", control, "max_feed_in_w")
+    yield from _too_high(control)
     for early, late in pairwise(name for name in _LADDER if control.has(name)):
         if control.valid[early] >= control.valid[late]:
             yield f"{control.shown(early)} must be shorter than {control.shown(late)}; change one of them"
@@ -79,7 +83,7 @@ def _in_control(control: Part) -> Iterator[str]:
 
 def _where_the_meter_is(meter: Part, dbuses: Sequence[Part]) -> Iterator[str]:
     source = meter.valid.get("source")
-    if source == "shelly" and "host" not in meter.given:
+    if source not in {None, "gx"} and "host" not in meter.given:
         yield f"{meter.key}.host is missing; write it below {heading(meter.key)}: {expected(meter.fields['host'])}"
     if source == "gx" and any(dbus.valid.get("enabled") is False for dbus in dbuses):
         yield 'meter.source: "gx" is read from the D-Bus, and dbus.enabled is false; change one of them'
@@ -158,7 +162,7 @@ def _among_inverters(inverters: Sequence[Part], first_instance: int) -> Iterator
     serials: dict[str, str] = {}
     instances: dict[int, str] = {}
     for index, inverter in enumerate(inverters):
-        yield from _not_above(inverter, "min_power_w", inverter, "max_power_w")
+        yield from _too_high(inverter)
         if inverter.has("serial"):
             serial = inverter.valid["serial"].lower()
             first = serials.setdefault(serial, inverter.key)

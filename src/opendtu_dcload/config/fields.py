@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -63,6 +64,13 @@ Host = Annotated[str, AfterValidator(_check_host)]
 Label = Annotated[str, AfterValidator(check_text)]
 Channel = Annotated[Literal["sum", "0", "1", "2", "3", "a", "b", "c"] | None, BeforeValidator(_text_of_number)]
 """What of a Shelly is read; None = what it measures as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAbove:
+    """Marks a setting that may not be larger than another one of its section."""
+
+    other: str
 
 
 class Section(BaseModel):

@@ -12,7 +12,7 @@ NOTES = {Reason.DTU_SILENT: "its DTU does not answer", Reason.DTU_PASSWORD: "its
 """The note at an inverter whose DTU is in trouble while another one is not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DtuSettings:
     """What holds for one DTU and its inverters. A status of None is that of a DTU that never answered."""
 

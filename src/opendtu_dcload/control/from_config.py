@@ -35,12 +35,12 @@ def guards_of(config: Config, seasonal_highest_pct: float | None) -> GuardSettin
     battery, solar = config.battery, config.solar
     return GuardSettings(
         battery=BatteryLimits(
-            battery.min_cell_voltage_v,
-            battery.resistance_mohm / 1000,
-            battery.min_soc_pct,
-            battery.soc_hysteresis_pct,
-            battery.use_ess_minimum,
-            battery.multiplus_guard,
+            min_cell_voltage_v=battery.min_cell_voltage_v,
+            resistance_ohm=battery.resistance_mohm / 1000,
+            min_soc_pct=battery.min_soc_pct,
+            soc_hysteresis_pct=battery.soc_hysteresis_pct,
+            uses_ess_minimum=battery.use_ess_minimum,
+            has_multiplus_guard=battery.multiplus_guard,
         ),
         is_seasonal=battery.seasonal_min_soc,
         seasonal_highest_pct=seasonal_highest_pct,
@@ -59,13 +59,22 @@ def settings_of(config: Config, seasonal_highest_pct: float | None = None) -> Se
         base_load_w=control.base_load_w,
         max_temperature_c=control.max_temperature_c,
         min_voltage_v=config.battery.min_voltage_v or 0.0,
-        ladder=Ladder(control.meter_hold_s, control.meter_ramp_s, control.meter_minimum_s, control.meter_off_s),
+        ladder=Ladder(
+            hold_s=control.meter_hold_s,
+            ramp_s=control.meter_ramp_s,
+            minimum_s=control.meter_minimum_s,
+            off_s=control.meter_off_s,
+        ),
         priority=Priority(control.priority),
         may_rest=control.standby,
         has_last_resorts=control.last_resorts,
         guards=guards_of(config, seasonal_highest_pct),
         dtus={
-            dtu.name: DtuSettings(stale_after_s(config, dtu), dtu_silent_s(dtu), dtu.max_commands_per_hour)
+            dtu.name: DtuSettings(
+                stale_after_s=stale_after_s(config, dtu),
+                silent_s=dtu_silent_s(dtu),
+                max_commands_per_hour=dtu.max_commands_per_hour,
+            )
             for dtu in config.dtus
         },
     )

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import partial
 
 from opendtu_dcload.config import Config
 from opendtu_dcload.control.bookkeeping.books import Books, local_date
@@ -42,7 +41,6 @@ class ControlLoop:
         config: Config,
         state: State,
         dtus: Mapping[str, OpenDtu],
-        posted: Callable[[str], None],
         clock: Callable[[], float],
         *,
         dry_run: bool = False,
@@ -56,7 +54,6 @@ class ControlLoop:
             config: all settings.
             state: where readings come from and the plan goes to.
             dtus: take the commands, by name.
-            posted: called with the name of a DTU when it was sent a command.
             clock: monotonic time in s.
             dry_run: decide and publish, command nothing but a shadow of the inverters.
             seasonal: keeps the seasonal minimum SoC over restarts; None = it is not wanted.
@@ -73,9 +70,7 @@ class ControlLoop:
         self._controller = make_controller(self._settings, self._rated_powers.all_guessed(), clock())
         trackers, deliveries = self._controller.trackers, Deliveries(self._controller)
         self._senders = {
-            dtu.name: Sender(
-                dtus[dtu.name], dtu.label, trackers, deliveries, partial(posted, dtu.name), clock, self._dry_run
-            )
+            dtu.name: Sender(dtus[dtu.name], dtu.label, trackers, deliveries, clock, self._dry_run)
             for dtu in config.dtus
         }
         alarms = alarms_of(config, self._settings, clock())

@@ -112,7 +112,7 @@ class HttpStatusError(DeviceAnswerError):
 class BackOff:
     """A pause after a failure, twice as long after each further one."""
 
-    def __init__(self, first_s: float, longest_s: float, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, first_s: float, longest_s: float) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
         self._clock = clock
@@ -161,10 +161,11 @@ class DeviceHttp:
         self._login = login
         self._session = session
         self._lock = lock or asyncio.Lock()
-        self._refused = BackOff(AUTH_PAUSE_S, LONGEST_AUTH_PAUSE_S, clock)
-        self._busy = BackOff(BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S, clock)
+        self._refused = BackOff(clock, first_s=AUTH_PAUSE_S, longest_s=LONGEST_AUTH_PAUSE_S)
+        self._busy = BackOff(clock, first_s=BUSY_PAUSE_S, longest_s=LONGEST_BUSY_PAUSE_S)
         self.is_posting = False
         """A POST of its own is on its way."""
+        self._user = login.user
         self._basic: dict[str, str] = {}
         self._digest: tuple[aiohttp.DigestAuthMiddleware, ...] = ()
 
@@ -173,20 +174,21 @@ class DeviceHttp:
         """Whether there are credentials to show."""
         return self._login.password is not None
 
-    def authenticate_with(self, scheme: Literal["basic", "digest"]) -> None:
-        """Show the configured credentials from now on; without a password nothing is shown.
+    def authenticate_with(self, scheme: Literal["basic", "digest"], user: str | None = None) -> None:
+        """Show the configured credentials from now on, by `user` if the device knows no other; none without a password.
 
         Basic goes along unasked. Digest waits for the device's challenge and then stays with it: Shellies from firmware
         2.0.0 on have 32 of them, valid for 30000 requests each, so there is one digest state for the door's life.
         """
         if self._login.password is None:
             return
+        self._user = self._login.user if user is None else user
         if scheme == "basic":
             password = self._login.password.get_secret_value()
-            token = base64.b64encode(f"{self._login.user}:{password}".encode()).decode()
+            token = base64.b64encode(f"{self._user}:{password}".encode()).decode()
             self._basic = {"Authorization": f"Basic {token}"}
         elif not self._digest:
-            self._digest = (_digest(self._login.password),)
+            self._challenge_anew(self._login.password)
 
     async def get(self, path: str, *, is_open: bool = False) -> object:
         """Return the JSON document at `path`, query included; never None.
@@ -219,7 +221,10 @@ class DeviceHttp:
 
     def _forget_challenge(self) -> None:
         if self._digest and self._login.password is not None:
-            self._digest = (_digest(self._login.password),)
+            self._challenge_anew(self._login.password)
+
+    def _challenge_anew(self, password: SecretStr) -> None:
+        self._digest = (aiohttp.DigestAuthMiddleware(self._user, password.get_secret_value()),)
 
     async def _request(self, method: str, path: str, form: Mapping[str, str] | None, *, is_open: bool) -> object:
         async with self._lock:
@@ -293,11 +298,6 @@ class DeviceHttp:
             code = None
         detail = "" if code is None else f", code {code}"
         raise HttpStatusError(f"{self.name} answered {path} with HTTP status {status}{detail}", status, code)
-
-
-def _digest(password: SecretStr) -> aiohttp.DigestAuthMiddleware:
-    # A Shelly of generation 2 knows only this user, whatever the configuration says.
-    return aiohttp.DigestAuthMiddleware("admin", password.get_secret_value())
 
 
 def _reason(err: Exception) -> str:

@@ -31,10 +31,10 @@ async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep
     """Probe everything that the configuration names and say what was found."""
     check_computer(findings)
     async with open_session() as session:
-        mac = None
-        if config.meter.source == "shelly":
-            mac = await check_meter(config.meter, session, findings)
-        is_running = await check_bus(config, mac, findings)
+        meter = None
+        if not config.meter.is_on_gx:
+            meter = await check_meter(config.meter, session, findings)
+        is_running = await check_bus(config, meter, findings)
         if not is_running and await _runs_here(config):
             is_running = True
             findings.note("this program runs already (on this machine)", "do not start it twice")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from opendtu_dcload.config import Config
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.errors import BusError, ConfigError
+from opendtu_dcload.model import MeterInfo
 from opendtu_dcload.venus.bus.bus_address import resolve
 from opendtu_dcload.venus.bus.connection import Connection, connected
 from opendtu_dcload.venus.gx.service_watch import PREFIX, ServiceWatch
@@ -20,12 +21,12 @@ VENUS = {"system": "what the GX knows of the whole system", "settings": "device 
 _NOT_A_GX = "on a GX restart it; anywhere else this is as it should be"
 
 
-async def check_bus(config: Config, mac: str | None, findings: Findings) -> bool | None:
+async def check_bus(config: Config, meter: MeterInfo | None, findings: Findings) -> bool | None:
     """Look at the bus; return whether this program runs already, None when that cannot be told.
 
     Args:
         config: all settings.
-        mac: of the meter, None when it did not answer.
+        meter: what it says of itself, None when it did not answer.
         findings: takes what was found.
     """
     if not config.dbus.enabled:
@@ -34,7 +35,7 @@ async def check_bus(config: Config, mac: str | None, findings: Findings) -> bool
     try:
         async with looking(config) as (connection, watch):
             findings.ok(f"D-Bus {connection.address} answers")
-            is_running = _check_names(config, mac, watch.names or frozenset(), findings)
+            is_running = _check_names(config, meter, watch.names or frozenset(), findings)
             if not is_running:
                 await _check_policy(connection, findings)
     except (BusError, ConfigError) as err:
@@ -69,10 +70,10 @@ async def looking(config: Config) -> AsyncIterator[tuple[Connection, ServiceWatc
         yield connection, watch
 
 
-def _check_names(config: Config, mac: str | None, names: frozenset[str], findings: Findings) -> bool:
+def _check_names(config: Config, meter: MeterInfo | None, names: frozenset[str], findings: Findings) -> bool:
     wanted = {f"{OUR_INVERTERS}{inverter.serial}" for inverter in config.inverters}
-    if mac is not None:
-        wanted |= {f"{PREFIX}.{role}.shelly_{mac}" for role in ("acload", "grid")}  # the GX's menu may say so
+    if meter is not None:
+        wanted |= {f"{PREFIX}.{role}.{meter.uid}" for role in ("acload", "grid")}  # the GX's menu may say so
     if taken := sorted(wanted & names):
         findings.note(f"this program runs already ({', '.join(taken)})", "do not start it twice")
     else:

@@ -21,11 +21,11 @@ async def check_gx(config: Config, findings: Findings) -> None:
         return
     try:
         async with looking(config) as (_, watch):
-            if config.meter.source == "gx":
+            if config.meter.is_on_gx:
                 await _check_meter(watch, findings)
             await _check_battery(config, watch, findings)
     except (BusError, ConfigError) as err:  # `check_bus` says so too, but not what depends on it
-        if config.meter.source == "gx":
+        if config.meter.is_on_gx:
             findings.problem(f'meter.source is "gx", but: {err}')
 
 

@@ -1,4 +1,4 @@
-"""The Shellies that measure: which they are, whether they answer, and how quickly."""
+"""The devices that measure: which they are, whether they answer, and how quickly."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import time
 
 import aiohttp
 
-from opendtu_dcload.config import MeterConfig
-from opendtu_dcload.config.battery_sections import SolarConfig
+from opendtu_dcload.config import MeterConfig, SolarConfig
+from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.wrong_device import recognised
 from opendtu_dcload.errors import ConfigError, DeviceError
-from opendtu_dcload.model import MeterReading
+from opendtu_dcload.model import MeterInfo, MeterReading
 
 READINGS = 3
 SLOW_MS = 500.0
 """In a healthy network a Shelly answers in less than 100 ms."""
 
 
-async def check_meter(config: MeterConfig, session: aiohttp.ClientSession, findings: Findings) -> str | None:
-    """Read the meter some times; return its MAC, None when it cannot be used."""
-    meter = ShellyMeter(config, session)
+async def check_meter(config: MeterConfig, session: aiohttp.ClientSession, findings: Findings) -> MeterInfo | None:
+    """Read the meter some times; return what it says of itself, None when it cannot be used."""
+    meter = make_meter(config, session, None, time.monotonic)
     try:
         info = await meter.identify()
         took_ms = []
@@ -33,13 +33,17 @@ async def check_meter(config: MeterConfig, session: aiohttp.ClientSession, findi
         findings.error(err)
         return None
     except DeviceError as err:
-        findings.error(await recognised(err, "meter", config, session))
+        findings.error(await recognised(err, "meter", config, session, meter.vendor))
         return None
-    firmware = info.firmware or "unknown"
-    findings.ok(f"meter {info.model} (generation {info.generation}, firmware {firmware}, MAC {info.mac})")
+    findings.ok(f"meter {info.model} ({versions(info)}, MAC {info.serial})")
     findings.ok(grid(reading))
     tell_round_trip("meter", took_ms, SLOW_MS, findings)
-    return info.mac
+    return info
+
+
+def versions(info: MeterInfo) -> str:
+    """Return a meter's hardware and firmware in words."""
+    return ", ".join([*filter(None, [info.hardware]), f"firmware {info.firmware or 'unknown'}"])
 
 
 def grid(reading: MeterReading) -> str:

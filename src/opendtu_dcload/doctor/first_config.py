@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import aiohttp
 
 from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.devices.http import open_session
+from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.doctor.check_bus import check_bus
 from opendtu_dcload.doctor.check_gx import check_gx
 from opendtu_dcload.doctor.check_inverter import FLOOR_V, suits
+from opendtu_dcload.doctor.check_meter import versions
 from opendtu_dcload.doctor.draft import Block, Draft, can_be_written, exists, shipped_text
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.questions import Ask, is_yes, quoted, voltage_v
@@ -114,7 +116,7 @@ class FirstConfig:
         tries_left = TRIES if self._ask_secret is not None else 0
         while True:
             try:
-                meter = ShellyMeter(self._parsed().meter, session)
+                meter = make_meter(self._parsed().meter, session, None, time.monotonic)
                 info = await meter.identify()
                 reading = await meter.read()
             except ConfigError as err:
@@ -137,7 +139,7 @@ class FirstConfig:
                 self._meter["password"] = password
                 tries_left -= 1
             else:
-                self._findings.ok(f"meter {info.model} (generation {info.generation}, firmware {info.firmware})")
+                self._findings.ok(f"meter {info.model} ({versions(info)})")
                 self._findings.ok(
                     f"grid {reading.power_w:.0f} W: must be positive while the house draws, else set meter.invert"
                 )

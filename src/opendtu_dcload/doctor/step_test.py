@@ -20,8 +20,8 @@ from opendtu_dcload.control.inverter.output_rules import TESTED_W
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
+from opendtu_dcload.devices.meter import Meter, make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.doctor.check import Sleep, changed_limits, commanded
 from opendtu_dcload.doctor.check_bus import looking, running_names
 from opendtu_dcload.doctor.check_inverter import counts_s, unknown
@@ -43,8 +43,6 @@ from opendtu_dcload.freshness import believed
 from opendtu_dcload.limit_reading import speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 from opendtu_dcload.single_instance import alone
-from opendtu_dcload.tasks.polling import Meter
-from opendtu_dcload.venus.gx.gx_meter import GxMeter
 
 QUIET_WITHIN_S = 60.0
 """How long the house may take to become quiet: an estimate."""
@@ -116,14 +114,14 @@ async def _step_alone(
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session())
-        meter: Meter = ShellyMeter(config.meter, session, clock)
-        if config.meter.source == "gx":
+        watch = None
+        if config.meter.is_on_gx:
             try:
                 _, watch = await stack.enter_async_context(looking(config))
             except BusError as err:
                 findings.error(err)
                 return
-            meter = GxMeter(watch, clock)
+        meter = make_meter(config.meter, session, watch, clock)
         test = _StepTest(config, findings, session, meter, clock, sleep)
         if agree is not None:
             await test.prepare(agree)

@@ -11,11 +11,13 @@ from opendtu_dcload.devices.http import DeviceHttp, Login
 from opendtu_dcload.errors import DeviceAnswerError, DeviceAuthError, DeviceError
 
 OPENDTU = "opendtu"
-"""The section of an OpenDTU; the devices of all other sections are Shellies."""
-_SWAPPED = "correct it, the addresses of Shelly and OpenDTU may be swapped"
+"""The section of an OpenDTU."""
+SHELLY = "Shelly"
 
 
-async def recognised(err: DeviceError, section: str, login: Login, session: aiohttp.ClientSession) -> DeviceError:
+async def recognised(
+    err: DeviceError, section: str, login: Login, session: aiohttp.ClientSession, other: str = SHELLY
+) -> DeviceError:
     """Return an error that says which device stands at an address, or `err` when it is the right one or is not known.
 
     Args:
@@ -23,16 +25,21 @@ async def recognised(err: DeviceError, section: str, login: Login, session: aioh
         section: of the configuration, which holds its address.
         login: what stands in there; no credentials are shown.
         session: opened and closed by the caller.
+        other: vendor of what is wanted there if that is no OpenDTU.
     """
     if not isinstance(err, DeviceAnswerError | DeviceAuthError):
         return err
     door = DeviceHttp("device", section, login, session, time.monotonic)
     place = f"{section}.host = {login.host}"
     if section == OPENDTU and (model := await _shelly_model(door)):
-        return DeviceAnswerError(f"{place} is a Shelly ({model}), not an OpenDTU: {_SWAPPED}")
+        return DeviceAnswerError(f"{place} is a Shelly ({model}), not an OpenDTU: {_swapped(SHELLY)}")
     if section != OPENDTU and await _is_opendtu(door):
-        return DeviceAnswerError(f"{place} is an OpenDTU, not a Shelly: {_SWAPPED}")
+        return DeviceAnswerError(f"{place} is an OpenDTU, not a {other}: {_swapped(other)}")
     return err
+
+
+def _swapped(other: str) -> str:
+    return f"correct it, the addresses of {other} and OpenDTU may be swapped"
 
 
 async def _shelly_model(door: DeviceHttp) -> str:

@@ -12,7 +12,7 @@ from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.model import RelayOrder, RelayStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.tasks.polling import Availability
+from opendtu_dcload.tasks.availability import Availability
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class RelayTask:
         self._clock = clock
         self._is_dry = is_dry
         self._dead_man = DeadMan()
-        self._presence = Availability("relay", LOST_AFTER_S, clock(), state)
+        self._presence = Availability("relay", state, clock(), lost_after_s=LOST_AFTER_S)
         self._is_verified = False
 
     async def run(self) -> None:

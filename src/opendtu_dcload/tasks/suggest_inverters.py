@@ -8,7 +8,7 @@ import logging
 from opendtu_dcload.config import DEFAULT_DTU, OpenDtuConfig
 from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter
 from opendtu_dcload.state import State
-from opendtu_dcload.tasks.polling import DtuPoller
+from opendtu_dcload.tasks.poll_dtu import DtuPoller
 
 log = logging.getLogger(__name__)
 

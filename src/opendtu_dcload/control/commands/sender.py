@@ -30,7 +30,6 @@ class Sender:
         label: str,
         trackers: Mapping[str, InverterTracker],
         deliveries: Deliveries,
-        posted: Callable[[], None],
         clock: Callable[[], float],
         dry_run: DryRun | None = None,
     ) -> None:
@@ -41,7 +40,6 @@ class Sender:
             label: what the log calls it.
             trackers: all inverters, by serial.
             deliveries: is told what becomes of each command.
-            posted: called when the POST of a command is over.
             clock: monotonic time in s.
             dry_run: takes the commands instead; None = they are sent.
         """
@@ -49,7 +47,6 @@ class Sender:
         self._label = label
         self._trackers = trackers
         self._deliveries = deliveries
-        self._posted = posted
         self._clock = clock
         self._dry_run = dry_run
         self._wanted: Sequence[Command] = ()
@@ -80,12 +77,11 @@ class Sender:
 
     async def leave(self, commands: Sequence[Command]) -> Parting:
         """Tell the inverters what they do without us, within 5 s, and return what is known to have come of it."""
-        trackers = self._trackers
         return await leave_dtu(
             self._dtu,
             commands,
             self._post,
-            lambda s, c: trackers[c.serial].limits.acknowledges(s, c.limit_w),
+            lambda s, c: self._trackers[c.serial].limits.acknowledges(s, c.limit_w),
             self._posts,
         )
 
@@ -106,7 +102,6 @@ class Sender:
                 log.debug("%s", err)
             finally:
                 self._deliveries.ended(command, outcome, self._clock())
-                self._posted()
             if outcome is Outcome.UNANSWERED or self._clock() - began_s > LONGEST_COMMAND_S:
                 return
 
@@ -137,6 +132,7 @@ class Sender:
         unit = self._trackers[command.serial].unit
         if self._dry_run is not None:
             self._dry_run.take(command, unit, self._clock())
+            self._dtu.look_for_acknowledgement()
         elif isinstance(command, SetLimit):
             await self._dtu.set_limit(command.serial, command.limit_w, minimum_w=unit.minimum_w, rated_w=unit.maximum_w)
         elif isinstance(command, SetPower):

@@ -41,7 +41,7 @@ MULTIPLUS_LONGEST_REST_S = 600.0
 circle."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatteryLimits:
     """What the user wants of the battery; see docs/configuration.md."""
 

@@ -39,7 +39,7 @@ class Rung(IntEnum):
     OFF = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
     """Ages in s of the last meter reading at which the plant does less."""
 

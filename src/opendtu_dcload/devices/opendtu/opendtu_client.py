@@ -86,6 +86,10 @@ class OpenDtu:
         self._admin = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
         for door in (self._live, self._reads, self._admin):
             door.authenticate_with("basic")
+        self.posted = asyncio.Event()
+        """Set when a command to an inverter was sent, well or not, for whoever looks for its acknowledgement."""
+        self.posted_at_s = -math.inf
+        """When that was last, monotonic; -inf = never."""
 
     @property
     def is_posting(self) -> bool:
@@ -179,15 +183,20 @@ class OpenDtu:
 
     async def set_power(self, serial: str, on: bool) -> None:
         """Switch an inverter's output on or off; raises as `set_limit`."""
-        await self._post("/api/power/config", {"serial": self._commandable(serial), "power": bool(on)})
+        await self._command("/api/power/config", {"serial": self._commandable(serial), "power": bool(on)})
 
     async def restart(self, serial: str) -> None:
         """Restart an inverter, which loses its limit by that; raises as `set_limit`."""
-        await self._post("/api/power/config", {"serial": self._commandable(serial), "restart": True})
+        await self._command("/api/power/config", {"serial": self._commandable(serial), "restart": True})
 
     async def reboot(self) -> None:
         """Restart the DTU about 1 s from now; the inverters go on as they are."""
         await self._post("/api/maintenance/reboot", {"reboot": True})
+
+    def look_for_acknowledgement(self) -> None:
+        """Do as if a command had just been sent: a dry run waits for what the DTU says of the limits then."""
+        self.posted_at_s = self._clock()
+        self.posted.set()
 
     async def _single(self, serial: str) -> tuple[object | None, float]:
         """Return one inverter's complete entry, None when the DTU no longer has it, and when it came."""
@@ -204,13 +213,19 @@ class OpenDtu:
         if not 0 <= value <= LARGEST_LIMIT:
             raise ValueError(f"limit {value} is not from 0 to {LARGEST_LIMIT}")
         command = {"serial": self._commandable(serial), "limit_type": limit_type, "limit_value": value}
-        await self._post("/api/limit/config", command)
+        await self._command("/api/limit/config", command)
 
     def _commandable(self, serial: str) -> str:
         serial = serial.lower()
         if serial not in self._listed:
             raise ValueError(f"inverter {serial} is not listed and must not be commanded")
         return serial
+
+    async def _command(self, path: str, command: Mapping[str, object]) -> None:
+        try:
+            await self._post(path, command)
+        finally:
+            self.look_for_acknowledgement()
 
     async def _post(self, path: str, command: Mapping[str, object]) -> None:
         # All commands travel as a form with one field; a JSON body is not understood (code 1002).

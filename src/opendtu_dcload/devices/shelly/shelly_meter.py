@@ -20,6 +20,7 @@ from opendtu_dcload.devices.shelly.shelly_channels import (
     gen1_source,
     gen2_source,
 )
+from opendtu_dcload.devices.shelly.shelly_login import generation_of, log_in
 from opendtu_dcload.errors import DeviceAnswerError, DeviceError
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
 
@@ -78,6 +79,8 @@ class ShellyMeter:
         section: section of the configuration that holds its settings, for messages.
     """
 
+    vendor = "Shelly"
+
     def __init__(
         self,
         config: MeterSettings,
@@ -89,7 +92,7 @@ class ShellyMeter:
         self._config = config
         self._clock = clock
         self._section = section
-        self._http = DeviceHttp("Shelly", section, config, session, clock)
+        self._http = DeviceHttp(self.vendor, section, config, session, clock)
         self._source: MeterChannel | None = None
         self._is_settled = False
         self._mac: str | None = None
@@ -107,15 +110,13 @@ class ShellyMeter:
         """
         about = await self._http.get("/shelly", is_open=True)
         info = self._info(about)
-        if self._mac not in {None, info.mac}:
+        if self._mac not in {None, info.serial}:
             raise DeviceAnswerError(
                 f"{self._http.name} is another Shelly than before: correct {self._section}.host, then restart"
             )
-        self._mac = info.mac
-        if json_fields.flag(about, "auth" if info.generation == 1 else "auth_en") and not self._http.has_password:
-            raise self._http.refuse()
-        self._http.authenticate_with("basic" if info.generation == 1 else "digest")
-        source = await self._find_source(about, info)
+        self._mac = info.serial
+        log_in(self._http, about)
+        source = await self._find_source(about, info.model)
         if source is None:
             raise DeviceAnswerError(f"{self._http.name} ({info.model}) is no power meter: correct {self._section}.host")
         if self._section == "meter" and not source.shows_export:
@@ -153,7 +154,7 @@ class ShellyMeter:
         return self._reading(sample, at_s)
 
     def _info(self, about: object) -> MeterInfo:
-        generation = json_fields.whole(about, "gen", 2, 9) or 1
+        generation = generation_of(about)
         model = json_fields.text(about, "type" if generation == 1 else "model")
         mac = json_fields.text(about, "mac").replace(":", "").lower()
         if not model or not re.fullmatch(r"[0-9a-f]{12}", mac):
@@ -161,13 +162,20 @@ class ShellyMeter:
                 f"{self._http.name} does not answer /shelly as a Shelly does: correct {self._section}.host"
             )
         firmware = json_fields.text(about, "fw" if generation == 1 else "ver")
-        return MeterInfo(mac, model, generation, firmware, json_fields.text(about, "name"))
+        return MeterInfo(
+            vendor=self.vendor,
+            model=model,
+            serial=mac,
+            hardware=f"generation {generation}",
+            firmware=firmware,
+            name=json_fields.text(about, "name"),
+        )
 
-    async def _find_source(self, about: object, info: MeterInfo) -> MeterChannel | None:
-        device = f"the {self._http.name} ({info.model})"
+    async def _find_source(self, about: object, model: str) -> MeterChannel | None:
+        device, generation = f"the {self._http.name} ({model})", generation_of(about)
         wish = ChannelChoice(self._config.channel, self._section)
-        if info.generation > 1:
-            return gen2_source(device, info.generation, await self._http.get("/rpc/Shelly.GetStatus"), wish)
+        if generation > 1:
+            return gen2_source(device, generation, await self._http.get("/rpc/Shelly.GetStatus"), wish)
         if emeters := json_fields.whole(about, "num_emeters", 1, 3):
             return gen1_source(device, emeters, 0, wish)
         status = await self._http.get("/status")  # what stands in /shelly depends on model and firmware

@@ -12,6 +12,7 @@ import aiohttp
 
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.devices.http import Clock, DeviceHttp, Login
+from opendtu_dcload.devices.shelly.shelly_login import generation_of, log_in
 from opendtu_dcload.errors import ConfigError, DeviceAnswerError, DeviceRefusedError
 from opendtu_dcload.model import RelayStatus
 
@@ -47,13 +48,11 @@ class ShellyRelay:
             DeviceError: it cannot be asked, or has no such relay.
         """
         about = await self._http.get("/shelly", is_open=True)
-        self._is_gen1 = json_fields.whole(about, "gen", 2, 9) is None
+        self._is_gen1 = generation_of(about) == 1
         model = json_fields.text(about, "type" if self._is_gen1 else "model")
         if not model:
             raise DeviceAnswerError(f"{self.name} does not answer /shelly as a Shelly does: correct relay.host")
-        if json_fields.flag(about, "auth" if self._is_gen1 else "auth_en") and not self._http.has_password:
-            raise self._http.refuse()
-        self._http.authenticate_with("basic" if self._is_gen1 else "digest")
+        log_in(self._http, about)
         if self._is_gen1:
             settings = await self._http.get(f"/settings/relay/{self._output}")
             power_on, auto_on = (

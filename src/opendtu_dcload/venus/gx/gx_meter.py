@@ -24,6 +24,8 @@ _WH_PER_KWH = 1000
 class GxMeter:
     """Reads `com.victronenergy.grid`, else what systemcalc knows of the grid (a MultiPlus measures its AC input)."""
 
+    vendor = "GX"
+
     def __init__(self, watch: ServiceWatch, clock: Callable[[], float]) -> None:
         """Read nothing yet.
 
@@ -44,7 +46,7 @@ class GxMeter:
             DeviceConnectionError: the GX has no grid meter now.
         """
         service = await self._choose()
-        return MeterInfo(mac="", model=service, generation=0, firmware="", name="")
+        return MeterInfo(vendor=self.vendor, model=service)
 
     async def read(self) -> MeterReading:
         """Return the grid power now, and the rest of what the service tells when the power is that of the last time.
@@ -72,18 +74,22 @@ class GxMeter:
         paths = (*_PHASES, *_VOLTAGES, *_CURRENTS, _FORWARD, _REVERSE, _FREQUENCY)
         told = await self._watch.read_all(service, paths)
         first, second, third = (
-            PhaseReading(phase_w, number(told[voltage], 0, 1000), number(told[current], -10_000, 10_000))
+            PhaseReading(
+                power_w=phase_w,
+                voltage_v=number(told[voltage], 0, 1000),
+                current_a=number(told[current], -10_000, 10_000),
+            )
             if (phase_w := number(told[power], *_RANGE_W)) is not None
             else None
             for power, voltage, current in zip(_PHASES, _VOLTAGES, _CURRENTS, strict=True)
         )
         return MeterReading(
-            self._clock(),
-            power_w,
-            (first, second, third),
-            _wh(told[_FORWARD]),
-            _wh(told[_REVERSE]),
-            number(told[_FREQUENCY], 0, 1000),
+            at_s=self._clock(),
+            power_w=power_w,
+            phases=(first, second, third),
+            energy_import_wh=_wh(told[_FORWARD]),
+            energy_export_wh=_wh(told[_REVERSE]),
+            frequency_hz=number(told[_FREQUENCY], 0, 1000),
         )
 
     async def _choose(self) -> str:

@@ -7,20 +7,17 @@ not taken while another service has it.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NoReturn
 
-from opendtu_dcload.freshness import fresh
+from opendtu_dcload.freshness import METER_SHOWN_S, fresh
 from opendtu_dcload.model import MeterInfo, MeterReading, PhaseReading
-from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Item, Value
 from opendtu_dcload.venus.gx.gx_control import Control
 from opendtu_dcload.venus.gx.gx_controls import Controls
-from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
+from opendtu_dcload.venus.services.context import ServiceContext
 from opendtu_dcload.venus.services.device import (
     Device,
     Display,
@@ -36,6 +33,8 @@ from opendtu_dcload.venus.services.presence import Presence
 Role = Literal["acload", "grid"]
 ROLES: tuple[Role, ...] = ("acload", "grid")
 
+DEVICE_INSTANCE = 59
+"""Wanted; the original's."""
 FREE_S = 60.0
 """Another grid meter must have been away for this long before its role is taken: it may only be restarting."""
 
@@ -89,8 +88,7 @@ _PHASE: Mapping[str, Shown[PhaseReading]] = {
 
 
 def _bus_name(info: MeterInfo, role: Role) -> str:
-    mac = re.sub(r"[^0-9a-z]", "", info.mac.lower())  # a bus name takes nothing else
-    return f"com.victronenergy.{role}.shelly_{mac}"
+    return f"com.victronenergy.{role}.{info.uid}"
 
 
 class MeterService:
@@ -98,69 +96,55 @@ class MeterService:
 
     def __init__(
         self,
-        state: State,
-        role: Role,
-        instance: int,
-        bus: BusAddress,
-        version: str,
+        context: ServiceContext,
         host: str,
-        stale_after_s: float,
-        clock: Callable[[], float],
         *,
-        watch: ServiceWatch | None = None,
+        role: Role = "acload",
+        instance: int = DEVICE_INSTANCE,
         name: str | None = None,
-        settings: LocalSettings | None = None,
+        watch: ServiceWatch | None = None,
         controls: Controls | None = None,
         tick_s: float = 1.0,
     ) -> None:
         """Open nothing yet.
 
         Args:
-            state: where everything shown comes from.
+            context: where values come from and go to.
+            host: host name or address of the meter.
             role: what the meter is to be to the GX until the user chooses there; `grid` changes what ESS does.
             instance: VRM device instance.
-            bus: the message bus.
-            version: of this program.
-            host: host name or address of the meter.
-            stale_after_s: older values are not shown.
-            clock: monotonic time in s.
+            name: shown instead of the one it has in itself.
             watch: sees other grid meters; None = the role `grid` is not allowed.
-            name: shown instead of the one it has in the Shelly.
-            settings: keeps what the user decides about it on the GX; None = nothing.
             controls: what the user sets for the plant; None = nothing.
             tick_s: time between two looks at ages and other services when no reading comes.
         """
-        self._state = state
-        self._name = name
+        self._context = context
+        self._state = context.state
+        self._clock = context.clock
+        self._host = host
         self._in_file: Role = role
+        self._instance = instance
+        self._name = name
         self._watch = watch
-        self._settings = settings
         self._controls = controls
+        self._tick_s = tick_s
         self._device: Device | None = None
         self._position: Control | None = None
-        self._tick_s = tick_s
         self._other_grid_at_s = float("-inf")
         self._is_told = False
         self._grid_presence = Presence(leave_after_s=SILENT_S, back_after_s=BACK_S)
         self._has_left = False
-        self._instance = instance
-        self._bus = bus
-        self._version = version
-        self._host = host
-        self._stale_after_s = stale_after_s
-        self._clock = clock
         self._total = Display(_TOTAL, "/Ac")
         self._phases = tuple(Display(_PHASE, f"/Ac/L{number}") for number in (1, 2, 3))
         self._plan = PlanDisplay()
 
     async def run(self) -> NoReturn:
-        """Wait until the meter has told its MAC address, which is part of the name, then stay on the bus for ever."""
+        """Wait until the meter has told its serial number, which is part of the name, then stay on the bus for ever."""
         await wait_until(self._state, lambda: self._state.meter_info is not None)
         info = self._state.meter_info
         assert info is not None
-        if self._settings is not None:
-            uid = _bus_name(info, "acload").rpartition(".")[2]
-            self._device = Device(self._settings, uid, self._in_file, self._instance)
+        self._device = self._context.device(info.uid, self._in_file, self._instance)
+        if self._device is not None:
             await self._device.asked()
         if self._wanted() == "grid" and self._watch is not None:
             await self._watch.wait_ready()
@@ -197,7 +181,7 @@ class MeterService:
 
     def _grid_role(self) -> Role | None:
         now_s, was_here = self._clock(), self._grid_presence.is_here
-        is_known = fresh(self._state.meter, now_s, self._stale_after_s) is not None
+        is_known = fresh(self._state.meter, now_s, METER_SHOWN_S) is not None
         is_here = self._grid_presence.update(now_s, is_known=is_known)
         if was_here and not is_here:
             self._has_left = True
@@ -232,16 +216,16 @@ class MeterService:
     def build(self, info: MeterInfo, role: Role = "acload") -> BusService:
         """Return the service of the meter `info` in a role, with its values."""
         name = _bus_name(info, role)
-        service = BusService(name, self._bus)
+        service = BusService(name, self._context.bus)
         add_identity(
             service,
             instance=self._instance,
-            version=self._version,
-            connection=f"Shelly {self._host}",
-            product=f"Shelly {info.model}",
+            version=self._context.version,
+            connection=f"{info.vendor} {self._host}",
+            product=f"{info.vendor} {info.model}",
             rename=self._device.rename if self._device is not None else None,
         )
-        service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": f"generation {info.generation}"})
+        service.update({"/Serial": name.rpartition("_")[2], "/HardwareVersion": info.hardware or None})
         meaning = "`acload`: shown; `grid`: ESS regulates by it"
         service.add("/Role", Item(kind=str, value=role, on_write=self._take_role, is_choice=True, meaning=meaning))
         roles: list[str] = ["acload"] if self._watch is None else [*ROLES]
@@ -261,12 +245,12 @@ class MeterService:
 
     def _add_position(self, service: BusService) -> None:
         meaning = "0 = AC output, 1 = AC input"
-        if self._settings is None:
+        if self._context.settings is None:
             service.add("/Position", integer(POSITION_AC_INPUT, meaning=meaning))
             return
         if self._position is None:
             key = f"/Settings/Devices/{service.name.rpartition('.')[2]}/Position"
-            self._position = Control.choice(self._settings, key, POSITION_AC_INPUT, POSITION_AC_INPUT, meaning)
+            self._position = Control.choice(self._context.settings, key, POSITION_AC_INPUT, POSITION_AC_INPUT, meaning)
         self._position.add_value(service, "/Position")
 
     def values(self) -> Mapping[str, Value | None]:
@@ -274,7 +258,7 @@ class MeterService:
         now_s = self._clock()
         info = self._state.meter_info
         given = self._device.name if self._device is not None else ""
-        meter = fresh(self._state.meter, now_s, self._stale_after_s)
+        meter = fresh(self._state.meter, now_s, METER_SHOWN_S)
         phases = meter.phases if meter is not None else (None, None, None)
         values: dict[str, Value | None] = {
             "/CustomName": given or self._name or (info.name if info is not None else ""),

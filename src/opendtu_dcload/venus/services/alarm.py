@@ -11,17 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, NoReturn
 
 from opendtu_dcload.model import Alarm, Severity
-from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.gx_control import Control
 from opendtu_dcload.venus.gx.notification import Platform
-from opendtu_dcload.venus.services.device import Device, add_identity, integer, serve_until, wait_until
+from opendtu_dcload.venus.services.context import ServiceContext
+from opendtu_dcload.venus.services.device import add_identity, integer, serve_until, wait_until
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
 
 log = logging.getLogger(__name__)
@@ -96,52 +95,44 @@ class AlarmService:
 
     def __init__(
         self,
-        state: State,
-        bus: BusAddress,
-        version: str,
+        context: ServiceContext,
         health: PlantHealth,
-        clock: Callable[[], float],
         *,
         platform: Platform,
         switch: Control,
         mode: Mode = "auto",
-        device: Device | None = None,
         step_s: float = STEP_S,
     ) -> None:
         """Open nothing yet.
 
         Args:
-            state: where everything shown comes from.
-            bus: the message bus.
-            version: of this program.
+            context: where values come from and go to.
             health: of the plant.
-            clock: monotonic time in s.
             platform: takes notifications, or not.
             switch: whether alarms are wanted.
             mode: when the digital input is there; `auto`: while the platform takes no notifications.
-            device: what the user decides about the digital input on the GX; None = nothing.
             step_s: shortest time between two changes of the alarm.
         """
-        self._state = state
-        self._clock = clock
+        self._state = context.state
+        self._clock = context.clock
         self._platform = platform
         self._switch = switch
         self._mode = mode
-        self._device = device
+        self._device = context.device("opendtu_dcload_alarm", "digitalinput", ALARM_INSTANCE)
         self._step_s = step_s
         self._face = AlarmFace()
         self._health = health
         self._told: set[Alarm] = set()
-        self.service = BusService("com.victronenergy.digitalinput.opendtu_dcload", bus)
+        self.service = BusService("com.victronenergy.digitalinput.opendtu_dcload", context.bus)
         add_identity(
             self.service,
             instance=ALARM_INSTANCE,
-            version=version,
+            version=context.version,
             connection="opendtu_dcload",
             product=NO_ALARM,
-            rename=self._rename if device is not None else None,
+            rename=self._rename if self._device is not None else None,
         )
-        self.service.update({"/FirmwareVersion": version, "/Connected": 1})
+        self.service.update({"/FirmwareVersion": context.version, "/Connected": 1})
         self.service.add("/Type", integer(_TYPE, meaning="255: none of the GX's types (door, smoke, fire ...)"))
         for path, meaning in _SHOWN.items():
             self.service.add(path, integer(0, meaning=meaning))

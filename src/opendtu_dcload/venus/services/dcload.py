@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import Cause, InverterPlan, InverterStatus, LimitStatus
-from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.gx_control import Control
 from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.services.context import ServiceContext
 from opendtu_dcload.venus.services.device import (
-    Device,
     Display,
     Freshness,
     Shown,
@@ -70,75 +69,75 @@ _ALARMS: Mapping[str, tuple[Cause, str]] = {
 """The alarms of a dcload that fit an inverter: it has no starter battery, and cold does not harm it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownInverter:
+    """An inverter to be shown."""
+
+    serial: str
+    """12 hex digits, lower case."""
+    instance: int
+    """VRM device instance."""
+    dtu: str
+    """Name of its DTU in the state."""
+    dtu_host: str
+    """Host name or address of the DTU."""
+    freshness_s: Freshness
+    """The control's rule for which of the DTU's values count; no others are shown."""
+    name: str | None = None
+    """Shown instead of the one it has in the DTU."""
+
+
 class InverterService:
     """Shows one configured inverter; writes nothing back."""
 
     def __init__(
         self,
-        serial: str,
-        instance: int,
-        state: State,
-        bus: BusAddress,
-        version: str,
-        dtu_host: str,
-        freshness_s: Freshness,
-        clock: Callable[[], float],
+        context: ServiceContext,
+        inverter: ShownInverter,
         *,
-        dtu: str = "opendtu",
-        name: str | None = None,
-        name_wait_s: float = 10.0,
-        device: Device | None = None,
         controls: Controls | None = None,
         alarms: Control | None = None,
         aux_voltage: bool = True,
+        name_wait_s: float = 10.0,
     ) -> None:
         """Open nothing yet.
 
         Args:
-            serial: the inverter's, 12 hex digits, lower case.
-            instance: VRM device instance.
-            state: where everything shown comes from.
-            bus: the message bus.
-            version: of this program.
-            dtu_host: host name or address of the DTU.
-            freshness_s: the control's rule for which of the DTU's values count; no others are shown.
-            clock: monotonic time in s.
-            dtu: name of the DTU in the state.
-            name: shown instead of the one it has in the DTU.
-            name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
-            device: what the user decides about it on the GX; None = nothing.
+            context: where values come from and go to.
+            inverter: which one.
             controls: what the user sets on the GX; None = nothing.
             alarms: whether warnings are wanted; None = they are.
             aux_voltage: whether the power it is told to give is shown as its auxiliary voltage.
+            name_wait_s: how long the service waits for the DTU to tell the inverter's name before it appears.
         """
-        self._serial = serial
-        self._state = state
-        self._freshness_s = freshness_s
-        self._clock = clock
-        self._dtu = dtu
-        self._name = name
+        self._serial = inverter.serial
+        self._state = context.state
+        self._freshness_s = inverter.freshness_s
+        self._clock = context.clock
+        self._dtu = inverter.dtu
+        self._name = inverter.name
         self._name_wait_s = name_wait_s
-        self._device = device
+        self._device = context.device(f"opendtu_{inverter.serial}", "dcload", inverter.instance)
         self._alarm_switch = alarms
         self._measured = Display(_MEASURED)
         self._acknowledged = Display(_ACKNOWLEDGED)
         self._wanted = Display(_WANTED) if aux_voltage else None
-        self._health = InverterHealth(serial)
-        self.service = BusService(f"com.victronenergy.dcload.opendtu_{serial}", bus)
+        self._health = InverterHealth(inverter.serial)
+        self.service = BusService(f"com.victronenergy.dcload.opendtu_{inverter.serial}", context.bus)
         add_identity(
             self.service,
-            instance=instance,
-            version=version,
-            connection=f"OpenDTU {dtu_host}",
+            instance=inverter.instance,
+            version=context.version,
+            connection=f"OpenDTU {inverter.dtu_host}",
             product="Hoymiles inverter via OpenDTU",
-            rename=device.rename if device is not None else None,
+            rename=self._device.rename if self._device is not None else None,
         )
-        self.service.update({"/FirmwareVersion": version, "/Serial": serial})
+        self.service.update({"/FirmwareVersion": context.version, "/Serial": inverter.serial})
         self.service.add("/Settings/MonitorMode", integer(MONITOR_MODE_INVERTER, meaning="kind of load: 7 = inverter"))
         meaning = "why the plant gives what it gives, and in brackets what is special about this inverter"
         self.service.add("/Reason", text(meaning=meaning))
         if controls is not None:
-            controls.add_inverter(self.service, serial)
+            controls.add_inverter(self.service, inverter.serial)
         for path, (_, meaning) in _ALARMS.items():
             self.service.add(path, integer(0, meaning=meaning))
         for display in (self._measured, self._acknowledged, self._wanted, self._health):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -16,12 +16,11 @@ from opendtu_dcload.freshness import dtu_summed_s, fresh
 from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
-from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from opendtu_dcload.venus.services.device import Device, Display, Freshness, Shown, add_identity, reported_of
+from opendtu_dcload.venus.services.context import ServiceContext
+from opendtu_dcload.venus.services.device import Display, Freshness, Shown, add_identity, reported_of
 from opendtu_dcload.venus.services.presence import Presence
 
 Mode = Literal["auto", "on", "off"]
@@ -110,52 +109,42 @@ class DcSystemService:
 
     def __init__(
         self,
+        context: ServiceContext,
         mode: Mode,
-        state: State,
         sources: Sequence[SummedInverter],
         watch: ServiceWatch,
-        bus: BusAddress,
-        version: str,
-        clock: Callable[[], float],
-        settings: LocalSettings | None = None,
         *,
         tick_s: float = _TICK_S,
     ) -> None:
         """Open nothing yet.
 
         Args:
+            context: where values come from and go to.
             mode: when it is published.
-            state: where the values come from.
             sources: the inverters to be summed.
             watch: sees other services.
-            bus: the message bus.
-            version: of this program.
-            clock: monotonic time in s.
-            settings: keeps what the user decides about it on the GX; None = nothing.
             tick_s: time between two looks at the ages.
         """
         self._mode = mode
-        self._state = state
+        self._state = context.state
         self._sources = sources
         self._watch = watch
-        self._clock = clock
+        self._clock = context.clock
         self._tick_s = tick_s
         self._presence = Presence(leave_after_s=0.0, back_after_s=BACK_S)
         self._is_crowded = False
         self._display, self._energy = Display(_SHOWN), Display(_ENERGY)
-        self._device = (
-            Device(settings, "opendtu_dcsystem", "dcsystem", DEVICE_INSTANCE) if settings is not None else None
-        )
-        self.service = BusService(NAME, bus)
+        self._device = context.device("opendtu_dcsystem", "dcsystem", DEVICE_INSTANCE)
+        self.service = BusService(NAME, context.bus)
         add_identity(
             self.service,
             instance=DEVICE_INSTANCE,
-            version=version,
+            version=context.version,
             connection="OpenDTU",
             product="Hoymiles inverters via OpenDTU",
             rename=self._device.rename if self._device is not None else None,
         )
-        self.service.update({"/FirmwareVersion": version})
+        self.service.update({"/FirmwareVersion": context.version})
         self._display.add_to(self.service)
         self._energy.add_to(self.service)
 

@@ -5,17 +5,15 @@ The GX's switch pane, Node-RED's and Home Assistant's nodes look for controls in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NoReturn
 
-from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.gx_control import Control, add_text_card
 from opendtu_dcload.venus.gx.gx_controls import Controls
-from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.services.device import Device, add_identity, integer, serve
+from opendtu_dcload.venus.services.context import ServiceContext
+from opendtu_dcload.venus.services.device import add_identity, integer, serve
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
 from opendtu_dcload.venus.services.plan_display import REASON
 
@@ -32,44 +30,36 @@ class SwitchService:
 
     def __init__(
         self,
-        state: State,
+        context: ServiceContext,
         controls: Controls | None,
         alarms: Control,
-        settings: LocalSettings,
-        bus: BusAddress,
-        version: str,
         names: Mapping[str, str | None],
         health: PlantHealth,
-        clock: Callable[[], float],
     ) -> None:
         """Open nothing yet.
 
         Args:
-            state: where everything shown comes from.
+            context: where values come from and go to.
             controls: None = nothing may be commanded.
             alarms: whether alarms are shown.
-            settings: keeps what the user decides about it on the GX.
-            bus: the message bus.
-            version: of this program.
             names: of the inverters by serial, where the file gives them one.
             health: of the plant.
-            clock: monotonic time in s.
         """
-        self._state = state
+        self._state = context.state
         self._names = names if controls is not None else {}
         self._health = health
-        self._clock = clock
-        self._device = Device(settings, "opendtu_dcload", "switch", INSTANCE)
-        self.service = BusService("com.victronenergy.switch.opendtu_dcload", bus)
+        self._clock = context.clock
+        self._device = context.device("opendtu_dcload", "switch", INSTANCE)
+        self.service = BusService("com.victronenergy.switch.opendtu_dcload", context.bus)
         add_identity(
             self.service,
             instance=INSTANCE,
-            version=version,
+            version=context.version,
             connection="OpenDTU",
             product=NAME,
-            rename=self._device.rename,
+            rename=self._device.rename if self._device is not None else None,
         )
-        self.service.update({"/FirmwareVersion": version, "/Connected": 1})
+        self.service.update({"/FirmwareVersion": context.version, "/Connected": 1})
         self.service.add("/State", integer(STATE_CONNECTED, meaning="256: it works"))
         self._reason = add_text_card(self.service, "reason", "Reason")
         if controls is not None:
@@ -88,7 +78,7 @@ class SwitchService:
         reason = health[REASON]
         return {
             # without a name of its own the screen would add the instance to the product's
-            "/CustomName": self._device.name or NAME,
+            "/CustomName": (self._device.name if self._device is not None else "") or NAME,
             self._reason: [str(reason) if reason is not None else "---"],
             **{f"/SwitchableOutput/opendtu_{serial}/Name": self._name_of(serial) for serial in self._names},
             **health,

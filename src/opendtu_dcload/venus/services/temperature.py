@@ -5,18 +5,16 @@ The GX switches its relay by sensors of this kind (a heater for the battery), bu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NoReturn
 
 from opendtu_dcload.freshness import BATTERY_S, fresh
 from opendtu_dcload.model import BatteryStatus
-from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.gx_control import Control
-from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.services.device import Device, Display, Shown, add_identity, integer, serve, wait_until
+from opendtu_dcload.venus.services.context import ServiceContext
+from opendtu_dcload.venus.services.device import Display, Shown, add_identity, integer, serve, wait_until
 
 NAME = "com.victronenergy.temperature.opendtu_battery"
 DEVICE_INSTANCE = 132
@@ -36,44 +34,27 @@ _SHOWN: Mapping[str, Shown[BatteryStatus]] = {
 class TemperatureService:
     """Shows the temperature of the active battery; on the bus from its first value on."""
 
-    def __init__(
-        self,
-        state: State,
-        bus: BusAddress,
-        version: str,
-        clock: Callable[[], float],
-        settings: LocalSettings | None = None,
-    ) -> None:
-        """Open nothing yet.
-
-        Args:
-            state: where the temperature comes from.
-            bus: the message bus.
-            version: of this program.
-            clock: monotonic time in s.
-            settings: keeps what the user decides about it on the GX; None = nothing.
-        """
-        self._state = state
-        self._clock = clock
+    def __init__(self, context: ServiceContext) -> None:
+        """Open nothing yet."""
+        self._state = context.state
+        self._clock = context.clock
         self._display = Display(_SHOWN)
-        self._device = (
-            Device(settings, "opendtu_battery", "temperature", DEVICE_INSTANCE) if settings is not None else None
-        )
-        self.service = BusService(NAME, bus)
+        self._device = context.device("opendtu_battery", "temperature", DEVICE_INSTANCE)
+        self.service = BusService(NAME, context.bus)
         add_identity(
             self.service,
             instance=DEVICE_INSTANCE,
-            version=version,
+            version=context.version,
             connection="D-Bus",
             product="Battery temperature",
             rename=self._device.rename if self._device is not None else None,
         )
-        self.service.update({"/FirmwareVersion": version})
-        if settings is None:
+        self.service.update({"/FirmwareVersion": context.version})
+        if context.settings is None:
             self.service.add("/TemperatureType", integer(_TYPE_BATTERY, meaning=_TYPE_MEANING))
         else:
             key = "/Settings/Devices/opendtu_battery/TemperatureType"
-            kind = Control.choice(settings, key, _TYPE_HIGHEST, _TYPE_BATTERY, _TYPE_MEANING)
+            kind = Control.choice(context.settings, key, _TYPE_HIGHEST, _TYPE_BATTERY, _TYPE_MEANING)
             kind.add_value(self.service, "/TemperatureType")
         self.service.add("/Status", integer(_STATUS_DISCONNECTED, meaning="0 = it is known, 1 = it is not"))
         self._display.add_to(self.service)

@@ -1,117 +1,29 @@
-"""The tasks that ask the devices and put their answers into the state; a device that is gone is one line in the log."""
+"""The task that asks one OpenDTU for its inverters and their limits, and puts what it tells into the state."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from opendtu_dcload.config import OpenDtuConfig
+from opendtu_dcload.devices.http import Clock
 from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter, OpenDtu
-from opendtu_dcload.errors import ConfigError, DeviceAuthError, DeviceError, ServiceError
-from opendtu_dcload.freshness import SOLAR_S
-from opendtu_dcload.model import METER, CommandState, Link, MeterInfo, MeterReading, SolarReading
+from opendtu_dcload.errors import DeviceAuthError, DeviceError
+from opendtu_dcload.model import CommandState
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.availability import Availability, count
 
 log = logging.getLogger(__name__)
-
-Clock = Callable[[], float]
-"""Monotonic time in s."""
 
 LIMITS_PENDING_S = 1.0
 """How often the small limit document is asked for while a command is on its way."""
 POSTED_S = 3.0
 """How long after a command to look for its acknowledgement even if the DTU does not call it pending."""
 SYSTEM_S = 60.0
-
-
-class Availability:
-    """Says once that a device is lost and once that it is back, and counts both for the state."""
-
-    def __init__(self, name: str, lost_after_s: float, now_s: float, state: State) -> None:
-        self._name = name
-        self._lost_after_s = lost_after_s
-        self._answered_at_s = now_s
-        self._state = state
-        self.is_lost = False
-
-    def answered(self, now_s: float) -> None:
-        """The device gave a usable answer."""
-        if self.is_lost:
-            log.info("%s back after %.0f s", self._name, now_s - self._answered_at_s)
-            _count(self._state, self._name, reconnects=1)
-        self.is_lost = False
-        self._answered_at_s = now_s
-
-    def failed(self, now_s: float, error: ServiceError) -> None:
-        """The device gave none."""
-        _count(self._state, self._name, failures=1)
-        if not self.is_lost and now_s - self._answered_at_s >= self._lost_after_s:
-            self.is_lost = True
-            log.warning("%s lost: %s", self._name, error)
-
-
-def _count(state: State, device: str, *, failures: int = 0, reconnects: int = 0) -> None:
-    link = state.links.get(device, Link())
-    state.set_link(device, Link(link.failures + failures, link.reconnects + reconnects))
-
-
-class Meter(Protocol):
-    """What measures the grid."""
-
-    async def identify(self) -> MeterInfo:
-        """Return what it says of itself; raises DeviceError, or ConfigError where the configuration does not fit."""
-
-    async def read(self) -> MeterReading:
-        """Return what it measures now; raises as `identify`."""
-
-
-async def poll_meter(meter: Meter, state: State, interval_s: float, lost_after_s: float, clock: Clock) -> None:
-    """Read the meter for ever.
-
-    Raises:
-        ConfigError: the first contact shows that the configuration does not fit the device.
-    """
-    presence = Availability(METER, lost_after_s, clock(), state)
-    due_s = clock()
-    while True:
-        try:
-            if state.meter_info is None:
-                state.set_meter_info(await meter.identify())
-            state.set_meter(await meter.read())
-            presence.answered(clock())
-        except ConfigError as err:
-            if state.meter is None:
-                raise
-            presence.failed(clock(), err)
-        except DeviceError as err:
-            presence.failed(clock(), err)
-        due_s = max(due_s + interval_s, clock())
-        await asyncio.sleep(due_s - clock())
-
-
-async def poll_solar(solar: Meter, state: State, interval_s: float, clock: Clock) -> None:
-    """Read the plug-in solar for ever; which sign its production has plays no role.
-
-    Raises:
-        ConfigError: the first contact shows that the configuration does not fit the device.
-    """
-    presence = Availability("plug-in solar", SOLAR_S, clock(), state)
-    while True:
-        try:
-            reading = await solar.read()
-            state.set_solar(SolarReading(reading.at_s, abs(reading.power_w)))
-            presence.answered(clock())
-        except ConfigError as err:
-            if state.solar is None:
-                raise
-            presence.failed(clock(), err)
-        except DeviceError as err:
-            presence.failed(clock(), err)
-        await asyncio.sleep(interval_s)
 
 
 class DtuPoller:
@@ -133,20 +45,13 @@ class DtuPoller:
         self._serials = serials
         self._interval_s = config.poll_interval_s
         self._clock = clock
-        self._presence = Availability(config.label, lost_after_s, clock(), state)
-        self._posted = asyncio.Event()
-        self._posted_at_s = clock() - POSTED_S
+        self._presence = Availability(config.label, state, clock(), lost_after_s=lost_after_s)
+        self._noticed_post_at_s = dtu.posted_at_s
         self._is_login_wrong = False
         self._radio_interval_s = 0.0
         self._live_due_s = self._limits_due_s = self._system_due_s = clock()
         self.known: tuple[KnownInverter, ...] | None = None
         """All inverters that the DTU lists; None = not asked yet."""
-
-    def posted(self) -> None:
-        """Note that a command was sent: its acknowledgement is due."""
-        self._posted_at_s = self._clock()
-        self._limits_due_s = min(self._limits_due_s, self._posted_at_s + LIMITS_PENDING_S)
-        self._posted.set()
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -160,11 +65,23 @@ class DtuPoller:
                 self._presence.failed(self._clock(), err)
                 self._limits_due_s = self._live_due_s = self._clock() + pause_s
                 pause_s = min(2 * pause_s, max(self._interval_s, LIMITS_PENDING_S))
-            due_s = min(self._limits_due_s, self._live_due_s)
-            self._posted.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, due_s - self._clock())):
-                    await self._posted.wait()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until something is due, or a command was sent."""
+        self._notice_posts()
+        self._dtu.posted.clear()
+        due_s = min(self._limits_due_s, self._live_due_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, due_s - self._clock())):
+                await self._dtu.posted.wait()
+        self._notice_posts()
+
+    def _notice_posts(self) -> None:
+        """Let the acknowledgement of a command that was sent since be due."""
+        if self._noticed_post_at_s != self._dtu.posted_at_s:
+            self._noticed_post_at_s = self._dtu.posted_at_s
+            self._limits_due_s = min(self._limits_due_s, self._noticed_post_at_s + LIMITS_PENDING_S)
 
     async def _round(self) -> None:
         if self._clock() >= self._system_due_s:
@@ -191,7 +108,7 @@ class DtuPoller:
             for serial, status in live.inverters.items():
                 known = self._state.inverters.get(serial)
                 if status.reachable and known is not None and not known.reachable:
-                    _count(self._state, serial, reconnects=1)
+                    count(self._state, serial, reconnects=1)
             self._state.set_inverters(self._name, live.inverters)
 
     async def _check_password(self) -> bool:
@@ -223,4 +140,4 @@ class DtuPoller:
     def _is_pending(self) -> bool:
         limits = self._state.limits
         waiting = any(limits[s].state == CommandState.PENDING for s in self._serials if s in limits)
-        return waiting or self._clock() - self._posted_at_s < POSTED_S
+        return waiting or self._clock() - self._dtu.posted_at_s < POSTED_S
