@@ -94,6 +94,7 @@ def test_in_a_week_equal_inverters_give_the_same_within_ten_percent(count):
     assert plant.spread < 0.1
 
 
+@pytest.mark.long
 def test_where_the_load_never_changes_power_moves_by_itself_and_rarely():
     plant = IdealPlant()
     plant.until(48 * HOUR_S, lambda _: 230.0)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload import __version__
+from opendtu_dcload.freshness import PLAN_S
 from opendtu_dcload.model import Plan, Reason
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.watchdog import Supervisor, report_health
@@ -71,7 +72,7 @@ async def test_a_relay_and_plug_in_solar_that_are_silent_keep_no_sign_of_life_aw
         assert re.match(rf"ok \d+ {program.pid} ", health.read_text())
 
 
-@pytest.mark.parametrize("age_s", [None, 10.0], ids=["no decision yet", "the loop hangs"])
+@pytest.mark.parametrize("age_s", [None, PLAN_S + 0.1], ids=["no decision yet", "the loop hangs"])
 async def test_says_nothing_without_a_fresh_decision(age_s: float | None, tmp_path: Path) -> None:
     receiver, name = listen(tmp_path)
     fed: list[int] = []

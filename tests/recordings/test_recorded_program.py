@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from opendtu_dcload.recording.replay import replay
 from tests.test_program import MAC, PASSWORD, SERIALS, Devices, devices, running, until  # noqa: F401  a fixture
+
+pytestmark = pytest.mark.realtime
 
 RECORD = "[log]\nrecord = true\n"
 

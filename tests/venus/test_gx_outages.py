@@ -35,7 +35,7 @@ async def system(
     monkeypatch.setattr(acload, "METER_SHOWN_S", 2.0)
     monkeypatch.setattr(acload, "SILENT_S", 1.0)
     monkeypatch.setattr(acload, "BACK_S", 1.0)
-    monkeypatch.setattr(dcsystem, "SILENT_S", 2.0)
+    monkeypatch.setattr(dcsystem, "dtu_summed_s", lambda _: 2.0)
     monkeypatch.setattr(dcsystem, "BACK_S", 1.0)
     localsettings.start()
     config = devices.config(tmp_path, bus=str(daemon.address))
