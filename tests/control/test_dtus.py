@@ -256,7 +256,7 @@ def test_a_limit_waits_for_its_own_radio_only():
     controller = Controller(Settings(), units, 0.0)
     for unit in units:
         controller.posted(SetLimit(unit.serial, 100.0), 10.0)
-    waits_s = [round(t.output._delays._received[-1][1] - 10.0, 2) for t in controller.trackers.values()]
+    waits_s = [round(t.output._dead_time._received[-1][1] - 10.0, 2) for t in controller.trackers.values()]
     assert waits_s == [0.15, 0.15, 2.15]
 
 

@@ -22,7 +22,6 @@ class ReasonLog:
         """Take a plan; log its reason when that has lasted long enough to be news."""
         if plan.reason != self._reason:
             self._reason, self._since_s, self._is_logged = plan.reason, plan.at_s, False
-        delay_s = log_after_s(plan.reason)
-        if delay_s is not None and not self._is_logged and plan.at_s - self._since_s >= delay_s:
+        if not self._is_logged and plan.at_s - self._since_s >= log_after_s(plan.reason):
             self._is_logged = True
             log.warning("%s (set-point %.0f W, cap %.0f W)", plan.reason, plan.setpoint_w, plan.cap_w)

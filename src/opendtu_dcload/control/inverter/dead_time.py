@@ -26,7 +26,7 @@ UNANSWERED_S, LONGEST_UNANSWERED_S = 2.0, 25.0
 long in all: the credit of the slowest family (HM)."""
 
 
-class Delays:
+class DeadTime:
     """Bounds of the dead time: believed, widened by what did not come out in time, narrowed by what did."""
 
     def __init__(self, unit: InverterParameters) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from opendtu_dcload.control.inverter.dead_time import RADIO_S, WINDOW_S, Delays
+from opendtu_dcload.control.inverter.dead_time import RADIO_S, WINDOW_S, DeadTime
 from opendtu_dcload.control.inverter.limit_state import LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_checks import ExcessWatch, ModelTrust
 from opendtu_dcload.control.inverter.output_model import OutputModel
@@ -33,7 +33,7 @@ class OutputPrediction:
         self._limits = limits
         self._power = power
         self._ratio = Ratio(unit.rated_w)
-        self._delays = Delays(unit)
+        self._dead_time = DeadTime(unit)
         self._quick = OutputModel(unit)
         self._slow = OutputModel(unit)
         self.trust = ModelTrust()
@@ -87,17 +87,17 @@ class OutputPrediction:
     @property
     def credit_s(self) -> float:
         """How long a command in flight is believed."""
-        return self._delays.bounds_s[1] + 2 * self._tau_s
+        return self._dead_time.bounds_s[1] + 2 * self._tau_s
 
     @property
     def dead_time_s(self) -> float:
         """The usual time from receiving a limit to acting on it, as far as known."""
-        return self._delays.usual_s
+        return self._dead_time.usual_s
 
     def is_settled(self, at_s: float) -> bool:
         """Tell whether every command had its longest dead time by `at_s`, or is no longer believed."""
         is_under_way = self._limits.posted_w is not None and not self._is_withheld
-        return not is_under_way and at_s >= self._delays.received_s + self.credit_s
+        return not is_under_way and at_s >= self._dead_time.received_s + self.credit_s
 
     def has_come_out(self, at_s: float) -> bool:
         """Tell whether a measurement of that time shows what became of the last command."""
@@ -117,7 +117,7 @@ class OutputPrediction:
         """
         self._is_withheld |= is_doubtful or self.excess.is_on
         received_s = max(now_s, radio_free_s) + RADIO_S
-        self._delays.posted(now_s, received_s)
+        self._dead_time.posted(now_s, received_s)
         self._sent.append((received_s, limit_w))
         if not self._is_withheld:
             self._aim(received_s, limit_w)
@@ -179,13 +179,13 @@ class OutputPrediction:
 
     def learn_dead_time(self, posted_at_s: float, half_visible_s: float, change_w: float) -> None:
         """Learn from a step of ours, posted at `posted_at_s`, half of which had come out at `half_visible_s`."""
-        self._delays.learn(posted_at_s, half_visible_s, change_w)
+        self._dead_time.learn(posted_at_s, half_visible_s, change_w)
 
     def wait_on(self, posted_at_s: float, now_s: float) -> None:
         """Note that a limit posted at `posted_at_s` has not come out yet: it may be slower than believed."""
         if posted_at_s != self._limits.posted_at_s or self._is_withheld:
             return
-        if (until_s := self._delays.unanswered(posted_at_s, now_s)) is not None:
+        if (until_s := self._dead_time.unanswered(posted_at_s, now_s)) is not None:
             self._slow.delay_last(until_s)
 
     def forget_hold(self) -> None:
@@ -228,20 +228,20 @@ class OutputPrediction:
     def _acknowledge(self, received_s: float) -> None:
         if self._is_withheld:
             self._is_withheld = False
-            self._delays.late(received_s)
+            self._dead_time.late(received_s)
             self._aim(received_s, self._limits.limit_w or 0.0)
         else:
             self._delay(received_s)
 
     def _delay(self, received_s: float) -> None:
-        self._delays.late(received_s)
-        quick_s, slow_s = self._delays.bounds_s
+        self._dead_time.late(received_s)
+        quick_s, slow_s = self._dead_time.bounds_s
         self._quick.delay_last(received_s + quick_s)
         self._slow.delay_last(received_s + slow_s)
 
     def _aim(self, received_s: float, limit_w: float) -> None:
         output_w = self._output_of(limit_w)
-        quick_s, slow_s = self._delays.bounds_s
+        quick_s, slow_s = self._dead_time.bounds_s
         self.trust.head_for(received_s, output_w)
         self._quick.aim(received_s + quick_s, output_w)
         self._slow.aim(received_s + slow_s, output_w)
