@@ -17,8 +17,7 @@ import pytest
 
 from opendtu_dcload.venus.bus.bus_address import TcpAddress, UnixAddress
 from opendtu_dcload.venus.bus.busitem import BusService
-
-from .settings_process import SettingsProcess
+from tests.venus.settings_process import SettingsProcess
 
 CLIENT = Path(__file__).with_name("dbus_python_client.py")
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
