@@ -17,7 +17,8 @@ from opendtu_dcload.sim.runs.simulate import unit_of
 from opendtu_dcload.sim.servers.meter_view import MeterView
 from opendtu_dcload.state import State
 from tests.control.plant import Plant, make_plant
-from tests.plays.lies import LIES, MINIMUM_W, UNKNOWN_MODEL, Ledger, Lie, Promise, Stage
+from tests.plays.lie import MINIMUM_W, Ledger, Lie, Promise, Stage
+from tests.plays.lie_rows import LIES, UNKNOWN_MODEL
 
 GUESSED_W = 1000.0
 """What the loop assumes of a model with two inputs that the DTU does not know."""

@@ -15,8 +15,9 @@ import pytest
 from opendtu_dcload.config import load_config
 from tests.deploy.gx import Gx
 from tests.deploy.test_gx import HOME, SERVICE, put, version_of
-from tests.doctor.test_first_config import OLD
-from tests.program.test_program import MAC, PASSWORD, SERIALS, Devices, limits_w, on_bus, until
+from tests.doctor.original_config import OLD
+from tests.program.devices import MAC, PASSWORD, SERIALS, Devices, limits_w, until
+from tests.program.process import on_bus
 from tests.venus.conftest import Daemon
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]

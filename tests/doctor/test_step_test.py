@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import signal
-import sys
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from opendtu_dcload import cli
-from opendtu_dcload.control.inverter.parameters import InverterParameters
-from opendtu_dcload.doctor.findings import Findings, Level
-from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, verdict
+from opendtu_dcload.doctor.findings import Level
 from opendtu_dcload.doctor.step_test import step_test
-from opendtu_dcload.errors import ServiceError
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.servers.http_server import Faults
 from tests.doctor.plant import SERIALS, Plant, notes, of, plant, problems, silent
-from tests.doctor.terminal import at_terminal
+from tests.doctor.stepped import limits_posted_w, stepped
 from tests.doctor.test_check_bus import config as on_bus
 from tests.doctor.test_check_bus import named
 from tests.venus.conftest import Daemon
 
 pytestmark = pytest.mark.realtime
-
-UNIT = InverterParameters(SERIALS[0], 20.0, 400.0, 400.0, dead_time_s=2, credit_s=8, raise_spacing_s=5, refresh_s=210)
-
-
-async def stepped(plant: Plant, **changes: Any) -> Findings:
-    findings = silent()
-    await step_test(plant.config(**changes), findings, plant.clock, plant.clock.sleep)
-    return findings
-
-
-def limits_posted_w(plant: Plant) -> list[tuple[str, float]]:
-    return [(fields["serial"], fields["limit_value"]) for path, fields in plant.opendtu.posted]
 
 
 # ---- what is found ----------------------------------------------------------------------------------------------
@@ -238,68 +216,6 @@ async def test_somebody_who_levels_out_the_step_with_another_inverter_is_not_tak
     assert not any("does not see" in problem or "reversed" in problem for problem in problems(findings))
 
 
-# ---- a fresh plant, whose limits are above the cap ---------------------------------------------------------------
-
-
-async def lowered(plant: Plant, sums_w: list[float | None], **changes: Any) -> Findings:
-    findings = silent()
-    await step_test(plant.config(**changes), findings, plant.clock, plant.clock.sleep, sums_w.append)
-    return findings
-
-
-async def test_limits_above_the_cap_are_lowered_first_after_asking():
-    sums_w: list[float | None] = []
-    async with plant(limits_w=(400.0, 400.0)) as devices:
-        findings = await lowered(devices, sums_w, control="max_feed_in_w = 500\n")
-        assert limits_posted_w(devices) == [
-            (SERIALS[0], 20.0),
-            (SERIALS[1], 20.0),
-            (SERIALS[0], 220.0),
-            (SERIALS[0], 20.0),
-            (SERIALS[1], 220.0),
-            (SERIALS[1], 20.0),
-        ]
-        assert devices.limits_w() == [20.0, 20.0]
-        counters = devices.dtu.counters
-    assert sums_w == [800.0]
-    assert counters.persistent == counters.raised_or_repeated_while_pending == 0
-    assert notes(findings) == [
-        f"inverter {serial} is set to its minimum of 20 W, which it keeps: " for serial in SERIALS
-    ]
-    assert len(of(findings, Level.OK)) == 2
-
-
-async def test_an_inverter_that_is_low_already_is_not_raised_and_none_is_lowered_below_the_cap():
-    sums_w: list[float | None] = []
-    async with plant(limits_w=(400.0, 10.0)) as devices:
-        await lowered(devices, sums_w, control="max_feed_in_w = 300\n")
-        assert limits_posted_w(devices)[:1] == [(SERIALS[0], 20.0)]
-        assert devices.limits_w() == [20.0, 10.0]
-    async with plant(limits_w=(300.0, 100.0)) as devices:
-        await lowered(devices, sums_w, control="max_feed_in_w = 400\n")
-        assert devices.limits_w() == [300.0, 100.0]
-    assert sums_w == [410.0, None]
-
-
-async def test_an_inverter_that_does_not_take_its_minimum_ends_it_before_any_step():
-    async with plant(limits_w=(400.0, 400.0)) as devices:
-        devices.dtu.commands_enabled = False
-        findings = await lowered(devices, [], control="max_feed_in_w = 500\n")
-        assert limits_posted_w(devices) == [(SERIALS[0], 20.0)]
-    assert ["did not take the limit of 20 W" in problem for problem in problems(findings)] == [True]
-
-
-async def test_who_does_not_agree_finds_everything_as_it_was():
-    def disagree(_: float | None) -> None:
-        raise ServiceError("nothing was set")
-
-    async with plant(limits_w=(400.0, 400.0)) as devices:
-        config = devices.config(control="max_feed_in_w = 500\n")
-        with pytest.raises(ServiceError):
-            await step_test(config, silent(), devices.clock, devices.clock.sleep, disagree)
-        assert limits_posted_w(devices) == []
-
-
 # ---- it is set back whatever happens ----------------------------------------------------------------------------
 
 
@@ -385,171 +301,3 @@ async def test_a_dtu_that_stays_silent_leaves_the_rest_to_the_user():
         await step_test(devices.config(), findings, devices.clock, sleep)
     assert "could not be set back to 100 W" in problems(findings)[0]
     assert "set it in OpenDTU" in problems(findings)[0]
-
-
-# ---- pure -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("home_w", "room_w", "expected"),
-    [
-        (400.0, 0.0, 200.0),
-        (180.0, 500.0, 20.0),
-        (100.0, 500.0, 300.0),
-        (100.0, 160.0, 260.0),
-        (120.0, 90.0, 20.0),
-        (90.0, 100.0, 190.0),
-        (20.0, 79.0, None),
-        (99.0, 0.0, None),
-    ],
-)
-def test_step_goes_down_where_it_can_and_never_above_the_cap(home_w: float, room_w: float, expected: float | None):
-    assert choose_limit(home_w, UNIT, room_w) == expected
-
-
-def test_delay_is_measured_between_readings():
-    readings = [(10.0 + second, 500.0 if second < 4 else 300.0) for second in range(1, 9)]
-    answer = answer_of(500.0, readings, 10.0, 200.0, UNIT)
-    assert answer.share == 1.0
-    assert answer.half_s == pytest.approx(3.5)
-    assert answer.dead_time_s == pytest.approx(3.5 - 1.0)  # 200 W at 25 % of 400 W per second: half after 1 s
-
-
-def answer(share: float) -> StepAnswer:
-    return StepAnswer(200.0, share, 3.0, 2.0)
-
-
-@pytest.mark.parametrize(
-    ("there", "back", "level", "words"),
-    [
-        (0.98, 1.0, Level.OK, "gain 0.99"),
-        (0.5, 0.5, Level.NOTE, "DC inputs"),
-        (1.6, 1.5, Level.NOTE, "repeat"),
-        (0.0, 0.1, Level.PROBLEM, "does not see"),
-        (-1.0, -0.9, Level.PROBLEM, "reversed"),
-        (1.6, 0.4, Level.NOTE, "moved too much"),
-        (-1.0, 1.0, Level.NOTE, "moved too much"),
-    ],
-)
-def test_step_and_way_back_are_judged_together(there: float, back: float, level: Level, words: str):
-    found = verdict("inverter", answer(there), answer(back))
-    assert found.level is level
-    assert words in f"{found.text}: {found.advice}"
-
-
-# ---- the command ------------------------------------------------------------------------------------------------
-
-
-def test_without_a_terminal_it_asks_for_yes_and_sets_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path = tmp_path / "config.toml"
-    path.write_text('[meter]\nhost = "127.0.0.1:1"\n[opendtu]\nhost = "127.0.0.1:1"\n')
-    assert cli.main(["check", "--step", "--config", str(path)]) == 2
-    assert "--yes" in capsys.readouterr().err
-
-
-PROGRAM = """
-import sys
-from opendtu_dcload import cli
-from opendtu_dcload.doctor import check, step_test
-check.WATCHED_S, step_test.TAIL_S = 0, float(sys.argv[1])
-sys.exit(cli.main(sys.argv[2:]))
-"""
-HASTE = 5
-"""So much quicker than a clock the plant moves."""
-
-
-@contextlib.asynccontextmanager
-async def moving(plant: Plant) -> AsyncIterator[None]:
-    async def move() -> None:
-        while True:
-            await plant.clock.sleep(0.02 * HASTE)
-            plant.dtu.advance(plant.clock.now_s)
-            await asyncio.sleep(0.02)
-
-    task = asyncio.create_task(move())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_at_a_terminal_it_says_that_limits_above_the_cap_are_lowered_and_takes_a_german_no_and_yes(
-    tmp_path: Path,
-):
-    question = "Nothing else may command them meanwhile. Go on? [y/N]"
-    async with plant(count=1, limits_w=(400.0,)) as devices, moving(devices):
-        path = devices.file(tmp_path, control="max_feed_in_w = 300\n")
-        arguments = ("0.6", "check", "--step", "--config", path)
-        async with at_terminal(*arguments, program=PROGRAM) as terminal:
-            await terminal.hear("Their limits allow 400 W together, more than control.max_feed_in_w = 300")
-            await terminal.answer(question, "vielleicht", "nein")
-            assert await terminal.end() == 1
-            assert '"vielleicht" is neither yes nor no' in terminal.said
-            assert "nothing was set" in terminal.said
-            assert devices.opendtu.posted == []
-        async with at_terminal(*arguments, program=PROGRAM) as terminal:
-            await terminal.answer(question, "ja")
-            assert await terminal.end() == 0
-            assert "ok       inverter 1124a0000001: of a step of 200 W the meter shows" in terminal.said
-        assert devices.limits_w() == [20.0]
-
-
-async def test_ctrl_d_and_a_closed_terminal_at_the_question_set_nothing(tmp_path: Path):
-    async with plant(count=1) as devices, moving(devices):
-        async with at_terminal(
-            "0.6", "check", "--step", "--config", devices.file(tmp_path), program=PROGRAM
-        ) as terminal:
-            await terminal.hear("Go on? [y/N]")
-            terminal.type(b"\x04")
-            assert await terminal.end() == 1
-            assert "Traceback" not in terminal.said
-        assert devices.opendtu.posted == []
-
-
-async def test_without_a_bus_the_service_on_this_machine_is_seen_and_not_disturbed(tmp_path: Path):
-    async with plant(count=1) as devices, moving(devices):
-        path = devices.file(tmp_path)
-        service = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "opendtu_dcload", "--config", str(path), stderr=PIPE
-        )
-        while not devices.opendtu.posted:  # noqa: ASYNC110  another process brings it about
-            await asyncio.sleep(0.02)
-        process = await start(devices, tmp_path)
-        out, err = await process.communicate()
-        service.terminate()
-        _, log = await service.communicate()
-    assert (process.returncode, err) == (1, b"")
-    assert b"problem  the service runs (on this machine), so no step was made: stop it" in out
-    assert b"note     this program runs already (on this machine): do not start it twice" in out
-    assert b"another controller sets limits" not in out
-    assert b"another controller" not in log
-
-
-async def start(plant: Plant, folder: Path, *, tail_s: float = 0.6) -> asyncio.subprocess.Process:
-    arguments = (str(tail_s), "check", "--step", "--yes", "--config", str(plant.file(folder)))
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, *arguments, stdout=PIPE, stderr=PIPE)
-
-
-async def test_the_command_makes_the_step_and_says_what_it_found(tmp_path: Path):
-    async with plant(count=1) as devices, moving(devices):
-        process = await start(devices, tmp_path)
-        out, err = await process.communicate()
-        assert devices.limits_w() == [100.0]
-    assert (process.returncode, err) == (0, b"")
-    assert b"ok       inverter 1124a0000001: of a step of 200 W the meter shows" in out
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-async def test_a_signal_ends_the_command_with_the_inverter_set_back(tmp_path: Path, number: signal.Signals):
-    async with plant(count=1) as devices, moving(devices):
-        process = await start(devices, tmp_path, tail_s=30.0)  # or it may be over before the signal
-        while process.returncode is None and not devices.opendtu.posted:  # noqa: ASYNC110  another process does it
-            await asyncio.sleep(0.02)
-        process.send_signal(number)
-        out, err = await process.communicate()
-        devices.dtu.advance(devices.clock.now_s + 30)
-        assert devices.limits_w() == [100.0]
-    assert process.returncode == 1
-    assert b"set back to 100 W" in out
-    assert b"Traceback" not in err

@@ -27,7 +27,7 @@ from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.connection import connected
 from tests.venus.conftest import CLIENT, Client, Daemon, system_python
-from tests.venus.services.test_alarm import platform
+from tests.venus.services.alarm_on_bus import platform
 from tests.venus.settings_process import SettingsProcess
 from tests.venus.system_stand_in import (
     BATTERY_VALUES,

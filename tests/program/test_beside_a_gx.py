@@ -11,7 +11,8 @@ import pytest
 
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch, number
 from opendtu_dcload.venus.services.dcsystem import NAME as DC_SYSTEM
-from tests.program.test_program import Devices, devices, running, until
+from tests.program.devices import Devices, devices, until
+from tests.program.process import running
 from tests.venus.conftest import Daemon
 from tests.venus.system_stand_in import BATTERY, GRID, GRID_VALUES, VEBUS, Gx, gx
 

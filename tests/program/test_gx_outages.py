@@ -12,7 +12,7 @@ import pytest
 from opendtu_dcload import app
 from opendtu_dcload.config import load_config
 from opendtu_dcload.venus.services import acload, dcsystem
-from tests.program.test_program import Devices, devices
+from tests.program.devices import Devices, devices
 from tests.venus.conftest import Daemon, until
 from tests.venus.settings_process import SettingsProcess
 from tests.venus.system_stand_in import VEBUS, VEBUS_VALUES, Gx, SystemCalc, systemcalc

@@ -8,117 +8,26 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from asyncio.subprocess import PIPE
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from opendtu_dcload import __version__
 from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.servers.http_server import tick
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from tests.program.devices import LOAD_W, PASSWORD, SERIALS, Devices, devices, limits_w, until
+from tests.program.process import line, on_bus, resident_kb, run, running, start
 from tests.venus.conftest import Daemon
 
 pytestmark = pytest.mark.realtime
 
-SERIALS = ("1124a0000001", "1124a0000002")
-PASSWORD = "s3cret-of-the-dtu"
-MAC = "a0dd6c112233"
-LOAD_W = 300.0
+__all__ = ["devices"]  # fixtures
+
 QUICK = "meter_hold_s = 2\nmeter_ramp_s = 4\nmeter_minimum_s = 6\nmeter_off_s = 9\n"
-
-
-@dataclass
-class Devices:
-    dtu: SimDtu
-    opendtu: OpenDtuServer
-    meter: Gen2Server
-
-    def config(
-        self, folder: Path, *, inverters: bool = True, control: str = "", password: str = PASSWORD, bus: str = ""
-    ) -> Path:
-        path = folder / "config.toml"
-        blocks = "".join(f'[[inverter]]\nserial = "{serial}"\nmin_power_w = 20\n' for serial in SERIALS)
-        path.write_text(
-            f'[meter]\nhost = "{self.meter.host}"\npoll_interval_s = 0.5\n'
-            f'[opendtu]\nhost = "{self.opendtu.host}"\npassword = "{password}"\npoll_interval_s = 1\n'
-            f"{blocks if inverters else ''}[battery]\nmin_voltage_v = 40\n"
-            f"[control]\n{control}[dbus]\n"
-            + (f'bus = "{bus}"\n' if bus else "enabled = false\n")
-        )  # fmt: skip
-        return path
-
-
-@pytest.fixture
-async def devices() -> AsyncIterator[Devices]:
-    models = [InverterModel(serial, f"HMS {number}", power_on_wait_s=1.0) for number, serial in enumerate(SERIALS)]
-    warm_up_s = 300.0
-    dtu = SimDtu(House([LOAD_W], models, start_s=-warm_up_s), poll_interval_s=1.0, loss=0.0)
-    dtu.advance(0.0)
-    began_s = time.monotonic()
-
-    def clock() -> float:
-        return time.monotonic() - began_s
-
-    opendtu = OpenDtuServer(dtu, clock, password=PASSWORD)
-    meter = Gen2Server(dtu, clock)
-    ticker = asyncio.create_task(tick(dtu, clock))
-    async with opendtu, meter:
-        yield Devices(dtu, opendtu, meter)
-    ticker.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await ticker
-
-
-async def start(*arguments: str | Path) -> Process:
-    environ = {name: value for name, value in os.environ.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
-    argv = (sys.executable, "-m", "opendtu_dcload", *map(str, arguments))
-    return await asyncio.create_subprocess_exec(*argv, stdout=PIPE, stderr=PIPE, env=environ)
-
-
-async def run(*arguments: str | Path) -> tuple[int, str, str]:
-    process = await start(*arguments)
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
-
-
-@contextlib.asynccontextmanager
-async def running(*arguments: str | Path) -> AsyncIterator[Process]:
-    process = await start(*arguments)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def line(program: Process) -> str:
-    """Return the next line of its output; what ended instead has failed, and its log says why."""
-    assert program.stdout is not None
-    assert program.stderr is not None
-    read = await program.stdout.readline()
-    assert read, (await program.stderr.read()).decode(errors="replace")
-    return read.decode(errors="replace")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that real devices and processes bring about; the test's own time limit ends it otherwise."""
-    while not condition():  # noqa: ASYNC110  another process brings it about, there is no event for it
-        await asyncio.sleep(0.05)
-
-
-def limits_w(devices: Devices) -> list[float]:
-    return [inverter.limit_w for inverter in devices.dtu.house.inverters.values()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
@@ -189,19 +98,6 @@ async def test_meter_that_answers_without_end_counts_as_silent_and_fills_no_memo
             _, raw = await program.communicate()
     told = re.findall(r"meter stale: \w+|meter lost: off", raw.decode())
     assert told == ["meter stale: ramp", "meter stale: minimum", "meter lost: off"]
-
-
-def resident_kb(pid: int) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found
-    return int(found[1])
-
-
-def on_bus(bus: str, path: str, service: str = f"acload.shelly_{MAC}") -> str:
-    """Return what a service answers, empty while it is not on the bus."""
-    argv = ["dbus-send", f"--bus={bus}", "--print-reply=literal", f"--dest=com.victronenergy.{service}", path]
-    argv.append("com.victronenergy.BusItem.GetValue")
-    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
 
 async def test_bus_that_dies_and_returns_does_not_disturb_the_regulation(devices: Devices, tmp_path: Path) -> None:
@@ -372,104 +268,6 @@ async def test_program_that_fails_again_and_again_at_its_start_leaves_the_radio_
             assert "meter.channel" in err
             assert "Traceback" not in err
     assert dtu.counters.limits == 1
-
-
-async def test_without_an_inverter_it_only_reads_and_offers_the_blocks(devices: Devices, tmp_path: Path) -> None:
-    path = devices.config(tmp_path, inverters=False)
-    async with running("--config", path) as program:
-        assert program.stderr
-        log = ""
-        while SERIALS[1] not in log:
-            log += (await program.stderr.readline()).decode()
-        program.terminate()
-        assert await program.wait() == 0
-    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 0\n' in log
-    code, out, _ = await run("check", "--config", path)
-    assert code == 0
-    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 0\n' in out
-    assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
-
-
-async def test_check_names_what_it_found(devices: Devices, tmp_path: Path) -> None:
-    code, out, err = await run("check", "--config", devices.config(tmp_path))
-    assert (code, err) == (0, "")
-    for words in ("meter SPEM-003CEBEU", "OpenDTU accepts the password", f"inverter {SERIALS[0]} 'HMS 0': 400 W rated"):
-        assert words in out
-    assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
-
-
-async def test_check_says_what_is_wrong(devices: Devices, tmp_path: Path) -> None:
-    await devices.meter.stop()
-    path = devices.config(tmp_path, password="not-the-dtus")
-    path.write_text(path.read_text().replace(SERIALS[1], "1124a0000009"))
-    code, out, err = await run("check", "--config", path)
-    problems = [line for line in out.splitlines() if line.startswith("problem")]
-    assert (code, err) == (1, "")
-    assert len(problems) == 3, problems
-    assert "meter.host" in problems[0]
-    assert "opendtu.password" in problems[1]
-    assert "1124a0000009 is not known to the DTU" in problems[2]
-    assert "not-the-dtus" not in out
-
-
-async def test_wrong_password_is_one_sentence_without_the_password(devices: Devices, tmp_path: Path) -> None:
-    async with running("--config", devices.config(tmp_path, password="wrong-one")) as program:
-        assert program.stderr
-        log = ""
-        while "opendtu.password" not in log:
-            line = (await program.stderr.readline()).decode()
-            assert line, log
-            log += line
-        program.terminate()
-        await program.wait()
-    assert "wrong-one" not in log
-    assert "Traceback" not in log
-
-
-async def test_a_password_that_others_can_read_is_told_in_log_and_check(devices: Devices) -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        os.chmod(name, 0o755)  # noqa: PTH101
-        path = devices.config(Path(name))
-        path.chmod(0o644)
-        advice = f"every user of this computer can read the password in {path}: chmod o-rwx {path}"
-        async with running("--config", path) as program:
-            await until(lambda: devices.dtu.counters.limits > 0)
-            program.terminate()
-            _, log = await program.communicate()
-        assert log.decode().count(f"WARNING {advice}\n") == 1
-        _, out, _ = await run("check", "--config", path)
-        assert out.count(f"note     {advice}\n") == 1
-        assert PASSWORD not in log.decode() + out
-
-
-async def test_five_mistakes_are_reported_in_one_run(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text(
-        '[meter]\nhots = "192.168.1.50"\n'
-        '[opendtu]\nhost = "192.168.1.51"\npassword = "secret"\n'
-        '[[inverter]]\nserial = "1124a0000001"\nmin_power_w = 200\nmax_power_w = 100\n'
-        '[control]\ntarget_w = "ten"\nmax_feed_in_w = nan\n[battery]\nmin_voltage_v = 48\n'
-    )
-    code, out, err = await run("--config", path)
-    assert (code, out) == (2, "")
-    lines = err.splitlines()
-    assert len(lines) == 5, lines
-    for key in ("meter.hots", "meter.host", "control.target_w", "control.max_feed_in_w", "min_power_w"):
-        assert any(key in line for line in lines), key
-    assert "secret" not in err
-
-
-@pytest.mark.parametrize("arguments", [("--config", "missing.toml"), ("check", "--config", "missing.toml")])
-async def test_missing_configuration_is_one_sentence(arguments: tuple[str, ...]) -> None:
-    code, _, err = await run(*arguments)
-    assert code == 2
-    assert len(err.splitlines()) == 1
-    assert "missing.toml" in err
-
-
-async def test_version_is_told() -> None:
-    code, out, _ = await run("--version")
-    assert (code, out) == (0, f"opendtu-dcload {__version__}\n")
 
 
 @pytest.mark.parametrize("is_writable", [True, False], ids=["a folder of its own", "a read-only one"])

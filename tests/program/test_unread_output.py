@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program.test_program import Devices, devices, limits_w, until  # noqa: F401  a fixture
+from tests.program.devices import Devices, devices, limits_w, until  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.realtime
 

@@ -1,92 +1,36 @@
 """What a bus can do to a service, and that the service survives it."""
 
 import asyncio
-import collections
 import contextlib
-import errno
 import functools
-import gc
 import logging
 import socket
 import struct
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from dbus_next.errors import SignatureBodyMismatchError
 from dbus_next.message import Message
-from dbus_next.signature import SignatureTree
 
 from opendtu_dcload.errors import BusError, NameTakenError
 from opendtu_dcload.venus.bus.bus_address import TcpAddress, UnixAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.connection import connected, stay_connected
-from opendtu_dcload.venus.bus.item import Item
+from tests.venus.bus.bad_bus import (
+    DBUS,
+    MAX_GAP_S,
+    NAME,
+    folder,
+    full_backlog,
+    nothing_is_left_to_the_garbage,
+    open_descriptors,
+    peer,
+    service,
+    ticking,
+    warnings_of,
+)
 from tests.venus.conftest import running, until
 
-NAME = "com.victronenergy.acload.test_1"
-DBUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
-MAX_GAP_S = 0.5
-
-
-@pytest.fixture
-def service(daemon):
-    service = BusService(NAME, daemon.address, min_interval_s=0.0, retry_delays_s=(0.01,))
-    service.add("/Ac/Power", Item(kind=float))
-    for number in range(40):
-        service.add(f"/Many/N{number}", Item(kind=str, value="x" * 50))
-    return service
-
-
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="bus") as name:
-        yield Path(name)
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_to_the_garbage(caplog):
-    """asyncio logs an error that nobody asked for when its future is collected, dbus-next logs to the root."""
-    yield
-    gc.collect()
-    records = [*caplog.get_records("call"), *caplog.records]
-    assert [record.message for record in records if record.name in {"asyncio", "root"}] == []
-
-
-@contextlib.asynccontextmanager
-async def ticking() -> AsyncIterator[list[float]]:
-    """Yield a list that will hold the longest time the event loop did not turn although it had a processor."""
-    loop = asyncio.get_running_loop()
-    longest = [0.0]
-
-    async def tick() -> None:
-        last_s = loop.time() - queued_s()
-        while True:
-            await asyncio.sleep(0.005)
-            now_s = loop.time() - queued_s()
-            longest[0] = max(longest[0], now_s - last_s)
-            last_s = now_s
-
-    ticker = asyncio.create_task(tick())
-    await asyncio.sleep(0.01)
-    yield longest
-    await asyncio.sleep(0.01)
-    ticker.cancel()
-
-
-def queued_s() -> float:
-    """Return how long this thread has waited for a processor so far; others keep the machine busy."""
-    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-
-
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+__all__ = ["folder", "nothing_is_left_to_the_garbage", "service"]  # fixtures
 
 
 async def test_the_service_comes_back_with_a_restarted_bus(service, daemon, caplog):
@@ -140,38 +84,6 @@ async def test_a_hundred_failing_attempts_leave_no_descriptor_behind(folder):
             async with connected(UnixAddress(str(folder / "bus"))):
                 pass
     assert open_descriptors() == before
-
-
-@contextlib.asynccontextmanager
-async def peer(folder: Path, talk: Callable[[Any, Any], Awaitable[None]]) -> AsyncIterator[UnixAddress]:
-    """Listen where a bus should, and talk to who comes."""
-    talks = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.append(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await talk(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-    path = folder / "bus"
-    async with await asyncio.start_unix_server(serve, path):
-        yield UnixAddress(str(path))
-    await asyncio.gather(*(task for task in talks if task is not None))
-
-
-def full_backlog(family: socket.AddressFamily, address: Any, stack: contextlib.ExitStack) -> socket.socket:
-    """Return a listening socket whose queue is full: further connections get no answer."""
-    server = stack.enter_context(contextlib.closing(socket.socket(family, socket.SOCK_STREAM)))
-    server.bind(address)
-    server.listen(0)
-    for _ in range(4):
-        waiting = stack.enter_context(contextlib.closing(socket.socket(family, socket.SOCK_STREAM)))
-        waiting.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            waiting.connect(server.getsockname())
-    return server
 
 
 async def test_a_tcp_address_whose_syn_is_not_answered_does_not_stall_the_loop():
@@ -337,125 +249,6 @@ async def test_arguments_that_do_not_fit_are_a_mistake_of_ours(daemon):
         with pytest.raises(SignatureBodyMismatchError):
             await connection.call(*DBUS, "GetNameOwner", "s", [5])
         assert connection.is_open
-
-
-async def test_a_client_that_pipelines_calls_without_reading_gets_every_answer(service, client):
-    """More than the send buffer holds, which ends a bare dbus-next connection."""
-    async with running(service), ticking() as longest:
-        connection = service._connection
-        await client.do("flood", name=NAME, path="/", member="GetItems", count=500)
-        await until(lambda: len(client.flooded) == 500)
-        assert set(client.flooded) == {"MethodReturnMessage"}
-        assert service._connection is connection
-        assert connection.is_open
-    assert longest[0] < MAX_GAP_S
-
-
-async def test_a_burst_of_signals_survives_a_full_send_buffer(service, daemon, client):
-    async with running(service):
-        connection = service._connection
-        for number in range(1500):
-            service.update({"/Ac/Power": float(number)})
-        assert await client.get(NAME, "/Ac/Power") == ["d", 1499.0]
-        last = ["d", 1499.0]
-        while (await client.signal())["body"][0]["/Ac/Power"]["Value"] != last:
-            pass
-        assert connection.is_open
-
-
-async def test_a_bus_that_takes_nothing_any_more_is_left_and_found_again(service, caplog):
-    async with running(service):
-        connection = service._connection
-        connection._bus._writer.sock = Deaf()
-        for number in range(2100):
-            service.update({"/Ac/Power": float(number)})
-        await until(lambda: service._connection is not connection and service.is_online)
-        [message] = warnings_of(caplog)
-        assert "the bus leaves 2001 messages waiting" in message
-
-
-async def test_a_write_that_fails_is_a_lost_connection_and_nothing_else(service, caplog):
-    async with running(service):
-        connection = service._connection
-        connection._bus._writer.sock = Broken()
-        service.update({"/Ac/Power": 1.0})
-        await until(lambda: service._connection is not connection and service.is_online)
-        [message] = warnings_of(caplog)
-        assert "lost: broken pipe" in message
-
-
-class Broken:
-    """A socket whose peer has gone."""
-
-    def send(self, _chunk):
-        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-
-
-class Deaf:
-    """A socket whose peer reads nothing."""
-
-    def send(self, _chunk):
-        return 0
-
-
-async def test_a_burst_of_calls_leaves_the_event_loop_its_turns(daemon, client):
-    turn = 0
-    answered_in = []
-
-    async def count_turns() -> None:
-        nonlocal turn
-        while True:
-            turn += 1
-            await asyncio.sleep(0)
-
-    def answer(call):
-        answered_in.append(turn)
-        return Message.new_method_return(call)
-
-    async with connected(daemon.address) as connection:
-        connection.answer_calls(answer)
-        await connection.request_name(NAME)
-        counter = asyncio.create_task(count_turns())
-        await client.do("flood", name=NAME, path="/", member="GetItems", count=500)
-        await until(lambda: len(client.flooded) == 500)
-        counter.cancel()
-    assert len(answered_in) == 500
-    assert max(collections.Counter(answered_in).values()) <= 20
-
-
-async def test_what_clients_send_does_not_fill_a_cache_without_end(service, client):
-    async with running(service):
-        for length in range(1, 520):
-            SignatureTree._get("i" * (length % 255) + "s" * (length // 255))
-        assert len(SignatureTree._cache) > 500
-        await client.get(NAME, "/Ac/Power")
-        assert len(SignatureTree._cache) < 100
-
-
-async def test_nothing_is_done_to_a_descriptor_that_was_closed(daemon):
-    async with connected(daemon.address) as connection:
-        descriptor = connection._bus._fd
-    with tempfile.TemporaryFile() as other:
-        connection.send(Message.new_signal("/", "com.example.Bed", "Creaks"))
-        assert not asyncio.get_running_loop().remove_writer(descriptor), other
-
-
-async def test_a_huge_message_is_not_taken_apart(service, daemon, client, caplog):
-    async with running(service), ticking() as longest:
-        await client.do("notify", name=NAME, path="/", member="SetValue", signature="s", args=[["s", "x" * 1_000_000]])
-        await until(lambda: bool(warnings_of(caplog)))
-        await until(lambda: service.is_online)
-        assert "somebody sent a message of 1000" in warnings_of(caplog)[0]
-    assert longest[0] < MAX_GAP_S
-
-
-async def test_ending_a_service_closes_its_socket_and_frees_the_name(service, daemon):
-    before = open_descriptors()
-    async with running(service):
-        pass
-    assert open_descriptors() == before
-    async with connected(daemon.address) as other:
-        await other.request_name(NAME)
 
 
 @pytest.fixture

@@ -1,153 +1,32 @@
 """What a user finds on the GX to set, written by dbus-python as the screen, MQTT and the command line do."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
 
-from opendtu_dcload.control.dtu_settings import DtuSettings
-from opendtu_dcload.model import MeterInfo, Plan, Reason, UserOverrides
-from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.bus_address import BusAddress
-from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
-from opendtu_dcload.venus.gx.gx_controls import Controls
-from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.services import device
-from opendtu_dcload.venus.services.acload import MeterService
-from opendtu_dcload.venus.services.dcload import InverterService
-from opendtu_dcload.venus.services.device import Device
-from opendtu_dcload.venus.services.diagnostics import PlantHealth
-from opendtu_dcload.venus.services.switch import SwitchService
-from tests.venus.conftest import Client, until
+from opendtu_dcload.model import Plan, Reason, UserOverrides
+from opendtu_dcload.venus.gx.gx_control import FOLDER
+from tests.venus.conftest import until
+from tests.venus.gx.one_start import (
+    CARDS,
+    FEED_IN,
+    FIRST,
+    KEPT,
+    KEYS,
+    METER,
+    NUMBERS,
+    PLAIN,
+    SECOND,
+    SERIALS,
+    SWITCH,
+    TEXTS,
+    Gx,
+    gx,
+    write,
+)
 
-SERIALS = ("114181807700", "114181807701")
-MAC = "34945470a1b2"
-SWITCH = "com.victronenergy.switch.opendtu_dcload"
-METER = f"com.victronenergy.acload.shelly_{MAC}"
-FIRST, SECOND = (f"com.victronenergy.dcload.opendtu_{serial}" for serial in SERIALS)
-FEED_IN = "/SwitchableOutput/max_feed_in/Dimming"
-CARDS = [
-    (SWITCH, "/SwitchableOutput/regulation", "State"),
-    (SWITCH, "/SwitchableOutput/max_feed_in", "Dimming"),
-    (SWITCH, "/SwitchableOutput/target", "Dimming"),
-    *((SWITCH, f"/SwitchableOutput/opendtu_{serial}", "State") for serial in SERIALS),
-    (SWITCH, "/SwitchableOutput/alarms", "State"),
-]
-PLAIN = [
-    (METER, "/Regulation"),
-    (METER, "/MaxFeedIn"),
-    (METER, "/GridTarget"),
-    (FIRST, "/Enabled"),
-    (SECOND, "/Enabled"),
-    (METER, "/SocFloatingMax"),
-    (METER, "/PowerFeedInSoc"),
-]
-NAMES = ("/Regulation", "/MaxFeedIn", "/GridTarget", "/SocFloatingMax", "/PowerFeedInSoc")
-KEYS = [*"012347", *"0123456", *"01256", "8"]
-"""Of the places in `NUMBERS`: those with the same key show the same value."""
-NUMBERS = [
-    *((name, f"{base}/{leaf}") for name, base, leaf in CARDS),
-    *PLAIN,
-    *((SWITCH, path) for path in NAMES),
-    (METER, "/Position"),
-]
-TEXTS = [
-    *((name, f"{base}/Settings/{leaf}") for name, base, _ in CARDS for leaf in ("CustomName", "Group")),
-    *((name, "/CustomName") for name in (SWITCH, METER, FIRST, SECOND)),
-]
-KEPT = {"Regulation": 1, "MaxFeedIn": 800, "GridTarget": 10, "SocFloatingMax": 110, "PowerFeedInSoc": 90} | {
-    f"Inverters/opendtu_{serial}": 1 for serial in SERIALS
-}
-KEPT["Alarms"] = 1
-
-
-class Gx:
-    """All services of one start of the program, and a clock to turn by hand."""
-
-    def __init__(self, bus: BusAddress, *, max_feed_in_w: float = 800.0) -> None:
-        self.now_s = 100.0
-        self.state = State()
-        self.state.set_meter_info(MeterInfo(MAC, "SPEM-003CEBEU", 2, "1.4.4", "Grid"))
-        self.settings = LocalSettings(bus, self.clock, retry_delays_s=(0.01,))
-        self.controls = Controls(
-            self.settings, self.state, SERIALS, target_w=10.0, max_feed_in_w=max_feed_in_w, surplus_soc_pct=90.0
-        )
-        self.alarms = Control.switch(self.settings, f"{FOLDER}/Alarms", "Alarms")
-        names = {serial: f"Inverter {number}" for number, serial in enumerate(SERIALS)}
-        health = PlantHealth({"opendtu": "DTU"})
-        self.switch = SwitchService(
-            self.state, self.controls, self.alarms, self.settings, bus, "1", names, health, self.clock
-        )
-        self.inverters = [
-            InverterService(
-                serial,
-                134 + number,
-                self.state,
-                bus,
-                "1",
-                "dtu",
-                DtuSettings(30.0).freshness_s,
-                self.clock,
-                name=f"Inverter {number}",
-                name_wait_s=0.01,
-                device=Device(self.settings, f"opendtu_{serial}", "dcload", 134 + number),
-                controls=self.controls,
-            )
-            for number, serial in enumerate(SERIALS)
-        ]
-        self.meter = MeterService(
-            self.state,
-            "acload",
-            59,
-            bus,
-            "1",
-            "shelly",
-            15.0,
-            self.clock,
-            settings=self.settings,
-            controls=self.controls,
-        )
-        for service in (self.switch.service, *(inverter.service for inverter in self.inverters)):
-            service._retry_delays_s = (0.01,)
-
-    def clock(self) -> float:
-        return self.now_s
-
-    def later(self, seconds: float) -> None:
-        self.now_s += seconds
-        self.settings._wake.set()
-
-    @contextlib.asynccontextmanager
-    async def running(self, client: Client) -> AsyncIterator[None]:
-        runs = [self.settings.run(), self.switch.run(), self.meter.run(), *(i.run() for i in self.inverters)]
-        tasks = [asyncio.create_task(run) for run in runs]
-        try:
-            await self.controls.asked()
-            for name in (SWITCH, METER, FIRST, SECOND):
-                await owned(client, name)
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def owned(client: Client, name: str) -> None:
-    """Wait until somebody owns `name`."""
-    while "error" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells nobody
-        await asyncio.sleep(0.005)
-
-
-async def write(client: Client, name: str, path: str, kind: str, value: object) -> int:
-    signature = kind if kind == "ai" else "v"
-    return int((await client.call(name, path, "SetValue", signature, [kind, value]))["ok"][1])
-
-
-@pytest.fixture
-def gx(daemon):
-    return Gx(daemon.address)
+__all__ = ["gx"]  # fixtures
 
 
 async def test_every_card_has_what_the_screen_needs_to_show_it(gx, client):
@@ -327,96 +206,6 @@ async def test_a_slider_that_is_dragged_makes_few_signals_and_few_decisions(gx, 
             body = (await client.signal())["body"][0]
             told += [body[FEED_IN]["Value"][1]] if FEED_IN in body else []
         assert len(told) <= dragged_s / 0.2 + 2
-
-
-# ---- device instances and names
-
-
-async def test_the_instance_in_the_reply_is_used_and_kept_over_a_restart(gx, client, daemon, localsettings):
-    localsettings.start()
-    path = "/Settings/Devices/somebody_else/ClassAndVrmInstance"
-    await client.do("add_settings", settings=[[path, "dcload:134"]])
-    for start in (gx, Gx(daemon.address)):
-        async with start.running(client):
-            shown = [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND, METER, SWITCH)]
-            assert shown == [135, 136, 59, 134]
-
-
-async def test_another_instance_chosen_on_the_gx_brings_the_service_back_under_it(gx, client, localsettings, caplog):
-    caplog.set_level(logging.INFO)
-    localsettings.start()
-    async with gx.running(client):
-        path = f"/Settings/Devices/opendtu_{SERIALS[0]}/ClassAndVrmInstance"
-        before = gx.inverters[0].service._connection
-        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "dcload:150"])
-        await until(lambda: gx.inverters[0].service._connection is not before and gx.inverters[0].service.is_online)
-        assert await client.get(FIRST, "/DeviceInstance") == ["i", 150]
-    assert f"{FIRST}: comes again, its device instance is now 150" in caplog.messages
-    assert "lost" not in caplog.text
-
-
-@pytest.mark.parametrize("stored", ["dcload", "dcload:", "dcload:-3", "dcload:x", "dcload:99999999999999", ""])
-async def test_an_instance_that_cannot_be_leaves_the_one_before_and_takes_nobody_elses(
-    gx, client, daemon, localsettings, stored
-):
-    localsettings.start()
-    first, second = (f"/Settings/Devices/opendtu_{serial}/ClassAndVrmInstance" for serial in SERIALS)
-    await client.do("add_settings", settings=[[first, "dcload:134"], [second, "dcload:135"]])
-    for path, place in ((second, "dcload:134"), (first, "dcload:150")):  # the user exchanged them
-        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", place])
-    async with gx.running(client):
-        assert [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND)] == [150, 134]
-        await client.call("com.victronenergy.settings", first, "SetValue", "v", ["s", stored])
-        await until(lambda: gx.inverters[0]._device._place.kept == stored)
-        assert await client.get(FIRST, "/DeviceInstance") == ["i", 150]
-        gx.later(device.NAME_QUIET_S)
-        await until(lambda: localsettings.values[first] == "dcload:150")
-    await client.call("com.victronenergy.settings", first, "SetValue", "v", ["s", stored])
-    again = Gx(daemon.address)
-    async with again.running(client):
-        assert [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND)] == [135, 134]
-
-
-async def test_every_instance_that_the_gx_lets_a_user_type_is_taken(gx, client, localsettings):
-    localsettings.start()
-    async with gx.running(client):
-        path = f"/Settings/Devices/opendtu_{SERIALS[0]}/ClassAndVrmInstance"
-        await client.call("com.victronenergy.settings", path, "SetValue", "v", ["s", "dcload:2147483647"])
-        await until(lambda: gx.inverters[0].service.value("/DeviceInstance") == 2147483647)
-
-
-async def test_a_meter_that_gets_another_role_is_of_that_class_in_localsettings(gx, client, daemon, localsettings):
-    localsettings.start()
-    path = f"/Settings/Devices/shelly_{MAC}/ClassAndVrmInstance"
-    async with gx.running(client):
-        assert localsettings.values[path] == "acload:59"
-    again = Gx(daemon.address)
-    meter = Device(again.settings, f"shelly_{MAC}", "grid", 59)
-    task = asyncio.create_task(again.settings.run())
-    await meter.asked()
-    assert meter.instance == 59
-    meter.become("grid")
-    again.later(device.NAME_QUIET_S)
-    await until(lambda: localsettings.values[path] == "grid:59")
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_a_name_given_on_the_gx_is_kept_and_an_empty_one_brings_back_its_own(gx, client, daemon, localsettings):
-    localsettings.start()
-    async with gx.running(client):
-        assert await client.get(FIRST, "/CustomName") == ["s", "Inverter 0"]
-        for name in (FIRST, METER, SWITCH):
-            assert await write(client, name, "/CustomName", "s", "Barn") == 0
-            assert await client.get(name, "/CustomName") == ["s", "Barn"]
-        gx.later(device.NAME_QUIET_S)
-        await until(lambda: list(localsettings.values.values()).count("Barn") == 3)
-    again = Gx(daemon.address)
-    async with again.running(client):
-        for name in (FIRST, METER, SWITCH):
-            assert await client.get(name, "/CustomName") == ["s", "Barn"]
-        await write(client, FIRST, "/CustomName", "s", "")
-        await until(lambda: again.inverters[0].service.value("/CustomName") == "Inverter 0")
 
 
 # ---- whatever anybody writes

@@ -16,7 +16,7 @@ from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
 from opendtu_dcload.venus.bus.connection import connected
 from opendtu_dcload.venus.bus.item import Item
 from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
-from opendtu_dcload.venus.gx.write_limiter import WRITES_PER_HOUR, WriteLimiter
+from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
 from tests.venus.conftest import until
 
 NAME = "com.victronenergy.settings"
@@ -376,29 +376,3 @@ async def test_a_localsettings_that_hangs_does_not_hold_up_the_end(daemon, local
         program.settings.write(program.feed_in, 500)
         localsettings.pause()
     localsettings.go_on()
-
-
-# ---- the pace
-
-
-def test_a_change_waits_until_it_rests():
-    write_limiter = WriteLimiter(600.0)
-    assert write_limiter.next_s is None
-    write_limiter.changed(0.0)
-    write_limiter.changed(300.0)
-    assert write_limiter.next_s == 900.0
-    write_limiter.forget()
-    assert write_limiter.next_s is None
-
-
-def test_at_most_so_many_writes_within_any_hour():
-    write_limiter = WriteLimiter(5.0)
-    written_s: list[float] = []
-    for second in range(0, 4 * 3600, 10):
-        if second % 20 == 0:
-            write_limiter.changed(float(second))
-        if write_limiter.next_s is not None and write_limiter.next_s <= second:
-            write_limiter.written(float(second))
-            written_s.append(float(second))
-    assert len(written_s) >= 100
-    assert all(sum(at <= other < at + 3600 for other in written_s) <= WRITES_PER_HOUR for at in written_s)

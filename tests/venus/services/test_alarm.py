@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +14,6 @@ from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     METER,
-    Alarm,
-    Cause,
     CommandRecord,
     CommandState,
     DtuStatus,
@@ -28,112 +25,14 @@ from opendtu_dcload.model import (
     Outcome,
     Plan,
     Reason,
-    Severity,
     Today,
 )
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.bus.busitem import BusService
-from opendtu_dcload.venus.bus.item import Item, Value
-from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
-from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.gx.notification import Platform
-from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from opendtu_dcload.venus.services import alarm as alarm_module
-from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmFace, AlarmService, Mode
-from opendtu_dcload.venus.services.device import Device
-from opendtu_dcload.venus.services.diagnostics import PlantHealth
-from tests.venus.conftest import Client, Daemon, running, until
-from tests.venus.system_stand_in import Gx
+from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmFace
+from tests.venus.conftest import Client, Daemon, until
+from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, SERIAL, House, changes, house, platform
 
-NAME = "com.victronenergy.digitalinput.opendtu_dcload"
-SERIAL = "1124a0000001"
-LOST = Alarm(Cause.INVERTER_LOST, SERIAL, Severity.ALARM, "Inverter lost: Left", 100.0)
-BLIND = Alarm(Reason.METER_BLIND, "", Severity.ALARM, "Meter does not see the inverters", 110.0)
-HOT = Alarm(Cause.INVERTER_WARM, SERIAL, Severity.WARNING, "Inverter hot: Left", 90.0)
-
-
-class House:
-    """A state and a clock to turn by hand, and what it is told of on the bus."""
-
-    def __init__(self, daemon: Daemon, mode: Mode = "auto") -> None:
-        self.now_s = 100.0
-        self.state = State()
-        self.watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
-        self.settings = LocalSettings(daemon.address, lambda: self.now_s, retry_delays_s=(0.01,))
-        self.switch = Control.switch(self.settings, f"{FOLDER}/Alarms", "Alarms")
-        self.platform = Platform(self.watch, wait_s=0.05, away_s=0.2, tick_s=0.01)
-        self.alarm = AlarmService(
-            self.state,
-            daemon.address,
-            "1.2.3",
-            PlantHealth({"opendtu": "DTU"}),
-            lambda: self.now_s,
-            platform=self.platform,
-            switch=self.switch,
-            mode=mode,
-            device=Device(self.settings, "opendtu_dcload_alarm", "digitalinput", 60),
-            step_s=0.01,
-        )
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(task.run()) for task in (self.settings, self.watch, self.alarm)]
-        await self.watch.wait_ready()
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def is_shown(self, text: str) -> bool:
-        service = self.alarm.service
-        is_up = text != NO_ALARM
-        return service.value("/CustomName") == text and service.value("/Alarm") == (2 if is_up else 0)
-
-    async def show(self, *alarms: Alarm) -> None:
-        worst = next((alarm.text for alarm in alarms if alarm.severity is Severity.ALARM), NO_ALARM)
-        self.state.set_alarms(alarms)
-        await until(lambda: self.is_shown(worst))
-
-
-@pytest.fixture
-async def house(daemon: Daemon) -> AsyncIterator[House]:
-    house = House(daemon)
-    async with house.running():
-        await until(lambda: house.alarm.service.is_online)
-        yield house
-
-
-class Raw(Item):
-    """Takes a text as it was written; ours would take the tabs out."""
-
-    def convert(self, raw: Any) -> Value | None:
-        return str(raw.value)
-
-
-@contextlib.asynccontextmanager
-async def platform(
-    daemon: Daemon, *, accepts: bool = True, path: str = "/Notifications/Inject"
-) -> AsyncIterator[list[str]]:
-    """Run a stand-in for venus-platform; yields the notifications that it was given."""
-    given: list[str] = []
-
-    def take(text: str) -> Value | None:
-        given.append(text)
-        return "" if accepts else None
-
-    service = BusService("com.victronenergy.platform", daemon.address)
-    service.add(path, Raw(kind=str, value="", on_write=take))
-    async with running(service):
-        yield given
-
-
-async def changes(client: Client, house: House) -> list[dict[str, Any]]:
-    """Return what each signal so far changed, without the texts; a mark of our own ends them."""
-    house.state.set_today(Today(exported_wh=house.now_s * 1e6))
-    seen = []
-    while "/Health/ExportedToday" not in (body := (await client.signal())["body"][0]):
-        seen.append({path: entry["Value"][1] for path, entry in body.items()})
-    return seen
+__all__ = ["house"]  # fixtures
 
 
 async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client: Client) -> None:
@@ -248,106 +147,6 @@ async def test_warnings_are_not_its_business(house: House, client: Client) -> No
     await asyncio.sleep(0.05)
     assert house.is_shown(NO_ALARM)
     await house.show(LOST, HOT)
-
-
-# ---- a platform that takes notifications
-
-
-async def test_where_the_platform_takes_notifications_each_alarm_is_told_once_and_there_is_no_digital_input(
-    daemon: Daemon,
-) -> None:
-    house = House(daemon)
-    async with platform(daemon) as given, house.running():
-        await until(lambda: house.platform.takes_notifications is True)
-        house.state.set_alarms((BLIND,))
-        await until(lambda: given == [f"1\tInverters\t{BLIND.text}"])
-        house.state.set_alarms((BLIND, LOST, HOT))
-        await until(lambda: given[1:] == [f"1\tInverters\t{LOST.text}"])
-        house.state.set_alarms((LOST,))
-        house.state.set_alarms(())
-        await asyncio.sleep(0.1)
-        assert len(given) == 2
-        assert not house.alarm.service.is_online
-
-
-async def test_beside_notifications_a_digital_input_that_is_asked_for_keeps_its_name(
-    daemon: Daemon, client: Client
-) -> None:
-    house = House(daemon, "on")
-    async with platform(daemon) as given, house.running():
-        await until(lambda: house.alarm.service.is_online and house.platform.takes_notifications is True)
-        house.state.set_alarms((LOST,))
-        await until(lambda: house.alarm.service.value("/Alarm") == 2)
-        assert await client.get(NAME, "/CustomName") == ["s", NO_ALARM]
-        await until(lambda: given == [f"1\tInverters\t{LOST.text}"])
-
-
-async def test_off_means_never_a_digital_input(daemon: Daemon) -> None:
-    house = House(daemon, "off")
-    async with house.running():
-        await until(lambda: house.platform.takes_notifications is False)
-        house.state.set_alarms((LOST,))
-        await asyncio.sleep(0.1)
-        assert not house.alarm.service.is_online
-
-
-async def test_a_platform_that_starts_again_makes_no_digital_input_and_gets_what_came_meanwhile(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(alarm_module, "RETRY_S", 0.01)
-    house = House(daemon)
-    house.platform._away_s = 20.0
-    async with house.running():
-        async with platform(daemon):
-            await until(lambda: house.platform.takes_notifications is True)
-        house.state.set_alarms((LOST,))
-        await asyncio.sleep(0.1)
-        assert not house.alarm.service.is_online
-        async with platform(daemon) as given:
-            await until(lambda: given == [f"1\tInverters\t{LOST.text}"])
-
-
-async def test_after_an_update_of_the_platform_the_digital_input_goes_and_after_a_step_back_it_comes(
-    daemon: Daemon,
-) -> None:
-    house = House(daemon)
-    async with house.running():
-        async with platform(daemon, path="/Notifications/Alarm"):
-            await until(lambda: house.alarm.service.is_online)
-        async with platform(daemon):
-            await until(lambda: not house.alarm.service.is_online)
-        await until(lambda: house.alarm.service.is_online)
-
-
-async def test_a_platform_that_refuses_is_as_good_as_none(daemon: Daemon) -> None:
-    house = House(daemon)
-    async with platform(daemon, accepts=False) as given, house.running():
-        house.state.set_alarms((replace(LOST, text="Inverter lost: a\x00b\tc"),))
-        await until(lambda: bool(given))
-        assert given == ["1\tInverters\tInverter lost: abc"]
-        await until(lambda: house.alarm.service.is_online and house.alarm.service.value("/Alarm") == 2)
-
-
-async def test_a_platform_that_never_answers_is_as_good_as_none(daemon: Daemon) -> None:
-    house, gx = House(daemon), Gx(daemon.address)
-    house.watch._answer_timeout_s = 0.02
-    await gx.fall_silent("com.victronenergy.platform")
-    async with house.running():
-        house.state.set_alarms((LOST,))
-        await until(lambda: house.alarm.service.is_online and house.alarm.service.value("/Alarm") == 2)
-    await gx.end()
-
-
-@pytest.mark.parametrize("has_platform", [True, False], ids=["older platform", "no platform"])
-async def test_a_bus_without_that_notification_gets_the_digital_input(
-    house: House, daemon: Daemon, has_platform: bool
-) -> None:
-    async with contextlib.AsyncExitStack() as stack:
-        if has_platform:
-            await stack.enter_async_context(platform(daemon, path="/Notifications/Alarm"))
-        await house.show(BLIND, LOST)
-        await house.show(LOST)
-        await house.show()
 
 
 # ---- what the user sets
