@@ -9,7 +9,8 @@ import pytest
 
 from tests.deploy.conftest import another
 from tests.deploy.gx import Gx
-from tests.program.devices import Devices, limits_w, until
+from tests.doubles.until import until
+from tests.program.devices import Devices, limits_w
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
 

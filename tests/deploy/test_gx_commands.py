@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from opendtu_dcload.config import load_config
 from tests.deploy.gx import Gx
 from tests.deploy.test_gx import HOME, SERVICE, put, version_of
 from tests.doctor.original_config import OLD
-from tests.program.devices import MAC, PASSWORD, SERIALS, Devices, limits_w, until
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
+from tests.program.devices import MAC, PASSWORD, SERIALS, Devices, limits_w
 from tests.program.process import on_bus
-from tests.venus.conftest import Daemon
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
 
@@ -36,14 +36,9 @@ OURS = {
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Iterator[str]:
+def bus(daemon: Daemon) -> str:
     """The address of a bus that the GX reaches over the network."""
-    folder = tmp_path / "bus"
-    folder.mkdir()
-    daemon = Daemon(folder)
-    daemon.start()
-    yield str(daemon.tcp_address)
-    daemon.stop()
+    return str(daemon.tcp_address)
 
 
 def names(bus: str) -> set[str]:

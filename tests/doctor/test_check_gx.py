@@ -18,12 +18,12 @@ from opendtu_dcload.doctor.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.step_test import step_test
 from tests.config.correct_config import table
 from tests.doctor.plant import PASSWORD, Clock, notes, of, plant, problems, silent
-from tests.venus.conftest import Daemon
-from tests.venus.system_stand_in import BATTERY, GRID, GRID_VALUES, SETTINGS, Gx, gx
+from tests.doubles.gx_services import BATTERY, GRID, GRID_VALUES, SETTINGS, Gx, gx
+from tests.doubles.message_bus import Daemon
 
 
-def config(bus: Daemon, source: str = "shelly", **control: float) -> Config:
-    wanted = table(dbus={"bus": str(bus.address)}, control=control)
+def config(daemon: Daemon, source: str = "shelly", **control: float) -> Config:
+    wanted = table(dbus={"bus": str(daemon.address)}, control=control)
     return parse_config(wanted if source == "shelly" else {**wanted, "meter": {"source": source}})
 
 
@@ -45,39 +45,39 @@ BATTERY_FOUND = Finding(Level.OK, f"battery of the GX: {BATTERY}, SoC 63 %")
     ],
 )
 async def test_ess_on_the_same_meter_is_told_and_a_target_below_its_own_is_a_problem(
-    bus: Daemon, target_w: float, level: Level, words: str
+    daemon: Daemon, target_w: float, level: Level, words: str
 ):
-    async with gx(bus.address):
-        battery, ess = await found(config(bus, target_w=target_w))
+    async with gx(daemon.address):
+        battery, ess = await found(config(daemon, target_w=target_w))
     assert battery == BATTERY_FOUND
     assert ess.level is level
     assert f"ESS holds the grid at 50 W, this program at {target_w} W" in ess.text
     assert words in f"{ess.text} {ess.advice}"
 
 
-async def test_without_ess_nothing_is_said_of_it(bus: Daemon):
-    async with gx(bus.address) as stand_in:
+async def test_without_ess_nothing_is_said_of_it(daemon: Daemon):
+    async with gx(daemon.address) as stand_in:
         stand_in.set(SETTINGS, {"/Settings/CGwacs/Hub4Mode": 3})
-        assert await found(config(bus)) == [BATTERY_FOUND]
+        assert await found(config(daemon)) == [BATTERY_FOUND]
 
 
-async def test_the_meter_of_the_gx_is_read_or_missed(bus: Daemon):
-    async with gx(bus.address, battery=False, vebus=False) as stand_in:
-        assert await found(config(bus, "gx")) == [
+async def test_the_meter_of_the_gx_is_read_or_missed(daemon: Daemon):
+    async with gx(daemon.address, battery=False, vebus=False) as stand_in:
+        assert await found(config(daemon, "gx")) == [
             Finding(
                 Level.PROBLEM,
                 "grid meter of the GX: com.victronenergy.system has no power now, look at it on the GX",
             )
         ]
         await stand_in.join(GRID, {**GRID_VALUES, "/Ac/Power": -88.0})
-        assert await found(config(bus, "gx")) == [Finding(Level.OK, f"grid 88 W export, read from {GRID}")]
+        assert await found(config(daemon, "gx")) == [Finding(Level.OK, f"grid 88 W export, read from {GRID}")]
 
 
-async def test_a_bus_without_venus_os_or_no_bus_matters_only_where_the_meter_is_read_there(bus: Daemon):
-    assert await found(config(bus)) == []
-    bus.stop()
-    assert await found(config(bus)) == []
-    (missed,) = await found(config(bus, "gx"))
+async def test_a_bus_without_venus_os_or_no_bus_matters_only_where_the_meter_is_read_there(daemon: Daemon):
+    assert await found(config(daemon)) == []
+    daemon.stop()
+    assert await found(config(daemon)) == []
+    (missed,) = await found(config(daemon, "gx"))
     assert missed.level is Level.PROBLEM
     assert missed.text.startswith('meter.source is "gx", but: no connection to unix:path=')
     assert await found(parse_config(table(dbus={"enabled": False}))) == []
@@ -96,13 +96,13 @@ class Shown(Clock):
         self.stand_in.set(GRID, {"/Ac/Power": self.devices.dtu.house.grid_w})  # type: ignore[union-attr]  # set below
 
 
-async def test_check_and_step_read_the_gxs_meter_where_there_is_no_shelly(bus: Daemon):
-    async with gx(bus.address, battery=False, vebus=False) as stand_in, plant(count=1) as devices:
+async def test_check_and_step_read_the_gxs_meter_where_there_is_no_shelly(daemon: Daemon):
+    async with gx(daemon.address, battery=False, vebus=False) as stand_in, plant(count=1) as devices:
         await stand_in.join(GRID, GRID_VALUES)
         await devices.meter.stop()
         clock = Shown(stand_in=stand_in, devices=devices)
         devices.opendtu.clock = clock
-        settings = devices.config(bus=str(bus.address), has_shelly=False)
+        settings = devices.config(bus=str(daemon.address), has_shelly=False)
         findings = silent()
         await check(settings, findings, clock.sleep)
         await step_test(settings, findings, clock, clock.sleep)
@@ -114,8 +114,8 @@ async def test_check_and_step_read_the_gxs_meter_where_there_is_no_shelly(bus: D
 
 
 @pytest.mark.parametrize("has_bus", [True, False])
-async def test_init_takes_the_gxs_meter_instead_of_a_shelly(bus: Daemon, monkeypatch: Any, has_bus: bool):
-    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", str(bus.address) if has_bus else "unix:path=/nobody")
+async def test_init_takes_the_gxs_meter_instead_of_a_shelly(daemon: Daemon, monkeypatch: Any, has_bus: bool):
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", str(daemon.address) if has_bus else "unix:path=/nobody")
     answers = {"Battery": "40", "Is ": "y", "OpenDTU's": PASSWORD}
 
     def ask(question: str) -> str:
@@ -124,7 +124,7 @@ async def test_init_takes_the_gxs_meter_instead_of_a_shelly(bus: Daemon, monkeyp
     findings = silent()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "config.toml")
-        async with gx(bus.address) as stand_in, plant() as devices:
+        async with gx(daemon.address) as stand_in, plant() as devices:
             await stand_in.join(GRID, GRID_VALUES)
             await FirstConfig(path, Given("gx", devices.opendtu.host), ask, ask, findings).write()
         written = await asyncio.to_thread(load_config, path)

@@ -16,7 +16,7 @@ from tests.doctor.plant import SERIALS, Plant, notes, of, plant, problems, silen
 from tests.doctor.stepped import limits_posted_w, stepped
 from tests.doctor.test_check_bus import config as on_bus
 from tests.doctor.test_check_bus import named
-from tests.venus.conftest import Daemon
+from tests.doubles.message_bus import Daemon
 
 pytestmark = pytest.mark.realtime
 
@@ -159,10 +159,10 @@ async def test_what_must_not_be_tested_is_refused_and_nothing_is_set(
         assert sorted({limit_w for _, limit_w in posted}) == [20.0, 100.0]
 
 
-async def test_a_service_that_runs_is_not_disturbed(bus: Daemon):
+async def test_a_service_that_runs_is_not_disturbed(daemon: Daemon):
     findings = silent()
-    async with named(bus, f"dcload.opendtu_{SERIALS[0]}"):
-        await step_test(on_bus(bus), findings, lambda: 0.0, asyncio.sleep)
+    async with named(daemon, f"dcload.opendtu_{SERIALS[0]}"):
+        await step_test(on_bus(daemon), findings, lambda: 0.0, asyncio.sleep)
     (problem,) = problems(findings)
     assert "the service runs" in problem
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from opendtu_dcload.venus.services.acload import FREE_S
 from opendtu_dcload.venus.services.alarm import NO_ALARM
+from tests.doubles.gx_services import GRID, GRID_VALUES
 from tests.plays.gx_stage import ACLOAD, ALARM, AS_GRID, DC_SYSTEM, INVERTERS, MAC, SWITCH, Stage
-from tests.venus.system_stand_in import GRID, GRID_VALUES
 
 MULTIPLUS_W = 380.0
 AUX = "/Dc/1/Voltage"

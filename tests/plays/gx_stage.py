@@ -26,10 +26,8 @@ from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.connection import connected
-from tests.venus.conftest import CLIENT, Client, Daemon, system_python
-from tests.venus.services.alarm_on_bus import platform
-from tests.venus.settings_process import SettingsProcess
-from tests.venus.system_stand_in import (
+from tests.doubles.bus_client import CLIENT, Client, system_python
+from tests.doubles.gx_services import (
     BATTERY_VALUES,
     GRID,
     SYSTEM,
@@ -40,6 +38,9 @@ from tests.venus.system_stand_in import (
     SystemCalc,
     systemcalc,
 )
+from tests.doubles.localsettings_process import SettingsProcess
+from tests.doubles.message_bus import Daemon
+from tests.venus.services.alarm_on_bus import platform
 
 PREFIX = "com.victronenergy"
 MAC = "shelly_a0dd6c112233"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,12 +63,6 @@ async def devices() -> AsyncIterator[Devices]:
     ticker.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await ticker
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that real devices and processes bring about; the test's own time limit ends it otherwise."""
-    while not condition():  # noqa: ASYNC110  another process brings it about, there is no event for it
-        await asyncio.sleep(0.05)
 
 
 def limits_w(devices: Devices) -> list[float]:

@@ -19,7 +19,8 @@ from opendtu_dcload.sim.servers.meter_view import Relay
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.sim.servers.shelly_server import Gen1Server
-from tests.program.devices import LOAD_W, PASSWORD, SERIALS, until
+from tests.doubles.until import until
+from tests.program.devices import LOAD_W, PASSWORD, SERIALS
 from tests.program.process import run, running
 
 pytestmark = pytest.mark.realtime

@@ -11,10 +11,11 @@ import pytest
 
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch, number
 from opendtu_dcload.venus.services.dcsystem import NAME as DC_SYSTEM
-from tests.program.devices import Devices, devices, until
+from tests.doubles.gx_services import BATTERY, GRID, GRID_VALUES, VEBUS, Gx, gx
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
+from tests.program.devices import Devices, devices
 from tests.program.process import running
-from tests.venus.conftest import Daemon
-from tests.venus.system_stand_in import BATTERY, GRID, GRID_VALUES, VEBUS, Gx, gx
 
 pytestmark = pytest.mark.realtime
 
@@ -25,17 +26,9 @@ OTHER = "com.victronenergy.dcsystem.ttyUSB1"
 TEMPERATURE = "com.victronenergy.temperature.opendtu_battery"
 
 
-@pytest.fixture
-async def bus(tmp_path: Path) -> AsyncIterator[Daemon]:
-    daemon = Daemon(tmp_path)
-    daemon.start()
-    yield daemon
-    daemon.stop()
-
-
 @contextlib.asynccontextmanager
-async def watching(bus: Daemon) -> AsyncIterator[ServiceWatch]:
-    watch = ServiceWatch(bus.address)
+async def watching(daemon: Daemon) -> AsyncIterator[ServiceWatch]:
+    watch = ServiceWatch(daemon.address)
     task = asyncio.create_task(watch.run())
     await watch.wait_ready()
     yield watch
@@ -44,12 +37,12 @@ async def watching(bus: Daemon) -> AsyncIterator[ServiceWatch]:
 
 
 async def test_the_dc_sum_is_right_steady_and_gone_with_the_dtu_or_beside_another_one(
-    devices: Devices, tmp_path: Path, bus: Daemon
+    devices: Devices, tmp_path: Path, daemon: Daemon
 ) -> None:
     house = devices.dtu.house
-    config = devices.config(tmp_path, bus=str(bus.address))
+    config = devices.config(tmp_path, bus=str(daemon.address))
     config.write_text(config.read_text() + "battery_temperature = true\n")
-    async with watching(bus) as watch, gx(bus.address) as stand_in, running("--config", config) as program:
+    async with watching(daemon) as watch, gx(daemon.address) as stand_in, running("--config", config) as program:
 
         async def power_w() -> float | None:
             return number(await watch.read(DC_SYSTEM, "/Dc/0/Power"), 0, 10_000)
@@ -100,14 +93,14 @@ async def measuring(stand_in: Gx, grid_w: Callable[[], float]) -> AsyncIterator[
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_the_meter_of_the_gx_serves_instead_of_a_shelly(devices: Devices, tmp_path: Path, bus: Daemon) -> None:
+async def test_the_meter_of_the_gx_serves_instead_of_a_shelly(devices: Devices, tmp_path: Path, daemon: Daemon) -> None:
     house = devices.dtu.house
-    config = devices.config(tmp_path, bus=str(bus.address))
+    config = devices.config(tmp_path, bus=str(daemon.address))
     written = config.read_text().replace(f'host = "{devices.meter.host}"', 'source = "gx"', 1)
     config.write_text(written)
     await devices.meter.stop()
     async with (
-        gx(bus.address) as stand_in,
+        gx(daemon.address) as stand_in,
         measuring(stand_in, lambda: house.grid_w),
         running("--config", config) as program,
     ):

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload import __version__
-from tests.program.devices import PASSWORD, SERIALS, Devices, devices, until
+from tests.doubles.until import until
+from tests.program.devices import PASSWORD, SERIALS, Devices, devices
 from tests.program.process import run, running
 
 pytestmark = pytest.mark.realtime

@@ -23,10 +23,12 @@ from opendtu_dcload.venus.gx import battery_follower as follower
 from opendtu_dcload.venus.gx import gx_control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.alarm import NO_ALARM
-from tests.program.test_set_on_the_gx import LOAD_W, METER, SERIALS, SWITCH, Plant, plant, shown, until, write
-from tests.venus.conftest import Client, Daemon
-from tests.venus.settings_process import SettingsProcess
-from tests.venus.system_stand_in import BATTERY, BATTERY_VALUES, SYSTEM, SYSTEM_VALUES, VEBUS, VEBUS_VALUES, Gx
+from tests.doubles.bus_client import Client
+from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SYSTEM, SYSTEM_VALUES, VEBUS, VEBUS_VALUES, Gx
+from tests.doubles.localsettings_process import SettingsProcess
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
+from tests.program.test_set_on_the_gx import LOAD_W, METER, SERIALS, SWITCH, Plant, plant, shown, write
 
 pytestmark = pytest.mark.realtime
 

@@ -12,10 +12,11 @@ import pytest
 from opendtu_dcload import app
 from opendtu_dcload.config import load_config
 from opendtu_dcload.venus.services import acload, dcsystem
+from tests.doubles.gx_services import VEBUS, VEBUS_VALUES, Gx, SystemCalc, systemcalc
+from tests.doubles.localsettings_process import SettingsProcess
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
 from tests.program.devices import Devices, devices
-from tests.venus.conftest import Daemon, until
-from tests.venus.settings_process import SettingsProcess
-from tests.venus.system_stand_in import VEBUS, VEBUS_VALUES, Gx, SystemCalc, systemcalc
 
 pytestmark = pytest.mark.realtime
 

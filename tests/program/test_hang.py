@@ -11,7 +11,8 @@ import pytest
 
 from opendtu_dcload.freshness import PLAN_S
 from opendtu_dcload.tasks import watchdog
-from tests.program.devices import Devices, devices, limits_w, until  # noqa: F401  a fixture
+from tests.doubles.until import until
+from tests.program.devices import Devices, devices, limits_w  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.realtime
 

@@ -20,7 +20,8 @@ from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.servers.http_server import Faults, Handler, tick
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
-from tests.program.devices import PASSWORD, until
+from tests.doubles.until import until
+from tests.program.devices import PASSWORD
 from tests.program.process import running
 
 pytestmark = pytest.mark.realtime

@@ -19,9 +19,10 @@ from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
-from tests.program.devices import LOAD_W, PASSWORD, SERIALS, Devices, devices, limits_w, until
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
+from tests.program.devices import LOAD_W, PASSWORD, SERIALS, Devices, devices, limits_w
 from tests.program.process import line, on_bus, resident_kb, run, running, start
-from tests.venus.conftest import Daemon
 
 pytestmark = pytest.mark.realtime
 

@@ -16,12 +16,13 @@ from opendtu_dcload.venus.gx.gx_control import FOLDER, QUIET_S, SWITCH_QUIET_S, 
 from opendtu_dcload.venus.gx.gx_controls import Controls
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.device import NAME_QUIET_S, Device
+from tests.doubles.bus_client import Client
+from tests.doubles.localsettings_process import SettingsProcess
+from tests.doubles.until import until
 from tests.program.devices import SERIALS as TWO_SERIALS
 from tests.program.devices import Devices, devices, limits_w
 from tests.program.process import running as running_program
 from tests.program.test_set_on_the_gx import METER, SWITCH, shown, write
-from tests.venus.conftest import Client, until
-from tests.venus.settings_process import SettingsProcess
 
 pytestmark = pytest.mark.realtime
 

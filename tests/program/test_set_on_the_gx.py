@@ -20,8 +20,10 @@ from opendtu_dcload.sim.servers.http_server import tick
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.venus.gx import gx_control
-from tests.venus.conftest import Client, Daemon
-from tests.venus.settings_process import SettingsProcess
+from tests.doubles.bus_client import Client
+from tests.doubles.localsettings_process import SettingsProcess
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.realtime
 
@@ -88,12 +90,6 @@ async def plant(daemon: Daemon, tmp_path: Path) -> AsyncIterator[Plant]:
     ticker.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await ticker
-
-
-async def until(condition: Any) -> None:
-    """Wait for something that the program and its devices bring about."""
-    while not condition():  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(0.02)
 
 
 async def write(client: Client, name: str, path: str, value: int) -> None:

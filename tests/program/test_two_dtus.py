@@ -41,7 +41,7 @@ from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.polling import DtuPoller
-from tests.program.devices import until
+from tests.doubles.until import until
 from tests.program.process import run, running
 
 pytestmark = pytest.mark.realtime

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.program.devices import Devices, devices, limits_w, until  # noqa: F401  a fixture
+from tests.doubles.until import until
+from tests.program.devices import Devices, devices, limits_w  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.realtime
 

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from opendtu_dcload.recording.replay import replay
-from tests.program.devices import MAC, PASSWORD, SERIALS, Devices, devices, until  # noqa: F401  a fixture
+from tests.doubles.until import until
+from tests.program.devices import MAC, PASSWORD, SERIALS, Devices, devices  # noqa: F401  a fixture
 from tests.program.process import running
 
 RECORD = "[log]\nrecord = true\n"

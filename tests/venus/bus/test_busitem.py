@@ -10,7 +10,8 @@ from dbus_next.constants import MessageType
 
 from opendtu_dcload.venus.bus.busitem import INTERFACE, BusService
 from opendtu_dcload.venus.bus.item import Item
-from tests.venus.conftest import running, until
+from tests.doubles.until import until
+from tests.venus.running import running
 
 NAME = "com.victronenergy.dcload.test_1"
 UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"

@@ -15,6 +15,7 @@ from opendtu_dcload.errors import BusError, NameTakenError
 from opendtu_dcload.venus.bus.bus_address import TcpAddress, UnixAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.connection import connected, stay_connected
+from tests.doubles.until import until
 from tests.venus.bus.bad_bus import (
     DBUS,
     MAX_GAP_S,
@@ -28,7 +29,7 @@ from tests.venus.bus.bad_bus import (
     ticking,
     warnings_of,
 )
-from tests.venus.conftest import running, until
+from tests.venus.running import running
 
 __all__ = ["folder", "nothing_is_left_to_the_garbage", "service"]  # fixtures
 

@@ -9,6 +9,7 @@ from dbus_next.message import Message
 from dbus_next.signature import SignatureTree
 
 from opendtu_dcload.venus.bus.connection import connected
+from tests.doubles.until import until
 from tests.venus.bus.bad_bus import (
     MAX_GAP_S,
     NAME,
@@ -18,7 +19,7 @@ from tests.venus.bus.bad_bus import (
     ticking,
     warnings_of,
 )
-from tests.venus.conftest import running, until
+from tests.venus.running import running
 
 __all__ = ["nothing_is_left_to_the_garbage", "service"]  # fixtures
 

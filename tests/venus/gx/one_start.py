@@ -18,7 +18,7 @@ from opendtu_dcload.venus.services.dcload import InverterService
 from opendtu_dcload.venus.services.device import Device
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
 from opendtu_dcload.venus.services.switch import SwitchService
-from tests.venus.conftest import Client
+from tests.doubles.bus_client import Client, owned
 
 SERIALS = ("114181807700", "114181807701")
 MAC = "34945470a1b2"
@@ -130,12 +130,6 @@ class Gx:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def owned(client: Client, name: str) -> None:
-    """Wait until somebody owns `name`."""
-    while "error" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells nobody
-        await asyncio.sleep(0.005)
 
 
 async def write(client: Client, name: str, path: str, kind: str, value: object) -> int:

@@ -15,8 +15,8 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.battery_follower import FORGOTTEN_S, SLOW_S, BatteryFollower
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from tests.venus.conftest import until
-from tests.venus.system_stand_in import BATTERY, BATTERY_VALUES, SETTINGS, SYSTEM, VEBUS, gx
+from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SETTINGS, SYSTEM, VEBUS, gx
+from tests.doubles.until import until
 
 QUICK_S = 0.5
 OTHER = "com.victronenergy.battery.socketcan_can0"

@@ -7,7 +7,7 @@ import pytest
 
 from opendtu_dcload.venus.services import device
 from opendtu_dcload.venus.services.device import Device
-from tests.venus.conftest import until
+from tests.doubles.until import until
 from tests.venus.gx.one_start import FIRST, MAC, METER, SECOND, SERIALS, SWITCH, Gx, gx, write
 
 __all__ = ["gx"]  # fixtures

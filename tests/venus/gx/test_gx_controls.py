@@ -7,7 +7,7 @@ import pytest
 
 from opendtu_dcload.model import Plan, Reason, UserOverrides
 from opendtu_dcload.venus.gx.gx_control import FOLDER
-from tests.venus.conftest import until
+from tests.doubles.until import until
 from tests.venus.gx.one_start import (
     CARDS,
     FEED_IN,

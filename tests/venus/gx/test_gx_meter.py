@@ -11,8 +11,8 @@ from opendtu_dcload.model import MeterReading, PhaseReading
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.gx_meter import GxMeter
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from tests.venus.conftest import until
-from tests.venus.system_stand_in import GRID, GRID_VALUES, SYSTEM, Gx, gx
+from tests.doubles.gx_services import GRID, GRID_VALUES, SYSTEM, Gx, gx
+from tests.doubles.until import until
 
 LOWER = "com.victronenergy.grid.http_40"
 OURS = "com.victronenergy.grid.shelly_34945470a1b2"

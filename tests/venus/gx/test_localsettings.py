@@ -17,7 +17,7 @@ from opendtu_dcload.venus.bus.connection import connected
 from opendtu_dcload.venus.bus.item import Item
 from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
 from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
-from tests.venus.conftest import until
+from tests.doubles.until import until
 
 NAME = "com.victronenergy.settings"
 PATH = "/Settings/OpenDtuDcload/MaxFeedIn"

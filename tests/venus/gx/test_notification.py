@@ -10,9 +10,11 @@ import pytest
 
 from opendtu_dcload.venus.services import alarm as alarm_module
 from opendtu_dcload.venus.services.alarm import NO_ALARM
-from tests.venus.conftest import Client, Daemon, until
+from tests.doubles.bus_client import Client
+from tests.doubles.gx_services import Gx
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
 from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, House, house, platform
-from tests.venus.system_stand_in import Gx
 
 __all__ = ["house"]  # fixtures
 

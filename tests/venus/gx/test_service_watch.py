@@ -9,8 +9,9 @@ import pytest
 
 from opendtu_dcload.errors import BusError
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch, number
-from tests.venus.conftest import Daemon, until
-from tests.venus.system_stand_in import BATTERY, GRID, GRID_VALUES, SYSTEM, gx
+from tests.doubles.gx_services import BATTERY, GRID, GRID_VALUES, SYSTEM, gx
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
 
 QUICK_S = 0.5
 

@@ -26,7 +26,10 @@ from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmService, Mode
 from opendtu_dcload.venus.services.device import Device
 from opendtu_dcload.venus.services.diagnostics import PlantHealth
-from tests.venus.conftest import Client, Daemon, running, until
+from tests.doubles.bus_client import Client
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
+from tests.venus.running import running
 
 NAME = "com.victronenergy.digitalinput.opendtu_dcload"
 SERIAL = "1124a0000001"

@@ -14,7 +14,7 @@ from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.acload import MeterService, Role
-from tests.venus.conftest import Client
+from tests.doubles.bus_client import owned
 
 NAME = "com.victronenergy.acload.shelly_34945470a1b2"
 INFO = MeterInfo(mac="34945470a1b2", model="SPEM-003CEBEU", generation=2, firmware="1.4.4", name="Grid")
@@ -53,12 +53,6 @@ async def running(service: MeterService) -> AsyncIterator[None]:
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def owned(client: Client, name: str) -> None:
-    """Wait until somebody owns `name`."""
-    while "error" in await client.call(name, "/", "Ping"):  # noqa: ASYNC110 - the bus tells nobody
-        await asyncio.sleep(0.005)
 
 
 @pytest.fixture

@@ -29,7 +29,9 @@ from opendtu_dcload.model import (
 )
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmFace
-from tests.venus.conftest import Client, Daemon, until
+from tests.doubles.bus_client import Client
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
 from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, SERIAL, House, changes, house, platform
 
 __all__ = ["house"]  # fixtures

@@ -28,7 +28,7 @@ from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
 from opendtu_dcload.venus.gx.gx_control import Control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.dcload import InverterService
-from tests.venus.conftest import until
+from tests.doubles.until import until
 
 SERIAL = "114181807700"
 NAME = f"com.victronenergy.dcload.opendtu_{SERIAL}"

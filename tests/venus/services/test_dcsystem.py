@@ -13,8 +13,9 @@ from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitS
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.dcsystem import BACK_S, NAME, DcSystemService, Mode, SummedInverter, sum_of
-from tests.venus.conftest import Client, until
-from tests.venus.system_stand_in import Gx, systemcalc
+from tests.doubles.bus_client import Client
+from tests.doubles.gx_services import Gx, systemcalc
+from tests.doubles.until import until
 
 A, B = "112400000001", "112400000002"
 OTHER = "com.victronenergy.dcsystem.ttyUSB1"

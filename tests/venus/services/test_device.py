@@ -9,7 +9,7 @@ from opendtu_dcload.venus.bus.bus_address import UnixAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Item
 from opendtu_dcload.venus.services.device import Counter, follow
-from tests.venus.conftest import until
+from tests.doubles.until import until
 
 
 def test_a_counter_never_falls_and_never_shows_a_moment_of_zero():

@@ -13,10 +13,12 @@ from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.acload import BACK_S, FREE_S, SILENT_S, Role
 from opendtu_dcload.venus.services.device import NAME_QUIET_S
-from tests.venus.conftest import Client, Daemon, system_python, until
-from tests.venus.services.test_acload import INFO, METER, NAME, meter_service, owned
-from tests.venus.settings_process import SettingsProcess
-from tests.venus.system_stand_in import GRID, GRID_VALUES, VEBUS, VEBUS_VALUES, Gx, systemcalc
+from tests.doubles.bus_client import Client, owned, system_python
+from tests.doubles.gx_services import GRID, GRID_VALUES, VEBUS, VEBUS_VALUES, Gx, systemcalc
+from tests.doubles.localsettings_process import SettingsProcess
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
+from tests.venus.services.test_acload import INFO, METER, NAME, meter_service
 
 AS_GRID = NAME.replace("acload", "grid")
 SHOWN_S = 15.0

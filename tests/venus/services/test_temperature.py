@@ -8,7 +8,7 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import UnixAddress
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.temperature import NAME, TemperatureService
-from tests.venus.conftest import until
+from tests.doubles.until import until
 
 
 async def test_the_sensor_appears_with_the_first_temperature_and_follows_it(daemon, client):

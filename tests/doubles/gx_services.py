@@ -22,7 +22,7 @@ from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.connection import connected
 from opendtu_dcload.venus.bus.item import Item, Value
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from tests.venus.conftest import until
+from tests.doubles.until import until
 
 SYSTEM = "com.victronenergy.system"
 SETTINGS = "com.victronenergy.settings"
