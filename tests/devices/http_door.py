@@ -6,7 +6,8 @@ import aiohttp
 from pydantic import SecretStr
 
 from opendtu_dcload.devices.http import DeviceHttp
-from tests.doubles.fake_device import FakeClock, FakeDevice, Settings
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import FakeDevice, Settings
 
 PASSWORD = "S3cret-päss"
 TOKEN = "YWRtaW46UzNjcmV0LXDDpHNz"  # admin:S3cret-päss in UTF-8
@@ -18,7 +19,7 @@ class Rig:
     def __init__(self, device: FakeDevice, session: aiohttp.ClientSession) -> None:
         self.device = device
         self.session = session
-        self.clock = FakeClock()
+        self.clock = Clock(1000.0)
         self.settings = Settings(device.host)
         self.door = self.build()
 

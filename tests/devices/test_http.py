@@ -23,7 +23,8 @@ from opendtu_dcload.errors import (
     DeviceTimeoutError,
 )
 from tests.devices.http_door import Rig
-from tests.doubles.fake_device import FakeClock, Settings, running_device, text
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import Settings, running_device, text
 
 
 async def test_returns_the_document(rig: Rig) -> None:
@@ -215,7 +216,7 @@ def test_no_answer_raises_anything_but_a_device_error(body: bytes, status: int, 
     async def ask() -> None:
         async with running_device() as (device, session):
             device.answers["/a"] = text(body, status, {"WWW-Authenticate": f"Digest {challenge}"})
-            door = DeviceHttp("Device", "meter", Settings(device.host, password=SecretStr("x")), session, FakeClock())
+            door = DeviceHttp("Device", "meter", Settings(device.host, password=SecretStr("x")), session, Clock(1000.0))
             door.authenticate_with("digest")
             with contextlib.suppress(DeviceError):
                 await door.get("/a")
@@ -283,7 +284,7 @@ async def test_an_answer_without_end_is_cut_off_before_the_time_limit(begin: byt
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, open_session() as session:
-        door = DeviceHttp("Device", "meter", replace(Settings(host), timeout_s=60), session, FakeClock())
+        door = DeviceHttp("Device", "meter", replace(Settings(host), timeout_s=60), session, Clock(1000.0))
         with pytest.raises((DeviceAnswerError, DeviceConnectionError)):
             await door.get("/a")
     assert sent < 20_000_000  # what the two sockets hold

@@ -13,7 +13,8 @@ from opendtu_dcload.errors import (
     ServiceError,
 )
 from tests.devices.http_door import PASSWORD, TOKEN, Rig
-from tests.doubles.fake_device import BasicLogin, DigestLogin, FakeClock, text
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import BasicLogin, DigestLogin, text
 
 
 async def test_basic_is_sent_unasked_and_in_utf_8(rig: Rig) -> None:
@@ -200,6 +201,6 @@ async def test_no_error_shows_the_password(rig: Rig, status: int, scheme: Litera
 
 
 def test_back_off_has_no_pause_before_the_first_failure() -> None:
-    clock = FakeClock()
+    clock = Clock(1000.0)
     clock.now_s = -5.0
     assert BackOff(5, 60, clock).remaining_s == 0

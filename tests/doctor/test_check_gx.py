@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from opendtu_dcload.doctor.findings import Finding, Level
 from opendtu_dcload.doctor.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.step_test import step_test
 from tests.config.correct_config import table
-from tests.doctor.plant import PASSWORD, Clock, notes, of, plant, problems, silent
+from tests.doctor.plant import PASSWORD, Plant, notes, of, plant, problems, silent
+from tests.doubles.clock import Clock
 from tests.doubles.gx_services import BATTERY, GRID, GRID_VALUES, SETTINGS, Gx, gx
 from tests.doubles.message_bus import Daemon
 
@@ -83,24 +83,25 @@ async def test_a_bus_without_venus_os_or_no_bus_matters_only_where_the_meter_is_
     assert await found(parse_config(table(dbus={"enabled": False}))) == []
 
 
-@dataclasses.dataclass
 class Shown(Clock):
     """A clock whose sleep also lets the GX show what the house draws."""
 
-    stand_in: Gx | None = None
-    devices: Any = None
+    def __init__(self, stand_in: Gx, devices: Plant) -> None:
+        super().__init__()
+        self.stand_in = stand_in
+        self.devices = devices
 
     async def sleep(self, duration_s: float) -> None:
         await super().sleep(duration_s)
         self.devices.dtu.advance(self.now_s)
-        self.stand_in.set(GRID, {"/Ac/Power": self.devices.dtu.house.grid_w})  # type: ignore[union-attr]  # set below
+        self.stand_in.set(GRID, {"/Ac/Power": self.devices.dtu.house.grid_w})
 
 
 async def test_check_and_step_read_the_gxs_meter_where_there_is_no_shelly(daemon: Daemon):
     async with gx(daemon.address, battery=False, vebus=False) as stand_in, plant(count=1) as devices:
         await stand_in.join(GRID, GRID_VALUES)
         await devices.meter.stop()
-        clock = Shown(stand_in=stand_in, devices=devices)
+        clock = Shown(stand_in, devices)
         devices.opendtu.clock = clock
         settings = devices.config(bus=str(daemon.address), has_shelly=False)
         findings = silent()

@@ -1,4 +1,4 @@
-"""A device on the loopback interface that answers what a test tells it to, and a clock that a test moves."""
+"""A device on the loopback interface that answers what a test tells it to."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from opendtu_dcload.devices.http import open_session
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @dataclass(frozen=True)

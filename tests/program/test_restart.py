@@ -17,6 +17,7 @@ from opendtu_dcload.venus.gx.gx_controls import Controls
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.device import NAME_QUIET_S, Device
 from tests.doubles.bus_client import Client
+from tests.doubles.clock import Clock
 from tests.doubles.localsettings_process import SettingsProcess
 from tests.doubles.until import until
 from tests.program.devices import SERIALS as TWO_SERIALS
@@ -29,15 +30,6 @@ pytestmark = pytest.mark.realtime
 __all__ = ["devices"]  # the fixture
 
 SERIALS = ("114181807700", "114181807701")
-
-
-class Time:
-    """A clock to turn by hand."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 class Program:
@@ -122,7 +114,7 @@ def quiet_s(key: str) -> float:
 async def test_whatever_is_set_and_whenever_it_ends_the_last_shown_comes_back(
     daemon, localsettings: SettingsProcess, seed: int
 ) -> None:
-    rng, time = random.Random(seed), Time()
+    rng, time = random.Random(seed), Clock()
     localsettings.start()
     program = Program(daemon.address, time)
     await program.ready()

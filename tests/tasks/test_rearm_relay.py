@@ -17,14 +17,15 @@ from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.rearm_relay import RelayTask
-from tests.doubles.fake_device import FakeClock, Settings
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import Settings
 
 
 @dataclass
 class Rig:
     server: Gen1Server
     state: State
-    clock: FakeClock
+    clock: Clock
     session: aiohttp.ClientSession
     order: RelayOrder = RelayOrder.CONNECT
     has_meter: bool = True
@@ -60,7 +61,7 @@ async def rig() -> AsyncIterator[Rig]:
     server = Gen1Server(dtu, lambda: dtu.house.now_s, device="1pm", latency_s=0)
     server.feed_inverters()
     async with server, aiohttp.ClientSession() as session:
-        yield Rig(server, State(), FakeClock(), session)
+        yield Rig(server, State(), Clock(1000.0), session)
 
 
 async def test_while_all_is_well_it_stays_on(rig: Rig):

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.model import InverterStatus
-from tests.doubles.fake_device import FakeClock, FakeDevice, Settings
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import FakeDevice, Settings
 
 GARAGE, SHED, BALCONY = "116190001234", "114490ab5678", "112180004321"
 LIVE = "/api/livedata/status"
@@ -103,7 +104,7 @@ class Rig:
     def __init__(self, device: FakeDevice, session: aiohttp.ClientSession) -> None:
         self.device = device
         self.session = session
-        self.clock = FakeClock()
+        self.clock = Clock(1000.0)
         self.settings = Settings(device.host, password=SecretStr("openDTU42"))
         self.dtu = self.build()
 

@@ -37,7 +37,8 @@ from tests.devices.opendtu.opendtu_documents import (
     TOKEN,
     Rig,
 )
-from tests.doubles.fake_device import BasicLogin, FakeClock, Settings, document, running_device, text
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import BasicLogin, Settings, document, running_device, text
 
 
 def test_the_configuration_fits() -> None:
@@ -317,7 +318,7 @@ def test_damaged_answers_give_sound_values_or_a_device_error(data: st.DataObject
 
     async def read() -> None:
         async with aiohttp.ClientSession() as session:
-            dtu = OpenDtu(Settings("127.0.0.1:9"), session, [SHED], FakeClock())
+            dtu = OpenDtu(Settings("127.0.0.1:9"), session, [SHED], Clock(1000.0))
             for door in (dtu._live, dtu._reads):
                 door.get = get  # type: ignore[method-assign, assignment] # the transport has its own test
             with contextlib.suppress(DeviceError):
@@ -341,7 +342,7 @@ def test_any_json_over_http_raises_nothing_but_a_device_error(answer: object) ->
         async with running_device() as (device, session):
             paths = (LIVE, "/api/limit/status", "/api/inverter/list", "/api/dtu/config", "/api/system/status")
             device.answers = dict.fromkeys((*paths, "/api/limit/config"), document(answer))
-            dtu = OpenDtu(Settings(device.host), session, [SHED], FakeClock())
+            dtu = OpenDtu(Settings(device.host), session, [SHED], Clock(1000.0))
             for call in (dtu.live([SHED]), dtu.limits(), dtu.settings(), dtu.poll_interval_s(), dtu.system()):
                 with contextlib.suppress(DeviceError):
                     await call

@@ -17,7 +17,8 @@ from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.model import InverterStatus, MeterReading
-from tests.doubles.fake_device import FakeClock, FakeDevice, Settings, running_device
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import FakeDevice, Settings, running_device
 
 FOLDER = Path(__file__).parent
 _NAMES = {"em": "EM", "emdata": "EMData", "em1": "EM1", "em1data": "EM1Data", "pm1": "PM1", "switch": "Switch"}
@@ -78,7 +79,7 @@ async def _read_shelly(
 ) -> AsyncIterator[Row]:
     for asked in recording["asked"]:
         settings = Settings(device.host, password=SecretStr("secret"), channel=asked.get("channel"))
-        meter = ShellyMeter(settings, session, FakeClock(), section=asked["section"])
+        meter = ShellyMeter(settings, session, Clock(1000.0), section=asked["section"])
         read: object
         try:
             values = _meter_values(await meter.read())
@@ -104,7 +105,7 @@ async def _read_dtu(
     recording: Mapping[str, Any], device: FakeDevice, session: aiohttp.ClientSession
 ) -> AsyncIterator[Row]:
     expected = recording.get("reads", {})
-    dtu = OpenDtu(Settings(device.host), session, (), FakeClock())
+    dtu = OpenDtu(Settings(device.host), session, (), Clock(1000.0))
     name = recording["device"]
     try:
         live = await dtu.live(list(expected))

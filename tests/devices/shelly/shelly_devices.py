@@ -7,11 +7,8 @@ from typing import Any
 import aiohttp
 
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
-from tests.doubles.fake_device import (
-    FakeClock,
-    FakeDevice,
-    Settings,
-)
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import FakeDevice, Settings
 
 MAC = "A0DD6C112233"
 
@@ -134,7 +131,7 @@ class Rig:
     def __init__(self, device: FakeDevice, session: aiohttp.ClientSession) -> None:
         self.device = device
         self.session = session
-        self.clock = FakeClock()
+        self.clock = Clock(1000.0)
         self.settings = Settings(device.host)
 
     def meter(self, answers: dict[str, Any], *, section: str = "meter", **more: Any) -> ShellyMeter:

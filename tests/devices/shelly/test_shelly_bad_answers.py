@@ -34,13 +34,8 @@ from tests.devices.shelly.shelly_devices import (
     THREE_EM,
     Rig,
 )
-from tests.doubles.fake_device import (
-    FakeClock,
-    Settings,
-    document,
-    running_device,
-    text,
-)
+from tests.doubles.clock import Clock
+from tests.doubles.fake_device import Settings, document, running_device, text
 
 # --- answers that are no measurement ---
 
@@ -195,7 +190,7 @@ def test_damaged_answers_give_a_sound_reading_or_a_device_error(data: st.DataObj
 
     async def read() -> None:
         async with aiohttp.ClientSession() as session:
-            meter = ShellyMeter(Settings("127.0.0.1:9", channel=channel), session, FakeClock(), section=section)
+            meter = ShellyMeter(Settings("127.0.0.1:9", channel=channel), session, Clock(1000.0), section=section)
             meter._http.get = get  # type: ignore[method-assign] # the transport has its own test
             with contextlib.suppress(DeviceError, ConfigError):
                 reading = await meter.read()
@@ -216,7 +211,7 @@ def test_any_json_over_http_raises_nothing_but_a_device_error(answer: object) ->
         async with running_device() as (device, session):
             device.answers = copy.deepcopy(PRO_3EM)
             device.answers["/rpc/EM.GetStatus?id=0"] = document(answer)
-            meter = ShellyMeter(Settings(device.host), session, FakeClock())
+            meter = ShellyMeter(Settings(device.host), session, Clock(1000.0))
             with pytest.raises(DeviceError):
                 await meter.read()
 

@@ -13,7 +13,8 @@ from opendtu_dcload.sim.plant.house import House, InverterModel, SimInverter
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.servers.opendtu_json import device_info, limit_status, livedata
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
-from tests.sim.conftest import OTHER, SERIAL, Clock, basic, make_dtu
+from tests.doubles.clock import Clock
+from tests.sim.conftest import OTHER, SERIAL, basic, make_dtu
 
 
 def states(dtu: SimDtu, seconds: float, serial: str = SERIAL) -> list[tuple[CommandState, float]]:

@@ -10,7 +10,8 @@ from opendtu_dcload.sim.runs.score import ideal_waste_wh
 from opendtu_dcload.sim.servers.backstage import Backstage, Rules
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
-from tests.sim.conftest import SERIAL, Clock, make_dtu
+from tests.doubles.clock import Clock
+from tests.sim.conftest import SERIAL, make_dtu
 
 LOAD_W = [500.0] * 60 + [100.0] * 40 + [700.0] * 100
 RULES = Rules(target_w=10.0, minimum_w=40.0, maximum_w=788.0, from_s=20.0)

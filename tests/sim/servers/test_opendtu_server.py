@@ -15,8 +15,9 @@ from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from tests.doubles.clock import Clock
 from tests.doubles.fake_device import Settings
-from tests.sim.conftest import OTHER, SERIAL, Clock, basic, make_dtu
+from tests.sim.conftest import OTHER, SERIAL, basic, make_dtu
 
 PASSWORD = "correct horse"
 LOGIN = basic(PASSWORD)

@@ -13,8 +13,9 @@ from opendtu_dcload.model import MeterReading
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.servers.shelly_gen2 import Device, Gen2Server
 from opendtu_dcload.sim.servers.shelly_server import Gen1Server, ShellyServer
+from tests.doubles.clock import Clock
 from tests.doubles.fake_device import Settings
-from tests.sim.conftest import Clock, basic
+from tests.sim.conftest import basic
 
 PASSWORD = "correct horse"
 GRID_W = -288.0  # 500 W of load less 788 W of output

@@ -16,7 +16,7 @@ from opendtu_dcload.sim.servers.backstage import Backstage, Rules
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.sim.servers.tcp_front import serve
-from tests.sim.conftest import Clock
+from tests.doubles.clock import Clock
 
 pytestmark = pytest.mark.realtime
 
