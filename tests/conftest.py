@@ -1,4 +1,4 @@
-"""What a GX has on its bus: the bus itself, a client, and localsettings."""
+"""Simulated devices, and what a GX has on its bus: the bus itself, a client, and localsettings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.bus_client import CLIENT, Client, system_python
+from tests.doubles.devices import Devices, simulated
 from tests.doubles.localsettings_process import SettingsProcess
 from tests.doubles.message_bus import Daemon
+
+
+@pytest.fixture
+async def devices() -> AsyncIterator[Devices]:
+    async with simulated() as devices:
+        yield devices
 
 
 @pytest.fixture

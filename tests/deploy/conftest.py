@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.gx import Gx, build_root, needs_gx
-from tests.program.devices import devices  # noqa: F401  a fixture
 
 BUILD = Path(__file__).parents[2] / "deploy/build.py"
 HERE = platform.machine()

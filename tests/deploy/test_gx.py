@@ -9,8 +9,8 @@ import pytest
 
 from tests.deploy.conftest import another
 from tests.deploy.gx import Gx
+from tests.doubles.devices import Devices
 from tests.doubles.until import until
-from tests.program.devices import Devices, limits_w
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
 
@@ -144,7 +144,7 @@ async def uninstall(gx: Gx, devices: Devices) -> None:
     process = await pid(gx, "/service/other")
     await gx.ok(f"{HOME}/uninstall.sh")
     assert "stopping, inverters told minimum" in log(gx)
-    await until(lambda: limits_w(devices) == [20, 20])
+    await until(lambda: devices.limits_w == [20, 20])
     assert (gx.data / "rc.local").read_text() == OTHERS
     assert (gx.data / "rc.local").stat().st_mode & 0o777 == 0o755
     assert (await gx.ok("ls /service")).split() == ["other"]

@@ -15,9 +15,9 @@ from opendtu_dcload.config import load_config
 from tests.deploy.gx import Gx
 from tests.deploy.test_gx import HOME, SERVICE, put, version_of
 from tests.doctor.original_config import OLD
+from tests.doubles.devices import MAC, PASSWORD, SERIALS, Devices
 from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
-from tests.program.devices import MAC, PASSWORD, SERIALS, Devices, limits_w
 from tests.program.process import on_bus
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
@@ -91,7 +91,7 @@ async def test_the_commands_work_on_a_gx_and_write_nothing_elsewhere(
     code, checked = await gx.run(f"{COMMAND} check --step --yes --json")
     assert (code, "service" in told(checked, "problem")[0]) == (1, True), checked
     await gx.ok(f"svc -d {SERVICE} && until svstat {SERVICE} | grep -q ': down'; do sleep 1; done")
-    await until(lambda: max(limits_w(devices)) < 50)  # their lowest, which the service leaves them at
+    await until(lambda: max(devices.limits_w) < 50)  # their lowest, which the service leaves them at
     checked = await gx.ok(f"{COMMAND} check --step --yes --json")
     steps = [text for text in told(checked, "ok") if "the meter shows" in text]
     assert len(steps) == len(SERIALS), checked

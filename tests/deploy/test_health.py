@@ -16,8 +16,8 @@ from opendtu_dcload import __version__
 from opendtu_dcload.model import Plan, Reason
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.watchdog import Supervisor, report_health
+from tests.doubles.devices import Devices
 from tests.doubles.until import until
-from tests.program.devices import Devices
 from tests.program.process import running
 
 pytestmark = pytest.mark.realtime

@@ -15,7 +15,8 @@ from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.venus.bus.connection import connected
 from opendtu_dcload.venus.gx.service_watch import PREFIX
 from tests.config.correct_config import table
-from tests.doctor.plant import MAC, SERIALS, notes, problems, silent
+from tests.doctor.told import notes, problems, silent
+from tests.doubles.devices import MAC, SERIALS
 from tests.doubles.message_bus import CONFIG, Daemon
 
 

@@ -16,8 +16,10 @@ from opendtu_dcload.doctor.findings import Finding, Level
 from opendtu_dcload.doctor.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.step_test import step_test
 from tests.config.correct_config import table
-from tests.doctor.plant import PASSWORD, Plant, notes, of, plant, problems, silent
+from tests.doctor.plant import plant
+from tests.doctor.told import notes, of, problems, silent
 from tests.doubles.clock import Clock
+from tests.doubles.devices import PASSWORD, Devices
 from tests.doubles.gx_services import BATTERY, GRID, GRID_VALUES, SETTINGS, Gx, gx
 from tests.doubles.message_bus import Daemon
 
@@ -86,7 +88,7 @@ async def test_a_bus_without_venus_os_or_no_bus_matters_only_where_the_meter_is_
 class Shown(Clock):
     """A clock whose sleep also lets the GX show what the house draws."""
 
-    def __init__(self, stand_in: Gx, devices: Plant) -> None:
+    def __init__(self, stand_in: Gx, devices: Devices) -> None:
         super().__init__()
         self.stand_in = stand_in
         self.devices = devices
@@ -103,11 +105,11 @@ async def test_check_and_step_read_the_gxs_meter_where_there_is_no_shelly(daemon
         await devices.meter.stop()
         clock = Shown(stand_in, devices)
         devices.opendtu.clock = clock
-        settings = devices.config(bus=str(daemon.address), has_shelly=False)
+        settings = devices.parsed(bus=str(daemon.address), has_shelly=False)
         findings = silent()
         await check(settings, findings, clock.sleep)
         await step_test(settings, findings, clock, clock.sleep)
-        assert devices.limits_w() == [100.0]
+        assert devices.final_limits_w == [100.0]
     assert problems(findings) == []
     told = [finding.text for finding in of(findings, Level.OK)]
     assert any(f"read from {GRID}" in text for text in told)

@@ -23,7 +23,9 @@ from opendtu_dcload.doctor.questions import Ask
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.doctor.original_config import OLD
-from tests.doctor.plant import PASSWORD, SERIALS, Plant, notes, plant, problems, silent
+from tests.doctor.plant import plant
+from tests.doctor.told import notes, problems, silent
+from tests.doubles.devices import PASSWORD, SERIALS, Devices
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "config.toml").read_text(encoding="utf-8")
@@ -41,7 +43,7 @@ class Answers:
         return next((answer for words, answer in self.answers.items() if words in question.replace(" ", "_")), "")
 
 
-async def init(plant: Plant, path: Path, ask: Ask | None = None, *, password: bool = True) -> Findings:
+async def init(plant: Devices, path: Path, ask: Ask | None = None, *, password: bool = True) -> Findings:
     given = Given(plant.meter.host, plant.opendtu.host)
     if password:
         (path.parent / "dtu.txt").write_text(f"{PASSWORD}\n")

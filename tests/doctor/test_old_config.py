@@ -14,8 +14,9 @@ from opendtu_dcload.config import load_config
 from opendtu_dcload.doctor.draft import Draft
 from opendtu_dcload.doctor.old_config import convert
 from tests.doctor.original_config import OLD
-from tests.doctor.plant import PASSWORD, SERIALS, plant
+from tests.doctor.plant import plant
 from tests.doctor.test_first_config import SHIPPED
+from tests.doubles.devices import PASSWORD, SERIALS
 
 GONE = (
     "SignOfLifeLog",

@@ -16,8 +16,9 @@ from opendtu_dcload.config import load_config
 from opendtu_dcload.doctor.draft import shipped_text
 from opendtu_dcload.sim.plant.sim_dtu import Statistics
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
-from tests.doctor.plant import PASSWORD, SERIALS, Plant, plant
+from tests.doctor.plant import plant
 from tests.doctor.terminal import Terminal, at_terminal
+from tests.doubles.devices import PASSWORD, SERIALS, Devices
 
 pytestmark = pytest.mark.realtime
 
@@ -27,7 +28,7 @@ WRITE = "Write it so?"
 
 
 @contextlib.asynccontextmanager
-async def asked(devices: Plant, path: Path) -> AsyncIterator[Terminal]:
+async def asked(devices: Devices, path: Path) -> AsyncIterator[Terminal]:
     where = ("--meter", devices.meter.host, "--opendtu", devices.opendtu.host)
     async with at_terminal("init", "--config", path, *where) as terminal:
         yield terminal
@@ -196,7 +197,7 @@ sys.exit(cli.main(sys.argv[2:]))
 """
 
 
-async def write(devices: Plant, path: Path, service: str) -> str:
+async def write(devices: Devices, path: Path, service: str) -> str:
     where = ("--config", path, "--meter", devices.meter.host, "--opendtu", devices.opendtu.host)
     async with at_terminal(service, "init", *where, program=WITH_A_SERVICE) as terminal:
         await terminal.answer(ADMIN, PASSWORD)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload import cli
-from tests.doctor.plant import Plant, plant
+from tests.doctor.plant import plant
 from tests.doctor.terminal import at_terminal
+from tests.doubles.devices import Devices
 
 pytestmark = pytest.mark.realtime
 
@@ -38,7 +39,7 @@ HASTE = 5
 
 
 @contextlib.asynccontextmanager
-async def moving(plant: Plant) -> AsyncIterator[None]:
+async def moving(plant: Devices) -> AsyncIterator[None]:
     async def move() -> None:
         while True:
             await plant.clock.sleep(0.02 * HASTE)
@@ -58,7 +59,7 @@ async def test_at_a_terminal_it_says_that_limits_above_the_cap_are_lowered_and_t
 ):
     question = "Nothing else may command them meanwhile. Go on? [y/N]"
     async with plant(count=1, limits_w=(400.0,)) as devices, moving(devices):
-        path = devices.file(tmp_path, control="max_feed_in_w = 300\n")
+        path = devices.config(tmp_path, control="max_feed_in_w = 300\n")
         arguments = ("0.6", "check", "--step", "--config", path)
         async with at_terminal(*arguments, program=PROGRAM) as terminal:
             await terminal.hear("Their limits allow 400 W together, more than control.max_feed_in_w = 300")
@@ -71,13 +72,13 @@ async def test_at_a_terminal_it_says_that_limits_above_the_cap_are_lowered_and_t
             await terminal.answer(question, "ja")
             assert await terminal.end() == 0
             assert "ok       inverter 1124a0000001: of a step of 200 W the meter shows" in terminal.said
-        assert devices.limits_w() == [20.0]
+        assert devices.final_limits_w == [20.0]
 
 
 async def test_ctrl_d_and_a_closed_terminal_at_the_question_set_nothing(tmp_path: Path):
     async with plant(count=1) as devices, moving(devices):
         async with at_terminal(
-            "0.6", "check", "--step", "--config", devices.file(tmp_path), program=PROGRAM
+            "0.6", "check", "--step", "--config", devices.config(tmp_path), program=PROGRAM
         ) as terminal:
             await terminal.hear("Go on? [y/N]")
             terminal.type(b"\x04")
@@ -88,7 +89,7 @@ async def test_ctrl_d_and_a_closed_terminal_at_the_question_set_nothing(tmp_path
 
 async def test_without_a_bus_the_service_on_this_machine_is_seen_and_not_disturbed(tmp_path: Path):
     async with plant(count=1) as devices, moving(devices):
-        path = devices.file(tmp_path)
+        path = devices.config(tmp_path)
         service = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "opendtu_dcload", "--config", str(path), stderr=PIPE
         )
@@ -105,8 +106,8 @@ async def test_without_a_bus_the_service_on_this_machine_is_seen_and_not_disturb
     assert b"another controller" not in log
 
 
-async def start(plant: Plant, folder: Path, *, tail_s: float = 0.6) -> asyncio.subprocess.Process:
-    arguments = (str(tail_s), "check", "--step", "--yes", "--config", str(plant.file(folder)))
+async def start(plant: Devices, folder: Path, *, tail_s: float = 0.6) -> asyncio.subprocess.Process:
+    arguments = (str(tail_s), "check", "--step", "--yes", "--config", str(plant.config(folder)))
     return await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, *arguments, stdout=PIPE, stderr=PIPE)
 
 
@@ -114,7 +115,7 @@ async def test_the_command_makes_the_step_and_says_what_it_found(tmp_path: Path)
     async with plant(count=1) as devices, moving(devices):
         process = await start(devices, tmp_path)
         out, err = await process.communicate()
-        assert devices.limits_w() == [100.0]
+        assert devices.final_limits_w == [100.0]
     assert (process.returncode, err) == (0, b"")
     assert b"ok       inverter 1124a0000001: of a step of 200 W the meter shows" in out
 
@@ -128,7 +129,7 @@ async def test_a_signal_ends_the_command_with_the_inverter_set_back(tmp_path: Pa
         process.send_signal(number)
         out, err = await process.communicate()
         devices.dtu.advance(devices.clock.now_s + 30)
-        assert devices.limits_w() == [100.0]
+        assert devices.final_limits_w == [100.0]
     assert process.returncode == 1
     assert b"set back to 100 W" in out
     assert b"Traceback" not in err

@@ -10,8 +10,10 @@ from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.doctor.step_answer import choose_limit
 from opendtu_dcload.doctor.step_test import step_test
 from opendtu_dcload.errors import ServiceError
-from tests.doctor.plant import SERIALS, Plant, notes, of, plant, problems, silent
+from tests.doctor.plant import plant
 from tests.doctor.stepped import UNIT, limits_posted_w
+from tests.doctor.told import notes, of, problems, silent
+from tests.doubles.devices import SERIALS, Devices
 
 pytestmark = pytest.mark.realtime
 
@@ -19,9 +21,9 @@ pytestmark = pytest.mark.realtime
 # ---- a fresh plant, whose limits are above the cap ---------------------------------------------------------------
 
 
-async def lowered(plant: Plant, sums_w: list[float | None], **changes: Any) -> Findings:
+async def lowered(plant: Devices, sums_w: list[float | None], **changes: Any) -> Findings:
     findings = silent()
-    await step_test(plant.config(**changes), findings, plant.clock, plant.clock.sleep, sums_w.append)
+    await step_test(plant.parsed(**changes), findings, plant.clock, plant.clock.sleep, sums_w.append)
     return findings
 
 
@@ -37,7 +39,7 @@ async def test_limits_above_the_cap_are_lowered_first_after_asking():
             (SERIALS[1], 220.0),
             (SERIALS[1], 20.0),
         ]
-        assert devices.limits_w() == [20.0, 20.0]
+        assert devices.final_limits_w == [20.0, 20.0]
         counters = devices.dtu.counters
     assert sums_w == [800.0]
     assert counters.persistent == counters.raised_or_repeated_while_pending == 0
@@ -52,10 +54,10 @@ async def test_an_inverter_that_is_low_already_is_not_raised_and_none_is_lowered
     async with plant(limits_w=(400.0, 10.0)) as devices:
         await lowered(devices, sums_w, control="max_feed_in_w = 300\n")
         assert limits_posted_w(devices)[:1] == [(SERIALS[0], 20.0)]
-        assert devices.limits_w() == [20.0, 10.0]
+        assert devices.final_limits_w == [20.0, 10.0]
     async with plant(limits_w=(300.0, 100.0)) as devices:
         await lowered(devices, sums_w, control="max_feed_in_w = 400\n")
-        assert devices.limits_w() == [300.0, 100.0]
+        assert devices.final_limits_w == [300.0, 100.0]
     assert sums_w == [410.0, None]
 
 
@@ -72,7 +74,7 @@ async def test_who_does_not_agree_finds_everything_as_it_was():
         raise ServiceError("nothing was set")
 
     async with plant(limits_w=(400.0, 400.0)) as devices:
-        config = devices.config(control="max_feed_in_w = 500\n")
+        config = devices.parsed(control="max_feed_in_w = 500\n")
         with pytest.raises(ServiceError):
             await step_test(config, silent(), devices.clock, devices.clock.sleep, disagree)
         assert limits_posted_w(devices) == []

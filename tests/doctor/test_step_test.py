@@ -12,10 +12,12 @@ from opendtu_dcload.doctor.findings import Level
 from opendtu_dcload.doctor.step_test import step_test
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.servers.http_server import Faults
-from tests.doctor.plant import SERIALS, Plant, notes, of, plant, problems, silent
+from tests.doctor.plant import plant
 from tests.doctor.stepped import limits_posted_w, stepped
 from tests.doctor.test_check_bus import config as on_bus
 from tests.doctor.test_check_bus import named
+from tests.doctor.told import notes, of, problems, silent
+from tests.doubles.devices import SERIALS, Devices
 from tests.doubles.message_bus import Daemon
 
 pytestmark = pytest.mark.realtime
@@ -33,7 +35,7 @@ async def test_a_sound_plant_answers_and_is_left_as_it_was_found():
             (SERIALS[1], 100.0),
             (SERIALS[1], 300.0),
         ]
-        assert devices.limits_w() == [100.0, 300.0]
+        assert devices.final_limits_w == [100.0, 300.0]
         counters = devices.dtu.counters
     assert counters.persistent == counters.raised_or_repeated_while_pending == 0
     assert len(of(findings, Level.OK)) == len(findings.found) == 2
@@ -90,7 +92,7 @@ async def test_an_inverter_that_does_not_follow_is_not_blamed_on_the_meter():
         devices.clock.now_s = 30.0
         findings = await stepped(devices)
         devices.dtu.advance(devices.clock.now_s + 30)
-        assert devices.limits_w() == [380.0]
+        assert devices.final_limits_w == [380.0]
     (problem,) = problems(findings)
     assert "did not follow its limit from 380 to 180 W: it gave 90 W before and 90 W after" in problem
 
@@ -106,28 +108,28 @@ async def test_the_house_of_a_kettle_is_too_restless():
 # ---- what is refused --------------------------------------------------------------------------------------------
 
 
-def limits_are_forgotten(plant: Plant) -> None:
+def limits_are_forgotten(plant: Devices) -> None:
     plant.dtu.boot()
     plant.clock.now_s = 20.0
 
 
-def inverters_are_off(plant: Plant) -> None:
+def inverters_are_off(plant: Devices) -> None:
     for serial in SERIALS:
         plant.dtu.house.inverters[serial].receive_power(0.0, on=False)
     plant.clock.now_s = 20.0
 
 
-def inverters_are_gone(plant: Plant) -> None:
+def inverters_are_gone(plant: Devices) -> None:
     for serial in SERIALS:
         plant.dtu.house.inverters[serial].set_dc(0.0, on=False)
     plant.clock.now_s = 100.0
 
 
-def password_is_wrong(plant: Plant) -> None:
+def password_is_wrong(plant: Devices) -> None:
     plant.opendtu.password = "another"
 
 
-def clock_is_not_set(plant: Plant) -> None:
+def clock_is_not_set(plant: Devices) -> None:
     plant.dtu.clock_set_after_s = 1e6
 
 
@@ -184,7 +186,7 @@ async def test_another_controller_ends_the_test_and_keeps_its_limit_no_longer_th
 
         findings = silent()
         devices.serials = SERIALS[:1]
-        await step_test(devices.config(), findings, devices.clock, sleep)
+        await step_test(devices.parsed(), findings, devices.clock, sleep)
         assert limits_posted_w(devices)[-1] == (SERIALS[0], 100.0)
     assert "another controller sets the limit" in problems(findings)[0]
 
@@ -209,9 +211,9 @@ async def test_somebody_who_levels_out_the_step_with_another_inverter_is_not_tak
         devices.dtu.advance(10.0)
         devices.clock.now_s = 10.0
         findings = silent()
-        await step_test(devices.config(), findings, devices.clock, sleep)
+        await step_test(devices.parsed(), findings, devices.clock, sleep)
         devices.dtu.advance(devices.clock.now_s + 30)
-        assert devices.limits_w()[0] == 100.0
+        assert devices.final_limits_w[0] == 100.0
     assert "another controller sets" in problems(findings)[0]
     assert not any("does not see" in problem or "reversed" in problem for problem in problems(findings))
 
@@ -236,9 +238,9 @@ async def test_interrupted_at_any_time_it_is_set_back(home_w: float, after_s: fl
 
         findings = silent()
         with pytest.raises(asyncio.CancelledError):
-            await step_test(devices.config(), findings, devices.clock, sleep)
+            await step_test(devices.parsed(), findings, devices.clock, sleep)
         devices.dtu.advance(devices.clock.now_s + 30)
-        assert devices.limits_w() == [home_w, 20.0]
+        assert devices.final_limits_w == [home_w, 20.0]
         assert devices.dtu.counters.raised_or_repeated_while_pending == 0
     assert any(f"set back to {home_w:.0f} W" in note for note in notes(findings))
 
@@ -253,10 +255,10 @@ async def test_a_meter_that_falls_silent_ends_the_test_and_it_is_set_back():
 
         devices.serials = SERIALS[:1]
         findings = silent()
-        config = devices.config()
+        config = devices.parsed()
         await step_test(config, findings, devices.clock, sleep)
         devices.dtu.advance(devices.clock.now_s + 30)
-        assert devices.limits_w()[0] == 100.0
+        assert devices.final_limits_w[0] == 100.0
     assert "meter.host" in problems(findings)[0]
 
 
@@ -282,9 +284,9 @@ async def test_a_dtu_that_falls_silent_for_seconds_is_asked_again_to_set_back():
 
         devices.serials = SERIALS[:1]
         findings = silent()
-        await step_test(devices.config(), findings, devices.clock, sleep)
+        await step_test(devices.parsed(), findings, devices.clock, sleep)
         devices.dtu.advance(devices.clock.now_s + 30)
-        assert devices.limits_w()[0] == 100.0
+        assert devices.final_limits_w[0] == 100.0
     assert any("set back to 100 W" in note for note in notes(findings))
 
 
@@ -298,6 +300,6 @@ async def test_a_dtu_that_stays_silent_leaves_the_rest_to_the_user():
 
         devices.serials = SERIALS[:1]
         findings = silent()
-        await step_test(devices.config(), findings, devices.clock, sleep)
+        await step_test(devices.parsed(), findings, devices.clock, sleep)
     assert "could not be set back to 100 W" in problems(findings)[0]
     assert "set it in OpenDTU" in problems(findings)[0]

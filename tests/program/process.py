@@ -12,7 +12,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.program.devices import MAC
+from tests.doubles.devices import MAC
 
 
 async def start(*arguments: str | Path) -> Process:

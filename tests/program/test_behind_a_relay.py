@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from opendtu_dcload.model import CommandState
-from opendtu_dcload.sim.plant.house import House, InverterModel
-from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.servers.http_server import tick
 from opendtu_dcload.sim.servers.meter_view import Relay
-from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.sim.servers.shelly_server import Gen1Server
+from tests.doubles.devices import SERIALS, Devices
 from tests.doubles.until import until
-from tests.program.devices import LOAD_W, PASSWORD, SERIALS
 from tests.program.process import run, running
 
 pytestmark = pytest.mark.realtime
@@ -29,7 +21,7 @@ pytestmark = pytest.mark.realtime
 class NotedRelay(Relay):
     """Looks at the plant at each moment at which it closes."""
 
-    plant: Plant
+    plant: BehindRelay
 
     def switch(self, now_s: float, *, on: bool, flip_after_s: float = 0.0) -> None:
         if on and not self.is_on:
@@ -39,62 +31,39 @@ class NotedRelay(Relay):
         super().switch(now_s, on=on, flip_after_s=flip_after_s)
 
 
-@dataclass
-class Plant:
-    dtu: SimDtu
-    opendtu: OpenDtuServer
-    meter: Gen2Server
-    relay: Gen1Server
-    skipped_s: list[float]
-    closed_with: list[dict[str, tuple[CommandState, float]]] = field(default_factory=list)
+class BehindRelay:
+    """Devices, and the relay that all inverters are behind."""
+
+    def __init__(self, devices: Devices) -> None:
+        self.devices = devices
+        self.dtu = devices.dtu
+        self.relay = Gen1Server(devices.dtu, devices.clock, device="1pm")
+        self.relay.relay = noted = NotedRelay()
+        noted.plant = self
+        self.relay.feed_inverters()
+        self.closed_with: list[dict[str, tuple[CommandState, float]]] = []
 
     def skip(self, seconds: float) -> None:
         """Let time pass in the plant."""
-        self.skipped_s[0] += seconds
+        self.devices.clock.now_s += seconds
 
     def config(self, folder: Path) -> Path:
-        path = folder / "config.toml"
-        blocks = "".join(f'[[inverter]]\nserial = "{serial}"\nmin_power_w = 20\n' for serial in SERIALS)
-        path.write_text(
-            f'[meter]\nhost = "{self.meter.host}"\npoll_interval_s = 0.5\n'
-            f'[opendtu]\nhost = "{self.opendtu.host}"\npassword = "{PASSWORD}"\npoll_interval_s = 1\n'
-            f'{blocks}[battery]\nmin_voltage_v = 40\n[relay]\nhost = "{self.relay.host}"\n[dbus]\nenabled = false\n'
-        )
-        return path
+        return self.devices.config(folder, more=f'[relay]\nhost = "{self.relay.host}"\n')
 
     @property
     def is_regulated(self) -> bool:
-        return abs(self.dtu.house.grid_w - 10) < 30
+        return abs(self.devices.house.grid_w - 10) < 30
 
 
 @pytest.fixture
-async def plant() -> AsyncIterator[Plant]:
-    models = [InverterModel(serial, f"HMS {number}", power_on_wait_s=1.0) for number, serial in enumerate(SERIALS)]
-    dtu = SimDtu(House([LOAD_W], models, start_s=-300.0), poll_interval_s=1.0, loss=0.0)
-    dtu.advance(0.0)
-    began_s, skipped_s = time.monotonic(), [0.0]
-
-    def clock() -> float:
-        return time.monotonic() - began_s + skipped_s[0]
-
-    opendtu = OpenDtuServer(dtu, clock, password=PASSWORD)
-    meter = Gen2Server(dtu, clock)
-    relay = Gen1Server(dtu, clock, device="1pm")
-    plant = Plant(dtu, opendtu, meter, relay, skipped_s)
-    noted = NotedRelay()
-    noted.plant = plant
-    relay.relay = noted
-    relay.feed_inverters()
-    ticker = asyncio.create_task(tick(dtu, clock))
-    async with opendtu, meter, relay:
+async def plant(devices: Devices) -> AsyncIterator[BehindRelay]:
+    plant = BehindRelay(devices)
+    async with plant.relay:
         yield plant
-    ticker.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await ticker
 
 
 async def test_killed_it_drops_the_inverters_within_300_s_and_limits_come_before_the_relay_when_it_is_back(
-    plant: Plant, tmp_path: Path
+    plant: BehindRelay, tmp_path: Path
 ) -> None:
     house, relay = plant.dtu.house, plant.relay
     path = plant.config(tmp_path)
@@ -125,7 +94,9 @@ async def test_killed_it_drops_the_inverters_within_300_s_and_limits_come_before
     assert first == again == at_minimum, "set and acknowledged before the relay closed"
 
 
-async def test_a_relay_that_is_on_after_a_power_cut_is_refused_with_one_sentence(plant: Plant, tmp_path: Path) -> None:
+async def test_a_relay_that_is_on_after_a_power_cut_is_refused_with_one_sentence(
+    plant: BehindRelay, tmp_path: Path
+) -> None:
     plant.relay.power_on = "last"
     code, _, err = await run("--config", plant.config(tmp_path))
     assert code == 2
@@ -134,7 +105,7 @@ async def test_a_relay_that_is_on_after_a_power_cut_is_refused_with_one_sentence
     assert not plant.relay.relay.is_on
 
 
-async def test_check_looks_at_the_relay_and_changes_nothing(plant: Plant, tmp_path: Path) -> None:
+async def test_check_looks_at_the_relay_and_changes_nothing(plant: BehindRelay, tmp_path: Path) -> None:
     path = plant.config(tmp_path)
     code, out, err = await run("check", "--config", path)
     assert (code, err) == (0, "")
@@ -148,7 +119,7 @@ async def test_check_looks_at_the_relay_and_changes_nothing(plant: Plant, tmp_pa
     ]
 
 
-async def test_plug_in_solar_is_taken_off_the_cap(plant: Plant, tmp_path: Path) -> None:
+async def test_plug_in_solar_is_taken_off_the_cap(plant: BehindRelay, tmp_path: Path) -> None:
     plant.dtu.house.load_w = [2000.0]
     plant.relay.relay.is_on = True  # for good: the program knows none here
     path = plant.config(tmp_path)
@@ -167,4 +138,4 @@ async def test_plug_in_solar_is_taken_off_the_cap(plant: Plant, tmp_path: Path) 
             while "feed-in cap reached" not in line or not 440 < limits_w <= 450.1:
                 line = (await program.stdout.readline()).decode()
                 assert line
-                limits_w = sum(inverter.limit_w for inverter in plant.dtu.house.inverters.values())
+                limits_w = sum(plant.devices.limits_w)

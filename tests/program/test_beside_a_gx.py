@@ -11,15 +11,13 @@ import pytest
 
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch, number
 from opendtu_dcload.venus.services.dcsystem import NAME as DC_SYSTEM
+from tests.doubles.devices import Devices
 from tests.doubles.gx_services import BATTERY, GRID, GRID_VALUES, VEBUS, Gx, gx
 from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
-from tests.program.devices import Devices, devices
 from tests.program.process import running
 
 pytestmark = pytest.mark.realtime
-
-__all__ = ["devices"]  # the fixture
 
 METER = "com.victronenergy.acload.shelly_a0dd6c112233"
 OTHER = "com.victronenergy.dcsystem.ttyUSB1"

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from opendtu_dcload import __version__
+from tests.doubles.devices import PASSWORD, SERIALS, Devices
 from tests.doubles.until import until
-from tests.program.devices import PASSWORD, SERIALS, Devices, devices
 from tests.program.process import run, running
 
 pytestmark = pytest.mark.realtime
-
-__all__ = ["devices"]  # fixtures
 
 
 async def test_without_an_inverter_it_only_reads_and_offers_the_blocks(devices: Devices, tmp_path: Path) -> None:
@@ -27,17 +25,17 @@ async def test_without_an_inverter_it_only_reads_and_offers_the_blocks(devices: 
             log += (await program.stderr.readline()).decode()
         program.terminate()
         assert await program.wait() == 0
-    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 0\n' in log
+    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 1\n' in log
     code, out, _ = await run("check", "--config", path)
     assert code == 0
-    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 0\n' in out
+    assert f'[[inverter]]\nserial = "{SERIALS[0]}"  # HMS 1\n' in out
     assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
 
 
 async def test_check_names_what_it_found(devices: Devices, tmp_path: Path) -> None:
     code, out, err = await run("check", "--config", devices.config(tmp_path))
     assert (code, err) == (0, "")
-    for words in ("meter SPEM-003CEBEU", "OpenDTU accepts the password", f"inverter {SERIALS[0]} 'HMS 0': 400 W rated"):
+    for words in ("meter SPEM-003CEBEU", "OpenDTU accepts the password", f"inverter {SERIALS[0]} 'HMS 1': 400 W rated"):
         assert words in out
     assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
 

@@ -24,15 +24,14 @@ from opendtu_dcload.venus.gx import gx_control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.alarm import NO_ALARM
 from tests.doubles.bus_client import Client
+from tests.doubles.devices import LOAD_W, SERIALS
 from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SYSTEM, SYSTEM_VALUES, VEBUS, VEBUS_VALUES, Gx
 from tests.doubles.localsettings_process import SettingsProcess
 from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
-from tests.program.test_set_on_the_gx import LOAD_W, METER, SERIALS, SWITCH, Plant, plant, shown, write
+from tests.program.in_process import METER, SWITCH, InProcess, shown, write
 
 pytestmark = pytest.mark.realtime
-
-__all__ = ["plant"]  # the fixture
 
 ALARM = "com.victronenergy.digitalinput.opendtu_dcload"
 DC_SYSTEM = "com.victronenergy.dcsystem.opendtu"
@@ -75,7 +74,7 @@ def key_of(name: str, path: str) -> str:
 
 @dataclass
 class Everything:
-    plant: Plant
+    plant: InProcess
     relay: Gen1Server
     gx: Gx
     settings: list[LocalSettings]
@@ -90,7 +89,7 @@ class Everything:
 
 @pytest.fixture
 async def everything(
-    plant: Plant, daemon: Daemon, localsettings: SettingsProcess, monkeypatch: pytest.MonkeyPatch
+    plant: InProcess, daemon: Daemon, localsettings: SettingsProcess, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Everything]:
     monkeypatch.setattr(follower, "POLL_S", 0.1)
     made: list[LocalSettings] = []
@@ -123,7 +122,7 @@ async def everything(
 
 
 @contextlib.asynccontextmanager
-async def regulated(everything: Everything, client: Client) -> AsyncIterator[Plant]:
+async def regulated(everything: Everything, client: Client) -> AsyncIterator[InProcess]:
     """Run the program until it regulates and all services are there."""
     plant = everything.plant
     async with plant.program():

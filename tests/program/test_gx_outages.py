@@ -12,15 +12,13 @@ import pytest
 from opendtu_dcload import app
 from opendtu_dcload.config import load_config
 from opendtu_dcload.venus.services import acload, dcsystem
+from tests.doubles.devices import Devices
 from tests.doubles.gx_services import VEBUS, VEBUS_VALUES, Gx, SystemCalc, systemcalc
 from tests.doubles.localsettings_process import SettingsProcess
 from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
-from tests.program.devices import Devices, devices
 
 pytestmark = pytest.mark.realtime
-
-__all__ = ["devices"]  # the fixture
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from opendtu_dcload.freshness import PLAN_S
 from opendtu_dcload.tasks import watchdog
+from tests.doubles.devices import Devices
 from tests.doubles.until import until
-from tests.program.devices import Devices, devices, limits_w  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.realtime
 
@@ -53,7 +53,7 @@ NO_PYTHON = "sum(itertools.repeat(0))"
 """Holds the interpreter for ever and looks at no signal."""
 
 
-async def start(devices: Devices, folder: Path, hang: str, ends_within_s: float) -> Process:  # noqa: F811
+async def start(devices: Devices, folder: Path, hang: str, ends_within_s: float) -> Process:
     """Start a program that does `hang` as soon as there is a file `now`, and wait until it regulates."""
     told = str(folder / "now")
     config = str(devices.config(folder))
@@ -66,7 +66,7 @@ async def start(devices: Devices, folder: Path, hang: str, ends_within_s: float)
 
 @pytest.mark.parametrize("hang", FROM_PYTHON.values(), ids=FROM_PYTHON)
 async def test_a_hang_ends_the_program_after_the_inverters_were_told(
-    devices: Devices,  # noqa: F811
+    devices: Devices,
     tmp_path: Path,
     hang: str,
 ) -> None:
@@ -76,11 +76,11 @@ async def test_a_hang_ends_the_program_after_the_inverters_were_told(
     assert log.count(b"hangs in ") == 1, log
     assert b"Traceback" not in log
     assert b"stopping, inverters told minimum: acknowledged by" in log
-    await until(lambda: limits_w(devices) == [20, 20])
+    await until(lambda: devices.limits_w == [20, 20])
 
 
 async def test_a_hang_that_lets_no_python_run_ends_the_program_all_the_same(
-    devices: Devices,  # noqa: F811
+    devices: Devices,
     tmp_path: Path,
 ) -> None:
     program = await start(devices, tmp_path, NO_PYTHON, 1.0)

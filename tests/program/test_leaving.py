@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import signal
-import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -14,19 +12,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from opendtu_dcload.sim.plant.house import House, InverterModel
-from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.servers.http_server import Faults, Handler, tick
+from opendtu_dcload.sim.servers.http_server import Faults, Handler
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from tests.doubles.devices import SERIALS, Devices, simulated
 from tests.doubles.until import until
-from tests.program.devices import PASSWORD
 from tests.program.process import running
 
 pytestmark = pytest.mark.realtime
 
-SERIALS = ("1124a0000001", "1124a0000002")
 MINIMA_W = [20.0, 20.0]
 
 
@@ -57,64 +50,22 @@ class LateDtu(OpenDtuServer):
         return response
 
 
-class Plant:
-    """A house with two inverters, each on a DTU of its own or both on one."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        models = [InverterModel(serial, serial, power_on_wait_s=1.0) for serial in SERIALS]
-        self.house = House([300.0], models, start_s=-300.0)
-        self.names = list(names)
-        parts = [SERIALS] if len(self.names) == 1 else [[serial] for serial in SERIALS]
-        self.world = World(
-            self.house,
-            [
-                SimDtu(self.house, name=name, serials=part, poll_interval_s=1.0, loss=0.0)
-                for name, part in zip(self.names, parts, strict=True)
-            ],
-        )
-        self.world.advance(0.0)
-        began_s = time.monotonic()
-        self.dtus = [LateDtu(dtu, lambda: time.monotonic() - began_s, password=PASSWORD) for dtu in self.world.dtus]
-        self.meter = Gen2Server(self.world.dtus[0], lambda: time.monotonic() - began_s)
-
-    @property
-    def limits_w(self) -> list[float]:
-        return [inverter.limit_w for inverter in self.house.inverters.values()]
-
-    def config(self, folder: Path, on_stop: str = "minimum") -> Path:
-        path = folder / "config.toml"
-        several = len(self.dtus) > 1
-        dtus = "".join(
-            (f'[[opendtu]]\nname = "{dtu.dtu.name}"\n' if several else "[opendtu]\n")
-            + f'host = "{dtu.host}"\npassword = "{PASSWORD}"\npoll_interval_s = 1\n'
-            for dtu in self.dtus
-        )
-        inverters = "".join(
-            f'[[inverter]]\nserial = "{serial}"\nmin_power_w = 20\n'
-            + (f'opendtu = "{self.world.dtu_of(serial).name}"\n' if several else "")
-            for serial in SERIALS
-        )
-        path.write_text(
-            f'[meter]\nhost = "{self.meter.host}"\npoll_interval_s = 0.5\n{dtus}{inverters}'
-            f'[battery]\nmin_voltage_v = 40\n[control]\non_stop = "{on_stop}"\n[dbus]\nenabled = false\n'
-        )
-        return path
-
-
 @pytest.fixture
-async def plant(request: pytest.FixtureRequest) -> AsyncIterator[Plant]:
-    plant = Plant(getattr(request, "param", ["opendtu"]))
-    ticker = asyncio.create_task(tick(plant.world, plant.dtus[0].clock))
-    async with contextlib.AsyncExitStack() as stack:
-        for server in (*plant.dtus, plant.meter):
-            await stack.enter_async_context(server)
-        yield plant
-    ticker.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await ticker
+async def plant(request: pytest.FixtureRequest) -> AsyncIterator[Devices]:
+    """Two inverters, each on a DTU of its own or both on one."""
+    names: list[str] = getattr(request, "param", ["opendtu"])
+    parts = [SERIALS] if len(names) == 1 else [[serial] for serial in SERIALS]
+    async with simulated(dict(zip(names, parts, strict=True)), server=LateDtu) as devices:
+        yield devices
 
 
-async def regulating(plant: Plant) -> None:
+def late(plant: Devices, number: int = 0) -> LateDtu:
+    server = plant.dtus[number]
+    assert isinstance(server, LateDtu)
+    return server
+
+
+async def regulating(plant: Devices) -> None:
     await until(lambda: abs(plant.house.grid_w) < 30)
     await until(lambda: all(b.limit_state == "Ok" for dtu in plant.world.dtus for b in dtu.believed.values()))
 
@@ -128,14 +79,14 @@ async def stopped(program: asyncio.subprocess.Process, number: signal.Signals = 
     return log.decode().splitlines()[-1]
 
 
-async def settled(plant: Plant) -> None:
+async def settled(plant: Devices) -> None:
     """Wait until each command has been executed and acknowledged, and rules."""
     await asyncio.sleep(4.0)  # the latest that a DTU of this file executes a command
     await until(lambda: all(b.limit_state != "Pending" for dtu in plant.world.dtus for b in dtu.believed.values()))
     await asyncio.sleep(max(inverter.model.dead_time_s for inverter in plant.house.inverters.values()) + 1)
 
 
-async def test_at_the_end_the_log_says_what_the_inverters_have_acknowledged(plant: Plant, tmp_path: Path) -> None:
+async def test_at_the_end_the_log_says_what_the_inverters_have_acknowledged(plant: Devices, tmp_path: Path) -> None:
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         last = await stopped(program)
@@ -148,9 +99,9 @@ async def test_at_the_end_the_log_says_what_the_inverters_have_acknowledged(plan
 
 @pytest.mark.parametrize(("late_s", "number"), [(0.5, signal.SIGHUP), (1.5, signal.SIGINT), (3.0, signal.SIGTERM)])
 async def test_a_raise_that_the_dtu_executes_late_does_not_rule_at_the_end(
-    plant: Plant, tmp_path: Path, late_s: float, number: signal.Signals
+    plant: Devices, tmp_path: Path, late_s: float, number: signal.Signals
 ) -> None:
-    dtu = plant.dtus[0]
+    dtu = late(plant)
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         dtu.is_late(chain([late_s], repeat(0.0)))
@@ -164,9 +115,9 @@ async def test_a_raise_that_the_dtu_executes_late_does_not_rule_at_the_end(
 
 
 async def test_a_dtu_that_executes_everything_late_is_not_said_to_have_taken_anything(
-    plant: Plant, tmp_path: Path
+    plant: Devices, tmp_path: Path
 ) -> None:
-    dtu = plant.dtus[0]
+    dtu = late(plant)
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         dtu.is_late(repeat(3.0))
@@ -178,8 +129,8 @@ async def test_a_dtu_that_executes_everything_late_is_not_said_to_have_taken_any
     assert all(f"{serial} (the DTU did not answer in time)" in last.partition("uncertain")[2] for serial in SERIALS)
 
 
-async def test_a_raise_that_still_waits_for_its_turn_is_not_sent_any_more(plant: Plant, tmp_path: Path) -> None:
-    dtu = plant.dtus[0]
+async def test_a_raise_that_still_waits_for_its_turn_is_not_sent_any_more(plant: Devices, tmp_path: Path) -> None:
+    dtu = late(plant)
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         dtu.is_late(repeat(0.0))
@@ -194,8 +145,8 @@ async def test_a_raise_that_still_waits_for_its_turn_is_not_sent_any_more(plant:
     assert [values["limit_value"] for _, values in dtu.posted[posted:]] == MINIMA_W
 
 
-async def test_a_dtu_that_hangs_is_told_twice_and_is_uncertain(plant: Plant, tmp_path: Path) -> None:
-    dtu = plant.dtus[0]
+async def test_a_dtu_that_hangs_is_told_twice_and_is_uncertain(plant: Devices, tmp_path: Path) -> None:
+    dtu = late(plant)
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         dtu.is_late(repeat(3600.0))
@@ -206,7 +157,7 @@ async def test_a_dtu_that_hangs_is_told_twice_and_is_uncertain(plant: Plant, tmp
     assert "acknowledged" not in last
 
 
-async def test_a_dtu_that_refuses_is_not_said_to_have_taken_anything(plant: Plant, tmp_path: Path) -> None:
+async def test_a_dtu_that_refuses_is_not_said_to_have_taken_anything(plant: Devices, tmp_path: Path) -> None:
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         plant.dtus[0].password = "another"
@@ -215,8 +166,8 @@ async def test_a_dtu_that_refuses_is_not_said_to_have_taken_anything(plant: Plan
     assert "acknowledged" not in last
 
 
-async def test_a_dtu_that_was_overloaded_just_before_is_told_all_the_same(plant: Plant, tmp_path: Path) -> None:
-    dtu = plant.dtus[0]
+async def test_a_dtu_that_was_overloaded_just_before_is_told_all_the_same(plant: Devices, tmp_path: Path) -> None:
+    dtu = late(plant)
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         dtu.faults = Faults(status=429)
@@ -232,8 +183,8 @@ async def test_a_dtu_that_was_overloaded_just_before_is_told_all_the_same(plant:
 
 
 @pytest.mark.parametrize("plant", [["left", "right"]], indirect=True)
-async def test_a_dtu_that_hangs_does_not_keep_the_other_one_from_being_told(plant: Plant, tmp_path: Path) -> None:
-    left, right = plant.dtus
+async def test_a_dtu_that_hangs_does_not_keep_the_other_one_from_being_told(plant: Devices, tmp_path: Path) -> None:
+    left, right = late(plant, 0), late(plant, 1)
     async with running("--config", plant.config(tmp_path)) as program:
         await regulating(plant)
         left.is_late(repeat(3600.0))
@@ -244,8 +195,8 @@ async def test_a_dtu_that_hangs_does_not_keep_the_other_one_from_being_told(plan
     assert plant.limits_w[1] == MINIMA_W[1]
 
 
-async def test_switching_off_is_only_said_to_be_taken(plant: Plant, tmp_path: Path) -> None:
-    async with running("--config", plant.config(tmp_path, on_stop="off")) as program:
+async def test_switching_off_is_only_said_to_be_taken(plant: Devices, tmp_path: Path) -> None:
+    async with running("--config", plant.config(tmp_path, control='on_stop = "off"\n')) as program:
         await regulating(plant)
         last = await stopped(program)
     assert f"told off: taken by the DTU, not yet acknowledged by {SERIALS[0]}, {SERIALS[1]}" in last

@@ -15,18 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from opendtu_dcload.sim.plant.house import House, InverterModel
-from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from tests.doubles.clock import Clock
+from tests.doubles.devices import LOAD_W, SERIALS, Devices, simulated
 from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
-from tests.program.devices import LOAD_W, PASSWORD, SERIALS, Devices, devices, limits_w
 from tests.program.process import line, on_bus, resident_kb, run, running, start
 
 pytestmark = pytest.mark.realtime
-
-__all__ = ["devices"]  # fixtures
 
 QUICK = "meter_hold_s = 2\nmeter_ramp_s = 4\nmeter_minimum_s = 6\nmeter_off_s = 9\n"
 
@@ -38,11 +33,11 @@ async def test_regulates_and_leaves_the_inverters_at_their_minimum(
     house = devices.dtu.house
     async with running("--config", devices.config(tmp_path)) as program:
         await until(lambda: abs(house.grid_w - 10) < 30)
-        assert sum(limits_w(devices)) == pytest.approx(LOAD_W, abs=60)
+        assert sum(devices.limits_w) == pytest.approx(LOAD_W, abs=60)
         program.send_signal(number)
         _, log = await program.communicate()
         assert program.returncode == 0, log
-    await until(lambda: limits_w(devices) == [20, 20])
+    await until(lambda: devices.limits_w == [20, 20])
     assert devices.opendtu.max_in_flight == devices.meter.max_in_flight == 1
     assert devices.dtu.counters.persistent == 0
     assert devices.dtu.counters.raised_or_repeated_while_pending == 0
@@ -166,16 +161,16 @@ async def test_a_copy_that_waits_ends_when_it_is_told_and_sends_nothing(devices:
         async with running("--config", config) as second:
             assert second.stderr is not None
             await second.stderr.readline()
-            before_w = limits_w(devices)
+            before_w = devices.limits_w
             second.send_signal(signal.SIGTERM)
             assert await second.wait() == 0
-            assert limits_w(devices) == pytest.approx(before_w, abs=40)
-            assert sum(limits_w(devices)) > 200
+            assert devices.limits_w == pytest.approx(before_w, abs=40)
+            assert sum(devices.limits_w) > 200
 
 
 async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
     async with running("--config", devices.config(tmp_path), "--dry-run", "--live") as program:
-        planned = r"grid +-?\d+ W \| HMS 0 \d+ W \(set \d+\) \| HMS 1 \d+ W \(set \d+\) \| dry run: \w"
+        planned = r"grid +-?\d+ W \| HMS 1 \d+ W \(set \d+\) \| HMS 2 \d+ W \(set \d+\) \| dry run: \w"
         while not re.match(planned, await line(program)):
             pass
         program.terminate()
@@ -255,20 +250,17 @@ async def test_live_line_that_nobody_reads_any_more_does_not_end_the_regulation(
 
 
 async def test_program_that_fails_again_and_again_at_its_start_leaves_the_radio_alone(tmp_path: Path) -> None:
-    dtu = SimDtu(House([LOAD_W], [InverterModel(SERIALS[0], "HMS")], start_s=-300.0), loss=0.0)
-    dtu.advance(0.0)
-    opendtu = OpenDtuServer(dtu, lambda: 0.0, password=PASSWORD)
-    two_channels = Gen2Server(dtu, lambda: 0.0, device="pro3em-mono")
-    async with opendtu, two_channels:
-        path = Devices(dtu, opendtu, two_channels).config(tmp_path)
-        dtu.post_limit(SERIALS[0], 0, 20.0)
-        dtu.advance(10.0)
+    async with simulated({"opendtu": SERIALS[:1]}, clock=Clock()) as devices:
+        devices.meter.device = "pro3em-mono"  # two channels, and none is named
+        path = devices.config(tmp_path)
+        devices.dtu.post_limit(SERIALS[0], 0, 20.0)
+        devices.dtu.advance(10.0)
         for _ in range(2):
             code, _, err = await run("--config", path)
             assert code == 2
             assert "meter.channel" in err
             assert "Traceback" not in err
-    assert dtu.counters.limits == 1
+        assert devices.dtu.counters.limits == 1
 
 
 @pytest.mark.parametrize("is_writable", [True, False], ids=["a folder of its own", "a read-only one"])

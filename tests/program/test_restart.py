@@ -18,16 +18,14 @@ from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.services.device import NAME_QUIET_S, Device
 from tests.doubles.bus_client import Client
 from tests.doubles.clock import Clock
+from tests.doubles.devices import SERIALS as TWO_SERIALS
+from tests.doubles.devices import Devices
 from tests.doubles.localsettings_process import SettingsProcess
 from tests.doubles.until import until
-from tests.program.devices import SERIALS as TWO_SERIALS
-from tests.program.devices import Devices, devices, limits_w
+from tests.program.in_process import METER, SWITCH, shown, write
 from tests.program.process import running as running_program
-from tests.program.test_set_on_the_gx import METER, SWITCH, shown, write
 
 pytestmark = pytest.mark.realtime
-
-__all__ = ["devices"]  # the fixture
 
 SERIALS = ("114181807700", "114181807701")
 
@@ -164,7 +162,7 @@ async def test_the_program_brings_back_what_was_set_seconds_before_it_was_told_t
 
     async with running_program("--config", config) as process:
         await there()
-        await until(lambda: sum(limits_w(devices)) > 200)
+        await until(lambda: sum(devices.limits_w) > 200)
         for path, value in (("/MaxFeedIn", 430), ("/GridTarget", -25), ("/MaxFeedIn", 700), ("/GridTarget", 15)):
             await write(client, METER, path, value)
         for value in (0, 1, 0, 1, 0, 1):

@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
-import tomli
 from pydantic import SecretStr
 
-from opendtu_dcload.config import OpenDtuConfig, parse_config
+from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.control import loop as control_loop
 from opendtu_dcload.control.commands import leave
 from opendtu_dcload.control.commands import sender as command_sender
@@ -33,14 +32,11 @@ from opendtu_dcload.model import (
     Outcome,
     Today,
 )
-from opendtu_dcload.sim.plant.house import House, InverterModel
-from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.servers.http_server import Faults, tick
+from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.polling import DtuPoller
+from tests.doubles.devices import PASSWORD, Devices, simulated
 from tests.doubles.until import until
 from tests.program.process import run, running
 
@@ -48,72 +44,33 @@ pytestmark = pytest.mark.realtime
 
 LEFT, RIGHT = ("1124a0000001", "1124a0000002"), ("1124a0000003", "1124a0000004")
 SERIALS = {"left": LEFT, "right": RIGHT}
-PASSWORD = "s3cret-of-the-dtu"
 HANGS = Faults(delay_s=600.0)
 
 
-@dataclass
 class Two:
-    house: House
-    left: OpenDtuServer
-    right: OpenDtuServer
-    clock: Callable[[], float]
+    """Devices with two DTUs, each with two inverters that have been told 20 W."""
 
-    def dtu_blocks(self) -> str:
-        return "".join(
-            f'[[opendtu]]\nname = "{name}"\nhost = "{server.host}"\npassword = "{PASSWORD}"\n'
-            "poll_interval_s = 1\ntimeout_s = 2\n"
-            for name, server in (("left", self.left), ("right", self.right))
-        )
+    def __init__(self, devices: Devices) -> None:
+        self.devices = devices
+        self.house = devices.house
+        self.left, self.right = devices.dtus
+        devices.dtu_settings += "timeout_s = 2\n"
 
-    def config(self, folder: Path, meter: Gen2Server, *, inverters: bool = True) -> Path:
-        path = folder / "config.toml"
-        blocks = "".join(
-            f'[[inverter]]\nserial = "{serial}"\nopendtu = "{name}"\nmin_power_w = 20\n'
-            for name, serials in SERIALS.items()
-            for serial in serials
-        )
-        path.write_text(
-            f'[meter]\nhost = "{meter.host}"\npoll_interval_s = 0.5\n{self.dtu_blocks()}{blocks if inverters else ""}'
-            "[battery]\nmin_voltage_v = 40\n[control]\nmax_feed_in_w = 1600\n[dbus]\nenabled = false\n"
-        )
-        return path
+    def config(self, folder: Path, *, inverters: bool = True) -> Path:
+        return self.devices.config(folder, control="max_feed_in_w = 1600\n", inverters=inverters)
 
 
 @pytest.fixture
 async def two() -> AsyncIterator[Two]:
-    models = [InverterModel(serial, f"name of {serial}", power_on_wait_s=1.0) for serial in LEFT + RIGHT]
-    house = House([150.0], models, start_s=-300.0)
-    world = World(
-        house,
-        [SimDtu(house, name=name, serials=serials, poll_interval_s=1.0, loss=0.0) for name, serials in SERIALS.items()],
-    )
-    world.advance(-200.0)
-    for serial in LEFT + RIGHT:
-        world.dtu_of(serial).post_limit(serial, 0, 20.0)
-    world.advance(0.0)
-    began_s = time.monotonic()
-
-    def clock() -> float:
-        return time.monotonic() - began_s
-
-    left, right = (OpenDtuServer(dtu, clock, password=PASSWORD) for dtu in world.dtus)
-    ticker = asyncio.create_task(tick(world, clock))
-    async with left, right:
-        yield Two(house, left, right, clock)
-    ticker.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await ticker
+    async with simulated(SERIALS, load_w=150.0, limits_w=[20.0] * 4) as devices:
+        yield Two(devices)
 
 
 # ---- the whole program
 
 
 async def test_while_one_dtu_hangs_the_other_one_regulates_on(two: Two, tmp_path: Path) -> None:
-    async with (
-        Gen2Server(two.left.dtu, two.clock) as meter,
-        running("--config", two.config(tmp_path, meter)) as program,
-    ):
+    async with running("--config", two.config(tmp_path)) as program:
         await until(lambda: abs(two.house.grid_w - 10) < 30)
         assert two.left.posted or two.right.posted
         two.left.faults = HANGS
@@ -140,15 +97,14 @@ async def test_while_one_dtu_hangs_the_other_one_regulates_on(two: Two, tmp_path
 
 
 async def test_check_looks_at_each(two: Two, tmp_path: Path) -> None:
-    async with Gen2Server(two.left.dtu, two.clock) as meter:
-        path = two.config(tmp_path, meter)
-        code, out, err = await run("check", "--config", path)
-        assert (code, err) == (0, "")
-        two.right.password = "another"
-        block = f'serial = "{LEFT[0]}"\nopendtu = '
-        path.write_text(path.read_text().replace(f'{block}"left"', f'{block}"right"'))
-        bad_code, bad_out, _ = await run("check", "--config", path)
-    for words in ("OpenDTU left accepts", "OpenDTU right accepts", *(f"inverter {s} 'name" for s in LEFT + RIGHT)):
+    path = two.config(tmp_path)
+    code, out, err = await run("check", "--config", path)
+    assert (code, err) == (0, "")
+    two.right.password = "another"
+    block = f'serial = "{LEFT[0]}"\nopendtu = '
+    path.write_text(path.read_text().replace(f'{block}"left"', f'{block}"right"'))
+    bad_code, bad_out, _ = await run("check", "--config", path)
+    for words in ("OpenDTU left accepts", "OpenDTU right accepts", *(f"inverter {s} 'HMS" for s in LEFT + RIGHT)):
         assert words in out
     problems = [line for line in bad_out.splitlines() if line.startswith("problem")]
     assert bad_code == 1
@@ -158,29 +114,20 @@ async def test_check_looks_at_each(two: Two, tmp_path: Path) -> None:
 
 
 async def test_without_an_inverter_the_blocks_of_each_name_their_dtu(two: Two, tmp_path: Path) -> None:
-    async with Gen2Server(two.left.dtu, two.clock) as meter:
-        _, out, _ = await run("check", "--config", two.config(tmp_path, meter, inverters=False))
+    _, out, _ = await run("check", "--config", two.config(tmp_path, inverters=False))
     for name, serials in SERIALS.items():
         for serial in serials:
-            assert f'[[inverter]]\nopendtu = "{name}"\nserial = "{serial}"  # name of {serial}\n' in out
+            assert f'[[inverter]]\nopendtu = "{name}"\nserial = "{serial}"  # HMS {serial[-1]}\n' in out
 
 
 # ---- the loop alone
 
 
-class Rig:
+class LoopAlone:
     """The loop, and what it sees set by hand."""
 
     def __init__(self, two: Two, session: aiohttp.ClientSession) -> None:
-        blocks = [{"serial": s, "opendtu": name} for name, serials in SERIALS.items() for s in serials]
-        config = parse_config(
-            {
-                **tomli.loads(two.dtu_blocks()),
-                "meter": {"host": "127.0.0.1:1"},
-                "inverter": blocks,
-                "battery": {"min_voltage_v": 40.0},
-            }
-        )
+        config = two.devices.parsed()
         self.now_s = 100.0
         self.state = State()
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu)) for dtu in config.dtus}
@@ -212,19 +159,19 @@ class Rig:
 
 
 @pytest.fixture
-async def rig(two: Two, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def rig(two: Two, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopAlone]:
     for module in (control_loop, command_sender):
         monkeypatch.setattr(module, "LONGEST_COMMAND_S", 0.05)
     monkeypatch.setattr(leave, "LEAVE_S", 1.5)
     async with aiohttp.ClientSession() as session:
-        yield Rig(two, session)
+        yield LoopAlone(two, session)
 
 
 def limits_w(server: OpenDtuServer) -> list[float]:
     return [float(values["limit_value"]) for path, values in server.posted if path == "limit/config"]
 
 
-async def test_a_dtu_that_hangs_delays_no_command_to_the_other(two: Two, rig: Rig) -> None:
+async def test_a_dtu_that_hangs_delays_no_command_to_the_other(two: Two, rig: LoopAlone) -> None:
     two.left.faults = HANGS
     rig.see()
     async with rig.running():
@@ -238,7 +185,7 @@ async def test_a_dtu_that_hangs_delays_no_command_to_the_other(two: Two, rig: Ri
     assert two.left.posted == []
 
 
-async def test_what_is_left_of_a_decision_is_not_sent_once_there_is_a_newer_one(two: Two, rig: Rig) -> None:
+async def test_what_is_left_of_a_decision_is_not_sent_once_there_is_a_newer_one(two: Two, rig: LoopAlone) -> None:
     two.left.faults = Faults(delay_s=0.3)
     rig.see()
     async with rig.running():
@@ -256,7 +203,7 @@ async def test_what_is_left_of_a_decision_is_not_sent_once_there_is_a_newer_one(
 
 
 async def test_leaving_does_not_wait_for_a_dtu_that_hangs_before_it_tells_the_other(
-    two: Two, rig: Rig, caplog: pytest.LogCaptureFixture
+    two: Two, rig: LoopAlone, caplog: pytest.LogCaptureFixture
 ) -> None:
     two.left.faults = HANGS
     rig.see()
@@ -270,7 +217,7 @@ async def test_leaving_does_not_wait_for_a_dtu_that_hangs_before_it_tells_the_ot
 
 
 async def test_last_resorts_reach_the_dtu_and_say_so(
-    two: Two, rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    two: Two, rig: LoopAlone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     decide = rig.loop._controller.decide
 
@@ -298,12 +245,12 @@ async def test_last_resorts_reach_the_dtu_and_say_so(
 # ---- what is counted
 
 
-def acknowledged(rig: Rig, serial: str) -> bool:
+def acknowledged(rig: LoopAlone, serial: str) -> bool:
     record = rig.state.commands.get(serial)
     return record is not None and record.outcome is Outcome.ACKNOWLEDGED
 
 
-async def test_what_came_of_each_command_is_counted(two: Two, rig: Rig) -> None:
+async def test_what_came_of_each_command_is_counted(two: Two, rig: LoopAlone) -> None:
     two.left.faults = Faults(drop=True)
     rig.see()
     async with rig.running():
@@ -316,7 +263,7 @@ async def test_what_came_of_each_command_is_counted(two: Two, rig: Rig) -> None:
     assert (commands[LEFT[0]].outcome, commands[LEFT[0]].failed) == (Outcome.UNANSWERED, commands[LEFT[0]].sent)
 
 
-async def test_energy_counts_as_avoidable_only_while_there_is_room_under_the_cap(rig: Rig) -> None:
+async def test_energy_counts_as_avoidable_only_while_there_is_room_under_the_cap(rig: LoopAlone) -> None:
     async def seconds(grid_w: float) -> Today:
         for _ in range(5):
             rig.see(limit_pct=5.0, grid_w=grid_w)
@@ -335,7 +282,7 @@ async def test_energy_counts_as_avoidable_only_while_there_is_room_under_the_cap
 
 
 async def test_an_alarm_is_one_line_in_the_log_and_another_one_when_it_is_over(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    rig: LoopAlone, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     async with rig.running():

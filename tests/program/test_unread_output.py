@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.devices import Devices
 from tests.doubles.until import until
-from tests.program.devices import Devices, devices, limits_w  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.realtime
 
@@ -47,7 +47,7 @@ async def unread(which: str, *arguments: str | Path) -> AsyncIterator[tuple[Proc
 
 @pytest.mark.parametrize("which", ["stderr", "stdout"])
 async def test_output_that_nobody_reads_stops_neither_the_regulation_nor_the_orderly_end(
-    devices: Devices,  # noqa: F811
+    devices: Devices,
     tmp_path: Path,
     which: str,
 ) -> None:
@@ -57,7 +57,7 @@ async def test_output_that_nobody_reads_stops_neither_the_regulation_nor_the_ord
         await until(lambda: abs(devices.dtu.house.grid_w - 10) < 30)
         program.terminate()
         assert await program.wait() == 0
-    await until(lambda: limits_w(devices) == [20, 20])
+    await until(lambda: devices.limits_w == [20, 20])
 
 
 async def test_a_wrong_configuration_ends_the_program_although_nobody_reads_why(tmp_path: Path) -> None:

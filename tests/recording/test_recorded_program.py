@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 
 from opendtu_dcload.recording.replay import replay
+from tests.doubles.devices import MAC, PASSWORD, SERIALS, Devices
 from tests.doubles.until import until
-from tests.program.devices import MAC, PASSWORD, SERIALS, Devices, devices  # noqa: F401  a fixture
 from tests.program.process import running
 
 RECORD = "[log]\nrecord = true\n"
 
 
-def recording_config(devices: Devices, folder: Path) -> Path:  # noqa: F811
+def recording_config(devices: Devices, folder: Path) -> Path:
     config = devices.config(folder)
     config.write_text(config.read_text() + RECORD)
     return config
@@ -28,7 +28,7 @@ def names(folder: Path) -> list[str]:
 
 
 async def test_what_the_program_decided_is_decided_again_and_nothing_private_is_told(
-    devices: Devices,  # noqa: F811
+    devices: Devices,
     tmp_path: Path,
 ) -> None:
     house, path = devices.dtu.house, tmp_path / "recording.jsonl"
@@ -50,12 +50,12 @@ async def test_what_the_program_decided_is_decided_again_and_nothing_private_is_
     told = path.read_text()
     assert {"unit", "posted", "taken"} <= set(events(path))
     assert events(path)[-1] == "left"
-    private = (*SERIALS, MAC, PASSWORD, "HMS 0", devices.meter.host, devices.opendtu.host, "127.0.0.1")
+    private = (*SERIALS, MAC, PASSWORD, "HMS 1", devices.meter.host, devices.opendtu.host, "127.0.0.1")
     assert [name for name in private if name.lower() in told.lower()] == []
 
 
 async def test_a_recording_that_is_there_is_kept_and_regulation_goes_on(
-    devices: Devices,  # noqa: F811
+    devices: Devices,
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "recording.jsonl"
@@ -68,7 +68,7 @@ async def test_a_recording_that_is_there_is_kept_and_regulation_goes_on(
     assert f"nothing is recorded: {path} is there already; send it, or delete it and restart" in log.decode()
 
 
-async def test_nothing_is_written_unless_it_is_wanted(devices: Devices, tmp_path: Path) -> None:  # noqa: F811
+async def test_nothing_is_written_unless_it_is_wanted(devices: Devices, tmp_path: Path) -> None:
     config = devices.config(tmp_path)
     async with running("--config", config) as program:
         await until(lambda: devices.dtu.counters.limits > 0)
