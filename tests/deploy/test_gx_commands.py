@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.config import load_config
-from tests.deploy.gx import Gx
+from tests.deploy.gx import GxMachine
 from tests.deploy.test_gx import HOME, SERVICE, put, version_of
 from tests.doctor.original_config import OLD
 from tests.doubles.devices import MAC, PASSWORD, SERIALS, Devices
@@ -54,7 +54,7 @@ def told(findings: str, level: str) -> list[str]:
 
 
 async def test_the_commands_work_on_a_gx_and_write_nothing_elsewhere(
-    gx: Gx, devices: Devices, package: Path, bus: str
+    gx: GxMachine, devices: Devices, package: Path, bus: str
 ) -> None:
     put(gx, package)
     await gx.boot()

@@ -22,18 +22,18 @@ from opendtu_dcload.errors import (
     DeviceError,
     DeviceTimeoutError,
 )
-from tests.devices.http_door import Rig
+from tests.devices.http_door import DoorRig
 from tests.doubles.clock import Clock
 from tests.doubles.fake_device import Settings, running_device, text
 
 
-async def test_returns_the_document(rig: Rig) -> None:
+async def test_returns_the_document(rig: DoorRig) -> None:
     rig.device.answers["/a?b=1"] = {"x": [1, 2.5, "three", True, None]}
     assert await rig.door.get("/a?b=1") == {"x": [1, 2.5, "three", True, None]}
     assert rig.device.requests[0].authorization == ""
 
 
-async def test_posts_a_url_encoded_form(rig: Rig) -> None:
+async def test_posts_a_url_encoded_form(rig: DoorRig) -> None:
     rig.device.answers["/a"] = {}
     await rig.door.post("/a", {"data": '{"s":"+&% ä"}'})
     request = rig.device.requests[0]
@@ -57,14 +57,14 @@ async def test_posts_a_url_encoded_form(rig: Rig) -> None:
     ],
     ids=["empty", "null", "HTML", "cut", "NaN", "Infinity", "-Infinity", "not text", "deep", "endless number"],
 )
-async def test_body_that_is_no_strict_json_is_an_answer_error(rig: Rig, body: str | bytes) -> None:
+async def test_body_that_is_no_strict_json_is_an_answer_error(rig: DoorRig, body: str | bytes) -> None:
     rig.device.answers["/a"] = text(body)
     with pytest.raises(DeviceAnswerError, match="JSON"):
         await rig.door.get("/a")
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 403, 404, 500, 501, 503])
-async def test_other_status_is_an_answer_error_that_keeps_it(rig: Rig, status: int) -> None:
+async def test_other_status_is_an_answer_error_that_keeps_it(rig: DoorRig, status: int) -> None:
     rig.device.answers["/a"] = text("" if status == 204 else "no", status, {"Location": "/b"})
     rig.device.answers["/b"] = {}
     with pytest.raises(HttpStatusError, match=f"status {status}") as caught:
@@ -73,20 +73,20 @@ async def test_other_status_is_an_answer_error_that_keeps_it(rig: Rig, status: i
     assert rig.device.paths == ["/a"]  # no redirect is followed
 
 
-async def test_code_in_the_body_of_a_failure_is_kept(rig: Rig) -> None:
+async def test_code_in_the_body_of_a_failure_is_kept(rig: DoorRig) -> None:
     rig.device.answers["/a"] = text('{"code":-105,"message":"Argument not found"}', 500)
     with pytest.raises(HttpStatusError) as caught:
         await rig.door.get("/a")
     assert (caught.value.status, caught.value.code) == (500, -105)
 
 
-async def test_too_large_a_body_is_cut_off(rig: Rig) -> None:
+async def test_too_large_a_body_is_cut_off(rig: DoorRig) -> None:
     rig.device.answers["/a"] = text(b"[" + b" " * LONGEST_BODY + b"]")
     with pytest.raises(DeviceAnswerError, match="256 kB"):
         await rig.door.get("/a")
 
 
-async def test_endless_body_is_cut_off_before_the_time_limit(rig: Rig) -> None:
+async def test_endless_body_is_cut_off_before_the_time_limit(rig: DoorRig) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -99,18 +99,18 @@ async def test_endless_body_is_cut_off_before_the_time_limit(rig: Rig) -> None:
         await rig.build(timeout_s=60).get("/a")
 
 
-async def test_body_of_exactly_the_limit_is_read(rig: Rig) -> None:
+async def test_body_of_exactly_the_limit_is_read(rig: DoorRig) -> None:
     rig.device.answers["/a"] = text(b"[" + b" " * (LONGEST_BODY - 2) + b"]")
     assert await rig.door.get("/a") == []
 
 
-async def test_time_limit_covers_the_body(rig: Rig) -> None:
+async def test_time_limit_covers_the_body(rig: DoorRig) -> None:
     rig.device.answers["/a"] = rig.device.stall
     with pytest.raises(DeviceTimeoutError, match=r"/a completely in 0\.05 s"):
         await rig.build(timeout_s=0.05).get("/a")
 
 
-async def test_time_limit_covers_the_headers(rig: Rig) -> None:
+async def test_time_limit_covers_the_headers(rig: DoorRig) -> None:
     async def silent(_request: web.Request) -> web.Response:
         await rig.device.closing.wait()
         return web.Response()
@@ -120,7 +120,7 @@ async def test_time_limit_covers_the_headers(rig: Rig) -> None:
         await rig.build(timeout_s=0.05).get("/a")
 
 
-async def test_waiting_for_its_turn_does_not_count_as_the_devices_time(rig: Rig) -> None:
+async def test_waiting_for_its_turn_does_not_count_as_the_devices_time(rig: DoorRig) -> None:
     rig.device.answers["/slow"] = rig.device.stall
     rig.device.answers["/a"] = {}
     door = rig.build(timeout_s=0.08)
@@ -129,7 +129,7 @@ async def test_waiting_for_its_turn_does_not_count_as_the_devices_time(rig: Rig)
     assert quick == {}
 
 
-async def test_one_request_at_a_time(rig: Rig) -> None:
+async def test_one_request_at_a_time(rig: DoorRig) -> None:
     async def unhurried(_request: web.Request) -> web.Response:
         await asyncio.sleep(0.01)
         return web.json_response({})
@@ -140,7 +140,7 @@ async def test_one_request_at_a_time(rig: Rig) -> None:
     assert rig.device.most_in_flight == 1
 
 
-async def test_doors_with_one_lock_take_turns(rig: Rig) -> None:
+async def test_doors_with_one_lock_take_turns(rig: DoorRig) -> None:
     async def unhurried(_request: web.Request) -> web.Response:
         await asyncio.sleep(0.01)
         return web.json_response({})
@@ -152,7 +152,7 @@ async def test_doors_with_one_lock_take_turns(rig: Rig) -> None:
     assert rig.device.most_in_flight == 1
 
 
-async def test_cancelling_passes_through_and_frees_the_door(rig: Rig) -> None:
+async def test_cancelling_passes_through_and_frees_the_door(rig: DoorRig) -> None:
     rig.device.answers["/slow"] = rig.device.stall
     rig.device.answers["/a"] = {}
     task = asyncio.create_task(rig.door.get("/slow"))
@@ -163,7 +163,7 @@ async def test_cancelling_passes_through_and_frees_the_door(rig: Rig) -> None:
     assert await rig.door.get("/a") == {}
 
 
-async def test_refused_connection_says_where_and_what_to_check(rig: Rig) -> None:
+async def test_refused_connection_says_where_and_what_to_check(rig: DoorRig) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         rig.settings = replace(rig.settings, host=f"127.0.0.1:{unused.getsockname()[1]}")
@@ -171,7 +171,7 @@ async def test_refused_connection_says_where_and_what_to_check(rig: Rig) -> None
             await rig.build().get("/a")
 
 
-async def _raw_answer(rig: Rig, answer: bytes) -> None:
+async def _raw_answer(rig: DoorRig, answer: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -195,12 +195,12 @@ async def _raw_answer(rig: Rig, answer: bytes) -> None:
     ],
     ids=["closed", "closed within the body", "no HTTP", "bad length", "huge header", "bad gzip"],
 )
-async def test_broken_http_is_a_device_error(rig: Rig, answer: bytes, error: type[DeviceError]) -> None:
+async def test_broken_http_is_a_device_error(rig: DoorRig, answer: bytes, error: type[DeviceError]) -> None:
     with pytest.raises(error):
         await _raw_answer(rig, answer)
 
 
-async def test_host_that_makes_no_url_is_a_device_error(rig: Rig) -> None:
+async def test_host_that_makes_no_url_is_a_device_error(rig: DoorRig) -> None:
     rig.settings = replace(rig.settings, host="127.0.0.1:99999")
     with pytest.raises(DeviceError):
         await rig.build().get("/a")
@@ -225,7 +225,7 @@ def test_no_answer_raises_anything_but_a_device_error(body: bytes, status: int, 
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "x-gzip", "gzip, gzip"])
-async def test_a_compressed_answer_is_refused_before_it_is_unpacked(rig: Rig, name: str) -> None:
+async def test_a_compressed_answer_is_refused_before_it_is_unpacked(rig: DoorRig, name: str) -> None:
     packed = gzip.compress(b"[" + b" " * 50_000_000 + b"]")
     assert len(packed) < LONGEST_BODY
     rig.device.answers["/a"] = text(packed, headers={"Content-Encoding": name})
@@ -235,7 +235,7 @@ async def test_a_compressed_answer_is_refused_before_it_is_unpacked(rig: Rig, na
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < most + 10_000  # kB
 
 
-async def test_no_compression_is_asked_for(rig: Rig) -> None:
+async def test_no_compression_is_asked_for(rig: DoorRig) -> None:
     asked: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:

@@ -12,12 +12,12 @@ from opendtu_dcload.errors import (
     DeviceBusyError,
     ServiceError,
 )
-from tests.devices.http_door import PASSWORD, TOKEN, Rig
+from tests.devices.http_door import PASSWORD, TOKEN, DoorRig
 from tests.doubles.clock import Clock
 from tests.doubles.fake_device import BasicLogin, DigestLogin, text
 
 
-async def test_basic_is_sent_unasked_and_in_utf_8(rig: Rig) -> None:
+async def test_basic_is_sent_unasked_and_in_utf_8(rig: DoorRig) -> None:
     rig.device.login = BasicLogin(TOKEN)
     rig.device.answers["/a"] = {}
     door = rig.build(PASSWORD)
@@ -27,7 +27,7 @@ async def test_basic_is_sent_unasked_and_in_utf_8(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
-async def test_open_path_is_asked_without_credentials(rig: Rig, scheme: Literal["basic", "digest"]) -> None:
+async def test_open_path_is_asked_without_credentials(rig: DoorRig, scheme: Literal["basic", "digest"]) -> None:
     rig.device.login = DigestLogin(PASSWORD) if scheme == "digest" else BasicLogin(TOKEN)
     rig.device.open_paths = {"/open"}
     rig.device.answers |= {"/a": {}, "/open": {}}
@@ -39,7 +39,7 @@ async def test_open_path_is_asked_without_credentials(rig: Rig, scheme: Literal[
     assert rig.device.requests[-1].authorization == ""
 
 
-async def test_without_a_password_nothing_is_shown(rig: Rig) -> None:
+async def test_without_a_password_nothing_is_shown(rig: DoorRig) -> None:
     rig.device.login = BasicLogin(TOKEN)
     rig.door.authenticate_with("basic")
     with pytest.raises(DeviceAuthError, match=r"wants a password: set meter\.password"):
@@ -47,7 +47,7 @@ async def test_without_a_password_nothing_is_shown(rig: Rig) -> None:
     assert rig.device.requests[0].authorization == ""
 
 
-async def test_refused_password_stops_all_requests_for_60_s_then_twice_as_long_up_to_an_hour(rig: Rig) -> None:
+async def test_refused_password_stops_all_requests_for_60_s_then_twice_as_long_up_to_an_hour(rig: DoorRig) -> None:
     rig.device.login = BasicLogin("other")
     door = rig.build(PASSWORD)
     door.authenticate_with("basic")
@@ -63,7 +63,7 @@ async def test_refused_password_stops_all_requests_for_60_s_then_twice_as_long_u
         rig.clock.now_s += 1
 
 
-async def test_success_forgets_the_refusals(rig: Rig) -> None:
+async def test_success_forgets_the_refusals(rig: DoorRig) -> None:
     rig.device.answers["/a"] = {}
     door = rig.build(PASSWORD)
     door.authenticate_with("basic")
@@ -77,7 +77,7 @@ async def test_success_forgets_the_refusals(rig: Rig) -> None:
         await door.get("/a")
 
 
-async def test_answer_of_an_open_path_does_not_forget_the_refusals(rig: Rig) -> None:
+async def test_answer_of_an_open_path_does_not_forget_the_refusals(rig: DoorRig) -> None:
     rig.device.login = BasicLogin("other")
     rig.device.open_paths = {"/open"}
     rig.device.answers["/open"] = {}
@@ -89,7 +89,7 @@ async def test_answer_of_an_open_path_does_not_forget_the_refusals(rig: Rig) -> 
         await rig.door.get("/open", is_open=True)
 
 
-async def test_429_pauses_5_10_20_40_60_s_whatever_retry_after_says(rig: Rig) -> None:
+async def test_429_pauses_5_10_20_40_60_s_whatever_retry_after_says(rig: DoorRig) -> None:
     rig.device.answers["/a"] = text("Too Many Requests", 429, {"Retry-After": "60"})
     for attempt, pause_s in enumerate((5, 10, 20, 40, 60, 60), start=1):
         with pytest.raises(DeviceBusyError) as caught:
@@ -103,7 +103,7 @@ async def test_429_pauses_5_10_20_40_60_s_whatever_retry_after_says(rig: Rig) ->
         rig.clock.now_s += 0.5
 
 
-async def test_success_ends_the_429_series(rig: Rig) -> None:
+async def test_success_ends_the_429_series(rig: DoorRig) -> None:
     for _ in range(2):
         rig.device.answers["/a"] = text("Too Many Requests", 429)
         with pytest.raises(DeviceBusyError) as caught:
@@ -114,14 +114,14 @@ async def test_success_ends_the_429_series(rig: Rig) -> None:
         await rig.door.get("/a")
 
 
-async def test_429_for_failed_logins_counts_as_a_refused_password(rig: Rig) -> None:
+async def test_429_for_failed_logins_counts_as_a_refused_password(rig: DoorRig) -> None:
     rig.device.answers["/a"] = text('{"code":429,"message":"Too many failed authentication attempts"}', 429)
     with pytest.raises(DeviceAuthError) as caught:
         await rig.build(PASSWORD).get("/a")
     assert caught.value.retry_after_s == 60
 
 
-async def test_ten_digest_requests_cost_one_challenge(rig: Rig) -> None:
+async def test_ten_digest_requests_cost_one_challenge(rig: DoorRig) -> None:
     rig.device.login = login = DigestLogin(PASSWORD)
     rig.device.answers["/a?id=0"] = {}
     door = rig.build(PASSWORD)
@@ -132,7 +132,7 @@ async def test_ten_digest_requests_cost_one_challenge(rig: Rig) -> None:
     assert len(rig.device.requests) == 11
 
 
-async def test_expired_nonce_is_replaced_within_one_request(rig: Rig) -> None:
+async def test_expired_nonce_is_replaced_within_one_request(rig: DoorRig) -> None:
     rig.device.login = login = DigestLogin(PASSWORD)
     rig.device.answers["/a"] = {}
     door = rig.build(PASSWORD)
@@ -143,7 +143,7 @@ async def test_expired_nonce_is_replaced_within_one_request(rig: Rig) -> None:
     assert login.challenges == 2
 
 
-async def test_wrong_digest_password_is_tried_once_and_then_after_the_pause(rig: Rig) -> None:
+async def test_wrong_digest_password_is_tried_once_and_then_after_the_pause(rig: DoorRig) -> None:
     rig.device.login = login = DigestLogin("another")
     door = rig.build(PASSWORD)
     door.authenticate_with("digest")
@@ -155,7 +155,7 @@ async def test_wrong_digest_password_is_tried_once_and_then_after_the_pause(rig:
         rig.clock.now_s += pause_s
 
 
-async def test_429_drops_the_nonce(rig: Rig) -> None:
+async def test_429_drops_the_nonce(rig: DoorRig) -> None:
     rig.device.login = DigestLogin(PASSWORD)
     rig.device.answers["/a"] = {}
     door = rig.build(PASSWORD)
@@ -171,7 +171,7 @@ async def test_429_drops_the_nonce(rig: Rig) -> None:
     assert rig.device.requests[-1].authorization.startswith("Digest ")
 
 
-async def test_challenge_that_cannot_be_answered_does_not_block_the_door_for_ever(rig: Rig) -> None:
+async def test_challenge_that_cannot_be_answered_does_not_block_the_door_for_ever(rig: DoorRig) -> None:
     def broken_login(_request: web.Request) -> web.Response:
         return web.Response(status=401, headers={"WWW-Authenticate": 'Digest realm="r", algorithm=ROT13'})
 
@@ -187,7 +187,7 @@ async def test_challenge_that_cannot_be_answered_does_not_block_the_door_for_eve
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
-async def test_no_error_shows_the_password(rig: Rig, status: int, scheme: Literal["basic", "digest"]) -> None:
+async def test_no_error_shows_the_password(rig: DoorRig, status: int, scheme: Literal["basic", "digest"]) -> None:
     rig.device.answers["/a"] = text("no", status, {"WWW-Authenticate": 'Digest realm="r", nonce="1", qop="auth"'})
     door = rig.build(PASSWORD)
     door.authenticate_with(scheme)

@@ -15,6 +15,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from opendtu_dcload.devices.http import open_session
+from tests.doubles.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,16 @@ async def running_device() -> AsyncIterator[tuple[FakeDevice, aiohttp.ClientSess
     finally:
         device.closing.set()
         await runner.cleanup()
+
+
+class Rig:
+    """A fake device with what a client of it needs: a session, a clock, and settings that name it."""
+
+    def __init__(self, device: FakeDevice, session: aiohttp.ClientSession, password: str | None = None) -> None:
+        self.device = device
+        self.session = session
+        self.clock = Clock(1000.0)
+        self.settings = Settings(device.host, password=None if password is None else SecretStr(password))
 
 
 def text(body: str | bytes, status: int = 200, headers: dict[str, str] | None = None) -> Handler:

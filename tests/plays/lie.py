@@ -40,7 +40,7 @@ class Promise:
 
 
 @dataclass
-class Stage:
+class LieStage:
     """What a lie is played on, and what the program said and did meanwhile."""
 
     house: House
@@ -87,7 +87,7 @@ class Ledger:
     and everything until the quickest possible reaction to a fall of the load.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: LieStage) -> None:
         self._stage = stage
         self.exported_wh = 0.0
         self.unavoidable_wh = 0.0
@@ -129,7 +129,7 @@ class Ledger:
         return None
 
 
-def _nothing(_: Stage) -> None:
+def _nothing(_: LieStage) -> None:
     pass
 
 
@@ -139,8 +139,8 @@ class Lie:
 
     name: str
     family: str
-    begin: Callable[[Stage], None]
-    end: Callable[[Stage], None] = _nothing
+    begin: Callable[[LieStage], None]
+    end: Callable[[LieStage], None] = _nothing
     words: str = ""
     """What must be said within `TOLD_S`, as a regular expression; empty = nothing."""
     never: str = ""
@@ -178,7 +178,7 @@ class Lie:
             for number in range(1, self.count + 1)
         ]
 
-    def script(self, stage: Stage) -> Iterator[float]:
+    def script(self, stage: LieStage) -> Iterator[float]:
         """Play it on a stage that then holds the promises; yields the time in s to go on to."""
         ledger = Ledger(stage)
         if self.is_from_start:
@@ -201,7 +201,7 @@ class Lie:
         ledger.unavoidable_wh -= unavoidable_wh
         self._judge(stage, ledger, began_s, ended_s)
 
-    def _judge(self, stage: Stage, ledger: Ledger, began_s: float, ended_s: float) -> None:
+    def _judge(self, stage: LieStage, ledger: Ledger, began_s: float, ended_s: float) -> None:
         promises = [self._exported(ledger)]
         if self.words:
             promises.append(self._told(stage, began_s))
@@ -224,7 +224,7 @@ class Lie:
         seen = f"{ledger.avoidable_wh:.1f} Wh (and {ledger.unavoidable_wh:.1f} unavoidable)"
         return Promise(f"exported at most {most_wh:.0f} Wh", seen, ledger.avoidable_wh <= most_wh)
 
-    def _told(self, stage: Stage, began_s: float) -> Promise:
+    def _told(self, stage: LieStage, began_s: float) -> Promise:
         since_s = -1.0 if self.is_from_start else began_s
         told = [
             (at_s, words)
@@ -234,7 +234,7 @@ class Lie:
         seen = f"{told[0][0] - began_s:.0f} s: {told[0][1]}" if told else "never said"
         return Promise(f"told within {TOLD_S:.0f} s", seen, bool(told) and told[0][0] - began_s <= TOLD_S)
 
-    def _commands(self, stage: Stage, began_s: float, ended_s: float) -> list[Promise]:
+    def _commands(self, stage: LieStage, began_s: float, ended_s: float) -> list[Promise]:
         posts = [post for post in stage.posts if began_s <= post[0] <= ended_s]
         most = COMMANDS_PER_HOUR * (ended_s - began_s) / 3600 + SPARE_COMMANDS
         repeats = 0

@@ -6,51 +6,51 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from tests.plays.lie import BACK_S, HELD_W, LOAD_W, MOST_WH, OLDER_W, Lie, Stage
+from tests.plays.lie import BACK_S, HELD_W, LOAD_W, MOST_WH, OLDER_W, Lie, LieStage
 
 
-def _set_inverter(name: str, value: object) -> Callable[[Stage], None]:
+def _set_inverter(name: str, value: object) -> Callable[[LieStage], None]:
     return lambda stage: stage.set_inverter(name, value)
 
 
-def _set_dtu(name: str, value: object) -> Callable[[Stage], None]:
+def _set_dtu(name: str, value: object) -> Callable[[LieStage], None]:
     return lambda stage: setattr(stage.dtu, name, value)
 
 
-def _freeze(stage: Stage, power_w: float) -> None:
+def _freeze(stage: LieStage, power_w: float) -> None:
     stage.meter.frozen_w, stage.meter.is_frozen = power_w, True
 
 
-def _freeze_power(stage: Stage, power_w: float) -> None:
+def _freeze_power(stage: LieStage, power_w: float) -> None:
     stage.meter.frozen_w, stage.meter.is_power_frozen = power_w, True
 
 
-def _thaw(stage: Stage) -> None:
+def _thaw(stage: LieStage) -> None:
     stage.meter.is_frozen = stage.meter.is_power_frozen = False
 
 
-def _set_meter(name: str, value: object) -> Callable[[Stage], None]:
+def _set_meter(name: str, value: object) -> Callable[[LieStage], None]:
     return lambda stage: setattr(stage.meter, name, value)
 
 
-def _forget_model(stage: Stage) -> None:
+def _forget_model(stage: LieStage) -> None:
     for serial, believed in stage.dtu.believed.items():
         stage.dtu.unknown_models.add(serial)
         believed.rated_w = believed.limit_pct = 0.0
 
 
-def _let_older_limit_rule(stage: Stage) -> None:
+def _let_older_limit_rule(stage: LieStage) -> None:
     stage.house.inverters[stage.liar].impose(OLDER_W)
 
 
-def _read_back(stage: Stage, shown_pct: float) -> None:
+def _read_back(stage: LieStage, shown_pct: float) -> None:
     """The battery is low, so that the inverters go off, are told nothing more and are asked for their limit."""
     stage.house.battery.empty_v = stage.house.battery.full_v = 39.0
     for inverter in stage.house.inverters.values():
         inverter.reads_back_pct = shown_pct
 
 
-def _give_battery_back(stage: Stage) -> None:
+def _give_battery_back(stage: LieStage) -> None:
     stage.house.battery.empty_v, stage.house.battery.full_v = 48.0, 54.0
 
 

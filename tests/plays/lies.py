@@ -10,19 +10,18 @@ not kept.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from opendtu_dcload.sim.plant.house import House
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.servers.http_server import tick
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
-from tests.plays.lie import MINIMUM_W, Lie, Promise, Stage
+from tests.doubles.clock import Clock
+from tests.doubles.devices import ticking
+from tests.plays.lie import MINIMUM_W, Lie, LieStage, Promise
 from tests.plays.lie_rows import LIES
 
 
@@ -51,16 +50,11 @@ async def play(lie: Lie, folder: Path, delay_s: float) -> list[Promise]:
     dtu = RecordingDtu(house, loss=0.02)
     dtu.advance(0.0)
     dtu.posts = []
-    began_s = time.monotonic()
-
-    def clock() -> float:
-        return time.monotonic() - began_s
-
+    clock = Clock(runs=True)
     opendtu = OpenDtuServer(dtu, clock, password=PASSWORD, latency_s=LATENCY_S)
     meter = Gen2Server(dtu, clock, latency_s=LATENCY_S)
-    stage = Stage(house, dtu, meter.meter, posts=dtu.posts)
-    ticker = asyncio.create_task(tick(dtu, clock))
-    async with opendtu, meter:
+    stage = LieStage(house, dtu, meter.meter, posts=dtu.posts)
+    async with ticking(dtu, clock), opendtu, meter:
         script = lie.script(stage)
         until_s = next(script)
         blocks = "".join(f'[[inverter]]\nserial = "{model.serial}"\nmin_power_w = {MINIMUM_W}\n' for model in models)
@@ -87,13 +81,10 @@ async def play(lie: Lie, folder: Path, delay_s: float) -> list[Promise]:
                 program.terminate()
             await program.wait()
             await reader
-    ticker.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await ticker
     return stage.promises
 
 
-async def _read(lie: Lie, program: asyncio.subprocess.Process, stage: Stage) -> None:
+async def _read(lie: Lie, program: asyncio.subprocess.Process, stage: LieStage) -> None:
     assert program.stderr
     async for line in program.stderr:
         words = line.decode().strip()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.realtime
 SERIALS = ("114181807700", "114181807701")
 
 
-class Program:
+class RestoredSettings:
     """The settings of one start of the program."""
 
     def __init__(self, bus: BusAddress, clock: Callable[[], float]) -> None:
@@ -114,7 +114,7 @@ async def test_whatever_is_set_and_whenever_it_ends_the_last_shown_comes_back(
 ) -> None:
     rng, time = random.Random(seed), Clock()
     localsettings.start()
-    program = Program(daemon.address, time)
+    program = RestoredSettings(daemon.address, time)
     await program.ready()
     keys = program.keys()
     set_at_s = dict.fromkeys(keys, float("-inf"))
@@ -136,7 +136,7 @@ async def test_whatever_is_set_and_whenever_it_ends_the_last_shown_comes_back(
             last = {key: program.value(key) for key in keys}
             await (program.stop() if what == "stop" else program.be_killed())
             kept = {key: localsettings.values[path] for key, path in program.paths().items()}
-            program = Program(daemon.address, time)
+            program = RestoredSettings(daemon.address, time)
             await program.ready()
             restarts += 1
             for key in keys:

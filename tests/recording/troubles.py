@@ -37,12 +37,12 @@ class Trouble:
     plant: str
     load_w: Sequence[float]
     settings: Settings
-    script: Mapping[float, Callable[[Plant], object]]
+    script: Mapping[float, Callable[[TroubledPlant], object]]
     lasts_s: float
     leaves_off: bool = False
 
 
-class Plant:
+class TroubledPlant:
     """A plant with short hands for what happens to it."""
 
     def __init__(self, trouble: Trouble, sink: TextIO) -> None:
@@ -112,7 +112,7 @@ class Troubled(Run):
 
 def play(trouble: Trouble, sink: TextIO) -> None:
     """Let everything happen; `sink` gets the recording."""
-    plant = Plant(trouble, sink)
+    plant = TroubledPlant(trouble, sink)
     script = sorted(trouble.script.items())
     while plant.now_s < trouble.lasts_s:
         while script and script[0][0] <= plant.now_s:

@@ -22,7 +22,7 @@ from tests.doubles.fake_device import Settings
 
 
 @dataclass
-class Rig:
+class TimedRelay:
     server: Gen1Server
     state: State
     clock: Clock
@@ -56,22 +56,24 @@ class Rig:
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
+async def rig() -> AsyncIterator[TimedRelay]:
     dtu = SimDtu(House([300.0], [InverterModel("1124a0000001", "HMS")]))
     server = Gen1Server(dtu, lambda: dtu.house.now_s, device="1pm", latency_s=0)
     server.feed_inverters()
     async with server, aiohttp.ClientSession() as session:
-        yield Rig(server, State(), Clock(1000.0), session)
+        yield TimedRelay(server, State(), Clock(1000.0), session)
 
 
-async def test_while_all_is_well_it_stays_on(rig: Rig):
+async def test_while_all_is_well_it_stays_on(rig: TimedRelay):
     await rig.play(rig.task(), 900)
     assert rig.is_on
     assert rig.server.relay.remaining_s(rig.server.now_s) > 235
 
 
 @pytest.mark.parametrize("gone", ["has_meter", "has_dtu", "has_plan"])
-async def test_when_the_meter_the_dtu_or_the_control_falls_silent_it_opens_within_six_minutes(rig: Rig, gone: str):
+async def test_when_the_meter_the_dtu_or_the_control_falls_silent_it_opens_within_six_minutes(
+    rig: TimedRelay, gone: str
+):
     task = rig.task()
     await rig.play(task, 120)
     setattr(rig, gone, False)
@@ -84,7 +86,7 @@ async def test_when_the_meter_the_dtu_or_the_control_falls_silent_it_opens_withi
     assert rig.is_on
 
 
-async def test_when_a_guard_objects_it_is_left_to_its_timer(rig: Rig):
+async def test_when_a_guard_objects_it_is_left_to_its_timer(rig: TimedRelay):
     task = rig.task()
     await rig.play(task, 59)
     rig.order = RelayOrder.HOLD
@@ -94,7 +96,7 @@ async def test_when_a_guard_objects_it_is_left_to_its_timer(rig: Rig):
     assert not rig.is_on
 
 
-async def test_when_the_guard_demands_it_opens_at_once(rig: Rig, caplog: pytest.LogCaptureFixture):
+async def test_when_the_guard_demands_it_opens_at_once(rig: TimedRelay, caplog: pytest.LogCaptureFixture):
     task = rig.task()
     await rig.play(task, 5)
     rig.order = RelayOrder.OPEN
@@ -103,7 +105,7 @@ async def test_when_the_guard_demands_it_opens_at_once(rig: Rig, caplog: pytest.
     assert [r.message for r in caplog.records if r.levelno == logging.WARNING] == ["relay open"]
 
 
-async def test_one_that_somebody_opened_stays_open_until_the_limits_are_known_to_rule(rig: Rig):
+async def test_one_that_somebody_opened_stays_open_until_the_limits_are_known_to_rule(rig: TimedRelay):
     task = rig.task()
     rig.order = RelayOrder.KEEP
     await rig.play(task, 100)
@@ -119,7 +121,7 @@ async def test_one_that_somebody_opened_stays_open_until_the_limits_are_known_to
     assert not rig.state.relay.is_on
 
 
-async def test_one_that_opened_unseen_is_not_closed_before_the_limits_are_known_to_rule(rig: Rig):
+async def test_one_that_opened_unseen_is_not_closed_before_the_limits_are_known_to_rule(rig: TimedRelay):
     task = rig.task()
     await rig.play(task, 60)
     rig.order = RelayOrder.KEEP
@@ -129,7 +131,7 @@ async def test_one_that_opened_unseen_is_not_closed_before_the_limits_are_known_
         assert not rig.is_on
 
 
-async def test_one_that_somebody_closed_gets_its_timer(rig: Rig):
+async def test_one_that_somebody_closed_gets_its_timer(rig: TimedRelay):
     task = rig.task()
     await rig.play(task, 5)
     rig.server.relay.switch(rig.server.now_s, on=True)
@@ -137,21 +139,21 @@ async def test_one_that_somebody_closed_gets_its_timer(rig: Rig):
     assert rig.server.relay.duration_s == 300
 
 
-async def test_in_a_dry_run_it_is_only_read(rig: Rig):
+async def test_in_a_dry_run_it_is_only_read(rig: TimedRelay):
     task = rig.task(is_dry=True)
     await rig.play(task, 30)
     assert not rig.is_on
     assert rig.state.relay is not None
 
 
-async def test_a_relay_with_dangerous_settings_ends_the_program_at_its_start(rig: Rig):
+async def test_a_relay_with_dangerous_settings_ends_the_program_at_its_start(rig: TimedRelay):
     rig.server.power_on = "on"
     with pytest.raises(ConfigError, match="power-on"):
         await rig.play(rig.task(), 1)
 
 
 async def test_settings_that_became_dangerous_while_it_was_away_only_keep_it_open(
-    rig: Rig, caplog: pytest.LogCaptureFixture
+    rig: TimedRelay, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO)
     task = rig.task()

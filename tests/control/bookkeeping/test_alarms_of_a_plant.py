@@ -19,7 +19,7 @@ SETTINGS = Settings(max_feed_in_w=1200.0, min_voltage_v=40.0, dtus={"opendtu": D
 
 
 @dataclass
-class Scene:
+class WatchedPlant:
     plant: Plant
     up: tuple[Alarm, ...] = ()
     raised: Counter[str] = field(default_factory=Counter)
@@ -57,13 +57,13 @@ def calm_house(seconds: int) -> list[float]:
     "prefix", [pytest.param("1124", id="HMS"), pytest.param("1121", id="HM", marks=pytest.mark.long)]
 )
 def test_two_measured_hours_with_a_lossy_radio_raise_none(prefix: str) -> None:
-    scene = Scene(make_plant(evening(), models_of(prefix=prefix), settings=SETTINGS, loss=0.1))
+    scene = WatchedPlant(make_plant(evening(), models_of(prefix=prefix), settings=SETTINGS, loss=0.1))
     scene.until(7200)
     assert scene.raised == {}
 
 
 def test_a_meter_that_does_not_see_the_inverters_is_one_alarm_although_the_plant_tries_again_and_again() -> None:
-    scene = Scene(make_plant(calm_house(3600), settings=SETTINGS, is_warm=True))
+    scene = WatchedPlant(make_plant(calm_house(3600), settings=SETTINGS, is_warm=True))
     scene.until(300)
     scene.plant.run.meter.sees_inverters = False
     assert scene.until(1400) == {"Meter does not see the inverters"}
@@ -73,7 +73,7 @@ def test_a_meter_that_does_not_see_the_inverters_is_one_alarm_although_the_plant
 
 
 def test_meter_dtu_and_an_inverter_that_vanish_and_return_are_one_alarm_each() -> None:
-    scene = Scene(make_plant(calm_house(5400), settings=SETTINGS, is_warm=True))
+    scene = WatchedPlant(make_plant(calm_house(5400), settings=SETTINGS, is_warm=True))
     run = scene.plant.run
     scene.until(300)
     run.has_meter = False

@@ -17,21 +17,21 @@ from tests.control.plant import Plant, make_plant, models_of
 
 
 class DryController:
-    """Decides, and lets a shadow obey."""
+    """Decides, and lets a dry run obey."""
 
     def __init__(self, plant: Plant) -> None:
         self.controller = plant.controller
-        self.shadow = DryRun()
+        self.dry_run = DryRun()
         self.plans: list[Plan] = []
         self.count = 0
 
     def decide(self, seen: Seen) -> Decision:
         units = [tracker.unit for tracker in self.controller.trackers.values()]
-        decision = self.controller.decide(self.shadow.seen(seen, units))
+        decision = self.controller.decide(self.dry_run.seen(seen, units))
         for command in decision.commands:
             self.count += 1
             self.controller.posted(command, seen.now_s)
-            self.shadow.take(command, self.controller.trackers[command.serial].unit, seen.now_s)
+            self.dry_run.take(command, self.controller.trackers[command.serial].unit, seen.now_s)
             self.controller.taken(command, seen.now_s)
         self.plans.append(decision.plan)
         return replace(decision, commands=())

@@ -43,7 +43,7 @@ def on_virtual_time(work: Awaitable[Parting]) -> tuple[Parting, float]:
         loop.close()
 
 
-class Dtu:
+class ScriptedDtu:
     """Answers each command as its script says: so many seconds late, or with an error."""
 
     def __init__(self, answers: Iterator[float | DeviceError], acknowledges_after_s: float = HANGS_S) -> None:
@@ -77,7 +77,7 @@ def forever(answer: float | DeviceError) -> Iterator[float | DeviceError]:
         yield answer
 
 
-def leave(dtu: Dtu, earlier: Callable[[], Awaitable[None]] | None = None) -> tuple[Parting, float]:
+def leave(dtu: ScriptedDtu, earlier: Callable[[], Awaitable[None]] | None = None) -> tuple[Parting, float]:
     async def work() -> Parting:
         posts = {SERIALS[0]: asyncio.ensure_future(earlier())} if earlier is not None else {}
         return await leave_dtu(dtu, COMMANDS, dtu.send, rules, posts)  # type: ignore[arg-type]  # stands for OpenDtu
@@ -86,7 +86,7 @@ def leave(dtu: Dtu, earlier: Callable[[], Awaitable[None]] | None = None) -> tup
 
 
 def test_each_is_told_once_and_known_to_obey() -> None:
-    dtu = Dtu(forever(0.1), acknowledges_after_s=2.0)
+    dtu = ScriptedDtu(forever(0.1), acknowledges_after_s=2.0)
     parting, took_s = leave(dtu)
     assert [serial for _, serial in dtu.told] == SERIALS
     assert parting.acknowledged == set(SERIALS)
@@ -94,7 +94,7 @@ def test_each_is_told_once_and_known_to_obey() -> None:
 
 
 def test_what_is_not_acknowledged_in_time_is_taken_and_no_more() -> None:
-    parting, took_s = leave(Dtu(forever(0.1)))
+    parting, took_s = leave(ScriptedDtu(forever(0.1)))
     assert not parting.acknowledged
     assert parting.taken == set(SERIALS)
     assert took_s <= LEAVE_S
@@ -102,7 +102,7 @@ def test_what_is_not_acknowledged_in_time_is_taken_and_no_more() -> None:
 
 @pytest.mark.parametrize("late_s", [0.5, 1.2, 3.0, HANGS_S])
 def test_it_ends_in_time_however_slowly_the_dtu_answers(late_s: float) -> None:
-    dtu = Dtu(forever(late_s))
+    dtu = ScriptedDtu(forever(late_s))
     parting, took_s = leave(dtu)
     assert took_s <= LEAVE_S + 0.01
     assert {serial for _, serial in dtu.told} == set(SERIALS)
@@ -118,7 +118,7 @@ def test_a_command_on_its_way_is_awaited_and_not_repeated_when_it_is_answered() 
         await asyncio.sleep(1.9)
         done.append(True)
 
-    dtu = Dtu(forever(0.1))
+    dtu = ScriptedDtu(forever(0.1))
     leave(dtu, earlier)
     assert done
     assert len(dtu.told) == len(SERIALS)
@@ -129,7 +129,7 @@ def test_after_one_that_was_never_answered_the_last_word_comes_at_the_end() -> N
     async def earlier() -> None:
         await asyncio.sleep(HANGS_S)
 
-    dtu = Dtu(forever(0.1))
+    dtu = ScriptedDtu(forever(0.1))
     _, took_s = leave(dtu, earlier)
     at_s, serial = dtu.told[-1]
     assert serial == SERIALS[0]
@@ -142,7 +142,7 @@ def test_one_that_failed_long_ago_without_an_answer_may_still_come_too() -> None
     async def earlier() -> None:
         raise DeviceConnectionError("gone")
 
-    dtu = Dtu(forever(0.1))
+    dtu = ScriptedDtu(forever(0.1))
     leave(dtu, earlier)
     assert [serial for _, serial in dtu.told] == [*SERIALS, SERIALS[0]]
 
@@ -153,7 +153,7 @@ def test_one_that_failed_long_ago_without_an_answer_may_still_come_too() -> None
     ids=["refuses", "is gone", "is overloaded"],
 )
 def test_a_dtu_that_does_not_take_it_is_never_said_to_have(error: DeviceError, times: int) -> None:
-    dtu = Dtu(forever(error))
+    dtu = ScriptedDtu(forever(error))
     parting, took_s = leave(dtu)
     assert dtu.is_pressed
     assert len(dtu.told) == times * len(SERIALS)

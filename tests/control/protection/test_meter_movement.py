@@ -17,7 +17,7 @@ from tests.control.plant import Plant, make_plant, models_of
 # ---- pure
 
 
-class Meter:
+class AskedMeter:
     """An answer each second to a plant that gives what it is told."""
 
     def __init__(self, changes_s: float = 1.0) -> None:
@@ -48,8 +48,8 @@ class Meter:
             self.output_w += step_w
 
 
-def frozen(seconds: int = 60) -> Meter:
-    meter = Meter()
+def frozen(seconds: int = 60) -> AskedMeter:
+    meter = AskedMeter()
     meter.run(30)
     meter.is_frozen = True
     meter.run(seconds)
@@ -63,7 +63,7 @@ def test_a_minute_without_any_change_is_to_be_asked_and_not_less():
 
 @pytest.mark.parametrize("seconds", [600, 7200])
 def test_a_constant_power_alone_is_never_asked(seconds):
-    meter = Meter()
+    meter = AskedMeter()
     meter.run(seconds)
     assert not meter.movement.may_ask
 
@@ -105,7 +105,7 @@ def test_any_change_answers_a_question_and_the_next_one_comes_no_sooner_than_in_
 
 @pytest.mark.parametrize("is_frozen", [True, False], ids=["all still", "only the powers still"])
 def test_powers_that_are_the_same_after_an_own_step_are_asked_at_once_and_not_acted_on(is_frozen):
-    meter = Meter()
+    meter = AskedMeter()
     meter.run(30)
     meter.is_frozen = is_frozen
     meter.output_w += 150.0
@@ -119,7 +119,7 @@ def test_powers_that_are_the_same_after_an_own_step_are_asked_at_once_and_not_ac
 
 @pytest.mark.parametrize("refresh_s", [1, 2, 5, 10, 15])
 def test_the_refresh_of_the_meter_is_learned_and_what_lies_between_is_nothing_new(refresh_s):
-    meter = Meter(refresh_s)
+    meter = AskedMeter(refresh_s)
     meter.run(10 * refresh_s)
     assert meter.movement.refresh_s == refresh_s
     new = []

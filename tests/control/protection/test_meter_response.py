@@ -107,7 +107,7 @@ def test_battery_floor_holds_until_one_volt_above(voltages_v):
 # ---- response guard
 
 
-class House:
+class SteppedHouse:
     """Plays own steps to a guard: a reading each second, the step visible 4 s after it was sent."""
 
     def __init__(self, answer: float, load_w: float = 2000.0) -> None:
@@ -151,15 +151,15 @@ class House:
 )
 @pytest.mark.parametrize("change_w", [200.0, -200.0])
 def test_the_meter_must_move_against_our_step(answer, expected, change_w):
-    assert House(answer).step(change_w) is expected
+    assert SteppedHouse(answer).step(change_w) is expected
 
 
 def test_a_step_below_150_w_proves_nothing():
-    assert House(0.0).step(140.0) is None
+    assert SteppedHouse(0.0).step(140.0) is None
 
 
 def test_a_blind_meter_is_told_after_three_steps():
-    house = House(0.0)
+    house = SteppedHouse(0.0)
     reasons = []
     for change_w in (200.0, -200.0, 200.0):
         house.step(change_w)
@@ -168,14 +168,14 @@ def test_a_blind_meter_is_told_after_three_steps():
 
 
 def test_a_reversed_meter_is_told_within_three_steps():
-    house = House(-1.0)
+    house = SteppedHouse(-1.0)
     for change_w in (200.0, -200.0, 200.0):
         house.step(change_w)
     assert house.guard.suspicion is Reason.METER_REVERSED
 
 
 def test_what_the_house_does_before_a_step_can_show_is_not_taken_for_its_answer():
-    house = House(1.0)
+    house = SteppedHouse(1.0)
     house.guard.stepped()
     for _ in range(3):
         house.load_w += 60
@@ -185,7 +185,7 @@ def test_what_the_house_does_before_a_step_can_show_is_not_taken_for_its_answer(
 
 
 def test_steps_that_follow_a_ramp_of_the_load_are_not_missed():
-    house = House(1.0)
+    house = SteppedHouse(1.0)
     verdicts = []
     for _ in range(9):
         house.guard.stepped()
@@ -199,7 +199,7 @@ def test_steps_that_follow_a_ramp_of_the_load_are_not_missed():
 
 
 def test_one_movement_the_same_way_may_be_the_house():
-    house = House(1.0)
+    house = SteppedHouse(1.0)
     assert house.step(200.0, drift_w=400.0) is MeterAnswer.REVERSED
     assert house.guard.suspicion is None
     assert house.step(200.0) is MeterAnswer.SEEN
@@ -208,7 +208,7 @@ def test_one_movement_the_same_way_may_be_the_house():
 
 
 def test_a_suspicion_that_was_only_tried_again_stays_a_doubt_until_an_answer_disproves_it():
-    house = House(-1.0)
+    house = SteppedHouse(-1.0)
     while house.guard.suspicion is None:
         house.step(200.0)
     while house.guard.suspicion is not None:
@@ -221,7 +221,7 @@ def test_a_suspicion_that_was_only_tried_again_stays_a_doubt_until_an_answer_dis
 
 
 def test_an_answer_at_the_ceiling_is_no_proof_for_ever():
-    house = House(1.0)
+    house = SteppedHouse(1.0)
     assert house.step(200.0) is MeterAnswer.SEEN
     due_s = []
     for _ in range(4000):
@@ -232,7 +232,7 @@ def test_an_answer_at_the_ceiling_is_no_proof_for_ever():
 
 
 def test_an_answer_forgives_earlier_misses():
-    house = House(0.0)
+    house = SteppedHouse(0.0)
     house.step(200.0)
     house.step(-200.0)
     house.answer = 1.0
@@ -248,7 +248,7 @@ def test_an_answer_forgives_earlier_misses():
 
 @pytest.mark.parametrize("answer", [0.0, -1.0, 1.0])
 def test_a_restless_house_gives_hardly_a_verdict_and_no_suspicion(answer):
-    house = House(answer)
+    house = SteppedHouse(answer)
     house.noise_w = 300.0
     verdicts = [house.step(change_w) for change_w in (200.0, -200.0) * 10]
     assert verdicts.count(None) >= 16, "noise larger than our step may look like an answer now and then"
@@ -256,7 +256,7 @@ def test_a_restless_house_gives_hardly_a_verdict_and_no_suspicion(answer):
 
 
 def test_a_change_much_larger_than_our_step_is_the_house():
-    assert House(1.0).step(200.0, drift_w=900.0) is None
+    assert SteppedHouse(1.0).step(200.0, drift_w=900.0) is None
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_change_much_larger_than_our_step_is_the_house():
     ],
 )
 def test_a_false_suspicion_is_lifted_by_its_own_fall(drift_w, suspicion):
-    house = House(1.0)
+    house = SteppedHouse(1.0)
     while house.guard.suspicion is None and house.output_w < 1200:
         house.step(200.0, drift_w=drift_w)
     assert house.guard.suspicion is suspicion
@@ -278,7 +278,7 @@ def test_a_false_suspicion_is_lifted_by_its_own_fall(drift_w, suspicion):
 
 @pytest.mark.parametrize(("answer", "suspicion"), [(0.0, Reason.METER_BLIND), (-1.0, Reason.METER_REVERSED)])
 def test_a_true_suspicion_is_confirmed_by_its_own_fall(answer, suspicion):
-    house = House(answer)
+    house = SteppedHouse(answer)
     while house.guard.suspicion is None:
         house.step(200.0)
     house.step(60.0 - house.output_w)
@@ -287,7 +287,7 @@ def test_a_true_suspicion_is_confirmed_by_its_own_fall(answer, suspicion):
 
 
 def test_a_suspicion_is_tried_again_later_and_each_time_later():
-    house = House(-1.0)
+    house = SteppedHouse(-1.0)
     waits_s: list[float] = []
     for _ in range(5):
         while house.guard.suspicion is None:
@@ -301,7 +301,7 @@ def test_a_suspicion_is_tried_again_later_and_each_time_later():
 
 
 def test_reset_forgets_a_step_that_the_meter_slept_through():
-    house = House(0.0)
+    house = SteppedHouse(0.0)
     house.guard.stepped()
     house.guard.reset()
     house.output_w += 300

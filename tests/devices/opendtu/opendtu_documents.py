@@ -7,12 +7,10 @@ from collections.abc import Collection
 from typing import Any
 
 import aiohttp
-from pydantic import SecretStr
 
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.model import InverterStatus
-from tests.doubles.clock import Clock
-from tests.doubles.fake_device import FakeDevice, Settings
+from tests.doubles.fake_device import FakeDevice, Rig
 
 GARAGE, SHED, BALCONY = "116190001234", "114490ab5678", "112180004321"
 LIVE = "/api/livedata/status"
@@ -98,14 +96,11 @@ LIMITS = {
 }
 
 
-class Rig:
+class DtuRig(Rig):
     """The client with the DTU behind it."""
 
     def __init__(self, device: FakeDevice, session: aiohttp.ClientSession) -> None:
-        self.device = device
-        self.session = session
-        self.clock = Clock(1000.0)
-        self.settings = Settings(device.host, password=SecretStr("openDTU42"))
+        super().__init__(device, session, "openDTU42")
         self.dtu = self.build()
 
     def build(self, listed: Collection[str] = (GARAGE, SHED), **more: Any) -> OpenDtu:

@@ -35,7 +35,7 @@ from tests.devices.opendtu.opendtu_documents import (
     SHED,
     SUCCESS,
     TOKEN,
-    Rig,
+    DtuRig,
 )
 from tests.doubles.clock import Clock
 from tests.doubles.fake_device import BasicLogin, Settings, document, running_device, text
@@ -49,7 +49,7 @@ def test_the_configuration_fits() -> None:
 # --- commands ---
 
 
-async def test_limit_goes_out_as_a_form_with_exact_types(rig: Rig) -> None:
+async def test_limit_goes_out_as_a_form_with_exact_types(rig: DtuRig) -> None:
     rig.answer({"/api/limit/config": SUCCESS})
     await rig.dtu.set_limit(SHED.upper(), 312.57, minimum_w=40, rated_w=800)
     (request,) = rig.device.requests
@@ -80,7 +80,7 @@ async def test_limit_goes_out_as_a_form_with_exact_types(rig: Rig) -> None:
     ],
 )
 async def test_limit_is_brought_between_minimum_and_rated_and_rounded_down(
-    rig: Rig, limit_w: float, minimum_w: float, rated_w: float | None, sent_w: float
+    rig: DtuRig, limit_w: float, minimum_w: float, rated_w: float | None, sent_w: float
 ) -> None:
     rig.answer({"/api/limit/config": SUCCESS})
     await rig.dtu.set_limit(SHED, limit_w, minimum_w=minimum_w, rated_w=rated_w)
@@ -88,7 +88,7 @@ async def test_limit_is_brought_between_minimum_and_rated_and_rounded_down(
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-async def test_value_that_is_not_finite_is_never_sent(rig: Rig, bad: float) -> None:
+async def test_value_that_is_not_finite_is_never_sent(rig: DtuRig, bad: float) -> None:
     rig.answer({"/api/limit/config": SUCCESS})
     for limit_w, minimum_w, rated_w in ((bad, 40, 800), (100, bad, 800), (100, 40, bad)):
         with pytest.raises(ValueError, match="finite"):
@@ -96,7 +96,7 @@ async def test_value_that_is_not_finite_is_never_sent(rig: Rig, bad: float) -> N
     assert rig.device.requests == []
 
 
-async def test_unlisted_inverter_is_never_commanded(rig: Rig) -> None:
+async def test_unlisted_inverter_is_never_commanded(rig: DtuRig) -> None:
     rig.answer({"/api/limit/config": SUCCESS, "/api/power/config": SUCCESS})
     for command in (
         rig.dtu.set_limit(BALCONY, 100, minimum_w=20, rated_w=350),
@@ -109,14 +109,14 @@ async def test_unlisted_inverter_is_never_commanded(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("limit_type", [2, 3, 256, 257, -1])
-async def test_persistent_limit_cannot_be_sent(rig: Rig, limit_type: int) -> None:
+async def test_persistent_limit_cannot_be_sent(rig: DtuRig, limit_type: int) -> None:
     with pytest.raises(ValueError, match="EEPROM"):
         await rig.dtu._post_limit(SHED, limit_type, 100)
     assert rig.device.requests == []
 
 
 @pytest.mark.parametrize("value", [-0.1, 2250.1, math.nan])
-async def test_value_beyond_the_dtus_bounds_cannot_be_sent(rig: Rig, value: float) -> None:
+async def test_value_beyond_the_dtus_bounds_cannot_be_sent(rig: DtuRig, value: float) -> None:
     with pytest.raises(ValueError, match="limit"):
         await rig.dtu._post_limit(SHED, 0, value)
     assert rig.device.requests == []
@@ -151,7 +151,7 @@ def test_every_limit_sent_is_a_tenth_within_the_bounds(limit_w: float, minimum_w
         assert limit_w - 0.1 - 1e-9 <= value_w <= limit_w + 1e-9
 
 
-async def test_power_and_restart_are_booleans(rig: Rig) -> None:
+async def test_power_and_restart_are_booleans(rig: DtuRig) -> None:
     rig.answer({"/api/power/config": SUCCESS})
     await rig.dtu.set_power(SHED, on=True)
     assert rig.device.requests[-1].form["data"] == f'{{"serial":"{SHED}","power":true}}'
@@ -161,7 +161,7 @@ async def test_power_and_restart_are_booleans(rig: Rig) -> None:
     assert rig.device.requests[-1].form["data"] == f'{{"serial":"{SHED}","restart":true}}'
 
 
-async def test_reboot(rig: Rig) -> None:
+async def test_reboot(rig: DtuRig) -> None:
     rig.answer({"/api/maintenance/reboot": {"type": "success", "message": "Reboot triggered!", "code": 6001}})
     await rig.dtu.reboot()
     assert rig.device.requests[-1].form["data"] == '{"reboot":true}'
@@ -176,7 +176,9 @@ async def test_reboot(rig: Rig) -> None:
     ],
     ids=str,
 )
-async def test_status_200_without_success_is_a_refusal(rig: Rig, answer: dict[str, object], code: int | None) -> None:
+async def test_status_200_without_success_is_a_refusal(
+    rig: DtuRig, answer: dict[str, object], code: int | None
+) -> None:
     rig.answer({"/api/limit/config": answer})
     with pytest.raises(DeviceRefusedError) as caught:
         await rig.dtu.set_limit(SHED, 100, minimum_w=40, rated_w=800)
@@ -184,7 +186,7 @@ async def test_status_200_without_success_is_a_refusal(rig: Rig, answer: dict[st
 
 
 @pytest.mark.parametrize("answer", [{}, [], "success", {"type": True}, {"type": None}], ids=str)
-async def test_answer_without_a_verdict_is_no_success(rig: Rig, answer: object) -> None:
+async def test_answer_without_a_verdict_is_no_success(rig: DtuRig, answer: object) -> None:
     rig.answer({"/api/limit/config": answer})
     with pytest.raises(DeviceAnswerError):
         await rig.dtu.set_limit(SHED, 100, minimum_w=40, rated_w=800)
@@ -193,7 +195,7 @@ async def test_answer_without_a_verdict_is_no_success(rig: Rig, answer: object) 
 # --- passwords, pauses, silence ---
 
 
-async def test_password_check(rig: Rig) -> None:
+async def test_password_check(rig: DtuRig) -> None:
     rig.device.login = BasicLogin(TOKEN)
     rig.answer({"/api/security/authenticate": {"type": "success", "message": "", "code": 10002}})
     await rig.dtu.check_password()
@@ -204,7 +206,7 @@ async def test_password_check(rig: Rig) -> None:
         await rig.build(password=None).check_password()
 
 
-async def test_wrong_password_stops_commands_but_not_the_reading_that_needs_none(rig: Rig) -> None:
+async def test_wrong_password_stops_commands_but_not_the_reading_that_needs_none(rig: DtuRig) -> None:
     rig.device.login = BasicLogin("other")
     rig.device.open_paths = {LIVE, "/api/limit/status"}
     rig.answer({**NEW, "/api/limit/status": LIMITS})
@@ -218,7 +220,7 @@ async def test_wrong_password_stops_commands_but_not_the_reading_that_needs_none
     assert rig.device.paths.count("/api/limit/config") == 2
 
 
-async def test_reading_that_needs_the_password_pauses_when_it_is_wrong(rig: Rig) -> None:
+async def test_reading_that_needs_the_password_pauses_when_it_is_wrong(rig: DtuRig) -> None:
     rig.device.login = BasicLogin("other")
     for _ in range(3):
         with pytest.raises(DeviceAuthError):
@@ -226,7 +228,7 @@ async def test_reading_that_needs_the_password_pauses_when_it_is_wrong(rig: Rig)
     assert rig.device.paths == [LIVE]
 
 
-async def test_dtu_short_of_memory_is_left_alone_but_for_commands(rig: Rig) -> None:
+async def test_dtu_short_of_memory_is_left_alone_but_for_commands(rig: DtuRig) -> None:
     rig.answer({LIVE: text("Too Many Requests", 429, {"Retry-After": "60"}), "/api/limit/config": SUCCESS})
     for _ in range(3):
         with pytest.raises(DeviceBusyError) as caught:
@@ -237,7 +239,7 @@ async def test_dtu_short_of_memory_is_left_alone_but_for_commands(rig: Rig) -> N
     assert rig.device.paths == [LIVE, "/api/limit/config"]
 
 
-async def test_reads_and_commands_never_overlap(rig: Rig) -> None:
+async def test_reads_and_commands_never_overlap(rig: DtuRig) -> None:
     async def unhurried(_request: object) -> aiohttp.web.Response:
         await asyncio.sleep(0.01)
         return aiohttp.web.json_response(SUCCESS | {"inverters": []})
@@ -263,7 +265,7 @@ async def test_reads_and_commands_never_overlap(rig: Rig) -> None:
     ],
     ids=["null", "HTML", "404", "500", "success with 500"],
 )
-async def test_every_method_gives_a_device_error(rig: Rig, answer: object, error: type[DeviceError]) -> None:
+async def test_every_method_gives_a_device_error(rig: DtuRig, answer: object, error: type[DeviceError]) -> None:
     rig.device.answers = dict.fromkeys(
         [
             LIVE,
@@ -295,7 +297,7 @@ async def test_every_method_gives_a_device_error(rig: Rig, answer: object, error
             await call
 
 
-async def test_stalled_answer_is_a_timeout(rig: Rig) -> None:
+async def test_stalled_answer_is_a_timeout(rig: DtuRig) -> None:
     rig.device.answers = {LIVE: rig.device.stall}
     with pytest.raises(DeviceTimeoutError):
         await rig.build(timeout_s=0.05).live([])

@@ -4,11 +4,8 @@ import copy
 import dataclasses
 from typing import Any
 
-import aiohttp
-
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
-from tests.doubles.clock import Clock
-from tests.doubles.fake_device import FakeDevice, Settings
+from tests.doubles.fake_device import Rig
 
 MAC = "A0DD6C112233"
 
@@ -125,14 +122,8 @@ PRO_2PM = gen2("SPSW-202PE16EU", "Pro2PM", {"switch:0": PRO_2PM_STATUS, "switch:
 PRO_2PM["/rpc/Switch.GetStatus?id=0"] = PRO_2PM_STATUS
 
 
-class Rig:
+class MeterRig(Rig):
     """A meter with the device behind it."""
-
-    def __init__(self, device: FakeDevice, session: aiohttp.ClientSession) -> None:
-        self.device = device
-        self.session = session
-        self.clock = Clock(1000.0)
-        self.settings = Settings(device.host)
 
     def meter(self, answers: dict[str, Any], *, section: str = "meter", **more: Any) -> ShellyMeter:
         self.device.answers = copy.deepcopy(answers)

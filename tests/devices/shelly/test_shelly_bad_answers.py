@@ -32,7 +32,7 @@ from tests.devices.shelly.shelly_devices import (
     PRO_3EM,
     PRO_EM_50,
     THREE_EM,
-    Rig,
+    MeterRig,
 )
 from tests.doubles.clock import Clock
 from tests.doubles.fake_device import Settings, document, running_device, text
@@ -56,7 +56,7 @@ from tests.doubles.fake_device import Settings, document, running_device, text
     ],
     ids=str,
 )
-async def test_one_bad_phase_spoils_the_sum_of_a_3em(rig: Rig, index: int, entry: dict[str, object]) -> None:
+async def test_one_bad_phase_spoils_the_sum_of_a_3em(rig: MeterRig, index: int, entry: dict[str, object]) -> None:
     meter = rig.meter(THREE_EM)
     status = rig.device.answers["/status"]
     assert isinstance(status, dict)
@@ -79,7 +79,7 @@ async def test_one_bad_phase_spoils_the_sum_of_a_3em(rig: Rig, index: int, entry
     ],
     ids=str,
 )
-async def test_bad_phase_spoils_the_sum_of_a_pro_3em(rig: Rig, fields: dict[str, object]) -> None:
+async def test_bad_phase_spoils_the_sum_of_a_pro_3em(rig: MeterRig, fields: dict[str, object]) -> None:
     meter = rig.meter(PRO_3EM)
     rig.change("/rpc/EM.GetStatus?id=0", **fields)
     with pytest.raises(DeviceAnswerError):
@@ -87,25 +87,25 @@ async def test_bad_phase_spoils_the_sum_of_a_pro_3em(rig: Rig, fields: dict[str,
 
 
 @pytest.mark.parametrize("fields", [{"errors": ["phase_sequence"]}, {"a_errors": ["out_of_range:voltage"]}], ids=str)
-async def test_faults_that_leave_the_power_alone_do_not_matter(rig: Rig, fields: dict[str, object]) -> None:
+async def test_faults_that_leave_the_power_alone_do_not_matter(rig: MeterRig, fields: dict[str, object]) -> None:
     meter = rig.meter(PRO_3EM)
     rig.change("/rpc/EM.GetStatus?id=0", **fields)
     assert (await meter.read()).power_w == -110.3
 
 
-async def test_other_phases_faults_do_not_matter_to_the_chosen_one(rig: Rig) -> None:
+async def test_other_phases_faults_do_not_matter_to_the_chosen_one(rig: MeterRig) -> None:
     meter = rig.meter(PRO_3EM, channel="a")
     rig.change("/rpc/EM.GetStatus?id=0", b_act_power=None, total_act_power=None, c_errors=["power_meter_failure"])
     assert (await meter.read()).power_w == 226.4
 
 
-async def test_missing_total_of_a_pro_3em_is_added_up(rig: Rig) -> None:
+async def test_missing_total_of_a_pro_3em_is_added_up(rig: MeterRig) -> None:
     meter = rig.meter(PRO_3EM)
     rig.change("/rpc/EM.GetStatus?id=0", total_act_power=None)
     assert (await meter.read()).power_w == pytest.approx(-110.4)
 
 
-async def test_phases_that_add_up_to_more_than_a_house_are_refused(rig: Rig) -> None:
+async def test_phases_that_add_up_to_more_than_a_house_are_refused(rig: MeterRig) -> None:
     meter = rig.meter(PRO_3EM)
     rig.change("/rpc/EM.GetStatus?id=0", a_act_power=40000, b_act_power=40000, total_act_power=None)
     with pytest.raises(DeviceAnswerError, match="43470"):
@@ -116,21 +116,21 @@ async def test_phases_that_add_up_to_more_than_a_house_are_refused(rig: Rig) -> 
 @pytest.mark.parametrize(
     "fields", [{"apower": None}, {"apower": 1e9}, {"errors": ["power_meter_failure"]}], ids=["null", "huge", "failure"]
 )
-async def test_single_channel_without_power_is_refused(rig: Rig, path: str, fields: dict[str, object]) -> None:
+async def test_single_channel_without_power_is_refused(rig: MeterRig, path: str, fields: dict[str, object]) -> None:
     meter = rig.solar(PM_MINI if "PM1" in path else PLUS_PLUG)
     rig.change(path, **fields)
     with pytest.raises(DeviceAnswerError):
         await meter.read()
 
 
-async def test_infinity_in_disguise_is_refused(rig: Rig) -> None:
+async def test_infinity_in_disguise_is_refused(rig: MeterRig) -> None:
     meter = rig.solar(PLUG_S)
     rig.device.answers["/meter/0"] = text('{"power":1e999,"is_valid":true}')
     with pytest.raises(DeviceAnswerError):
         await meter.read()
 
 
-async def test_what_is_beside_the_power_may_be_nonsense(rig: Rig) -> None:
+async def test_what_is_beside_the_power_may_be_nonsense(rig: MeterRig) -> None:
     meter = rig.meter(PM_MINI)
     rig.change("/rpc/PM1.GetStatus?id=0", voltage="x", current=1e9, freq=0, aenergy=[], ret_aenergy={"total": -1})
     reading = await meter.read()
@@ -138,7 +138,7 @@ async def test_what_is_beside_the_power_may_be_nonsense(rig: Rig) -> None:
     assert reading.frequency_hz is None
 
 
-async def test_monophase_sum_is_never_a_part_of_it(rig: Rig) -> None:
+async def test_monophase_sum_is_never_a_part_of_it(rig: MeterRig) -> None:
     meter = rig.meter(MONOPHASE, channel="sum")
     await meter.read()
     status = rig.device.answers["/rpc/Shelly.GetStatus"]
@@ -148,7 +148,7 @@ async def test_monophase_sum_is_never_a_part_of_it(rig: Rig) -> None:
         await meter.read()
 
 
-async def test_stalled_answer_is_a_timeout(rig: Rig) -> None:
+async def test_stalled_answer_is_a_timeout(rig: MeterRig) -> None:
     meter = rig.solar(PLUG_S, timeout_s=0.05)
     rig.device.answers["/meter/0"] = rig.device.stall
     with pytest.raises(DeviceTimeoutError):

@@ -23,7 +23,7 @@ from tests.devices.shelly.shelly_devices import (
     PRO_EM_50,
     SWITCH_STATUS,
     THREE_EM,
-    Rig,
+    MeterRig,
     gen2,
 )
 
@@ -34,7 +34,7 @@ from tests.devices.shelly.shelly_devices import (
     ("answers", "channel"), [(PLUG_S, None), (PLUS_PLUG, None), (PLUS_2PM, "1"), (PLUS_2PM, "sum")]
 )
 async def test_load_meter_without_a_counter_of_returned_energy_is_no_grid_meter(
-    rig: Rig, answers: dict[str, Any], channel: str | None
+    rig: MeterRig, answers: dict[str, Any], channel: str | None
 ) -> None:
     with pytest.raises(DeviceAnswerError, match=r"shows export as import, .* set meter\.host to an energy meter"):
         await rig.meter(answers, channel=channel).read()
@@ -50,7 +50,7 @@ async def test_load_meter_without_a_counter_of_returned_energy_is_no_grid_meter(
     ],
     ids=["typed-in power", "lamp or dimmer", "RGBW"],
 )
-async def test_what_is_no_meter_is_refused_everywhere(rig: Rig, status: dict[str, Any]) -> None:
+async def test_what_is_no_meter_is_refused_everywhere(rig: MeterRig, status: dict[str, Any]) -> None:
     about = {"type": "SHSW-1", "mac": MAC, "auth": False, "num_meters": 1}
     for section in ("meter", "solar"):
         meter = rig.meter({"/shelly": about, "/status": status, "/meter/0": status["meters"][0]}, section=section)
@@ -78,7 +78,9 @@ async def test_what_is_no_meter_is_refused_everywhere(rig: Rig, status: dict[str
         (THREE_EM, "3", '"sum" or "a" or "b" or "c"'),
     ],
 )
-async def test_channel_is_never_guessed(rig: Rig, answers: dict[str, Any], channel: str | None, offer: str) -> None:
+async def test_channel_is_never_guessed(
+    rig: MeterRig, answers: dict[str, Any], channel: str | None, offer: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         await rig.solar(answers, channel=channel).read()
     (problem,) = caught.value.problems
@@ -99,7 +101,7 @@ async def test_channel_is_never_guessed(rig: Rig, answers: dict[str, Any], chann
     ids=["Pro 4PM", "power strip", "monophase", "triphase", "EM"],
 )
 async def test_every_channel_that_a_device_offers_may_stand_in_the_configuration(
-    rig: Rig, answers: dict[str, Any]
+    rig: MeterRig, answers: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         await rig.meter(answers, channel="none").read()
@@ -112,6 +114,6 @@ async def test_every_channel_that_a_device_offers_may_stand_in_the_configuration
 
 
 @pytest.mark.parametrize("answers", [THREE_EM, PRO_3EM], ids=["3EM", "Pro 3EM"])
-async def test_sum_may_be_said_where_it_is_the_default(rig: Rig, answers: dict[str, Any]) -> None:
+async def test_sum_may_be_said_where_it_is_the_default(rig: MeterRig, answers: dict[str, Any]) -> None:
     said = await rig.meter(answers, channel="sum").read()
     assert said == await rig.meter(answers, channel=None).read()

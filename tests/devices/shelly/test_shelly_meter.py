@@ -13,7 +13,17 @@ from opendtu_dcload.errors import (
     DeviceAuthError,
 )
 from opendtu_dcload.model import MeterInfo
-from tests.devices.shelly.shelly_devices import MAC, MONOPHASE, PLUG_S, PLUS_PLUG, PM_MINI, PRO_3EM, THREE_EM, Rig, gen2
+from tests.devices.shelly.shelly_devices import (
+    MAC,
+    MONOPHASE,
+    PLUG_S,
+    PLUS_PLUG,
+    PM_MINI,
+    PRO_3EM,
+    THREE_EM,
+    MeterRig,
+    gen2,
+)
 from tests.doubles.fake_device import (
     BasicLogin,
     DigestLogin,
@@ -40,7 +50,7 @@ def test_the_configuration_fits() -> None:
     ],
     ids=["3EM", "Plug S", "Pro 3EM", "PM Mini"],
 )
-async def test_identifies_itself(rig: Rig, answers: dict[str, Any], info: MeterInfo) -> None:
+async def test_identifies_itself(rig: MeterRig, answers: dict[str, Any], info: MeterInfo) -> None:
     assert await rig.solar(answers).identify() == info
 
 
@@ -48,12 +58,12 @@ async def test_identifies_itself(rig: Rig, answers: dict[str, Any], info: MeterI
     "about",
     [{}, [], "x", {"type": "SHEM"}, {"mac": MAC}, {"type": "SHEM", "mac": "xyz"}, {"gen": 2, "mac": MAC, "model": 5}],
 )
-async def test_something_else_than_a_shelly_is_not_taken_for_one(rig: Rig, about: object) -> None:
+async def test_something_else_than_a_shelly_is_not_taken_for_one(rig: MeterRig, about: object) -> None:
     with pytest.raises(DeviceAnswerError, match=r"as a Shelly does: correct meter\.host"):
         await rig.meter({"/shelly": about}).identify()
 
 
-async def test_name_is_freed_of_what_d_bus_cannot_carry(rig: Rig) -> None:
+async def test_name_is_freed_of_what_d_bus_cannot_carry(rig: MeterRig) -> None:
     meter = rig.meter(PRO_3EM)
     rig.change("/shelly", name="Ha\x00us\n\ud800 " + "x" * 100)
     name = (await meter.identify()).name
@@ -69,18 +79,18 @@ async def test_name_is_freed_of_what_d_bus_cannot_carry(rig: Rig) -> None:
     ],
     ids=["Plus 1", "1"],
 )
-async def test_a_shelly_that_measures_nothing_is_no_meter(rig: Rig, answers: dict[str, Any]) -> None:
+async def test_a_shelly_that_measures_nothing_is_no_meter(rig: MeterRig, answers: dict[str, Any]) -> None:
     with pytest.raises(DeviceAnswerError, match="is no power meter: correct meter"):
         await rig.meter(answers).read()
 
 
-async def test_generation_1_without_counts_is_probed(rig: Rig) -> None:
+async def test_generation_1_without_counts_is_probed(rig: MeterRig) -> None:
     answers = copy.deepcopy(THREE_EM)
     del answers["/shelly"]["num_emeters"]
     assert (await rig.meter(answers).read()).power_w == pytest.approx(-107.86)
 
 
-async def test_later_readings_cost_one_request(rig: Rig) -> None:
+async def test_later_readings_cost_one_request(rig: MeterRig) -> None:
     meter = rig.meter(PRO_3EM)
     await meter.read()
     rig.device.requests.clear()
@@ -99,7 +109,7 @@ async def test_later_readings_cost_one_request(rig: Rig) -> None:
     ],
     ids=["404", "-105"],
 )
-async def test_changed_profile_is_found_at_the_next_reading(rig: Rig, refusal: object) -> None:
+async def test_changed_profile_is_found_at_the_next_reading(rig: MeterRig, refusal: object) -> None:
     meter = rig.meter(MONOPHASE, channel="0")
     assert (await meter.read()).power_w == 100.0
     rig.device.answers = copy.deepcopy(PRO_3EM) | {"/rpc/EM1.GetStatus?id=0": refusal}
@@ -110,7 +120,7 @@ async def test_changed_profile_is_found_at_the_next_reading(rig: Rig, refusal: o
     assert reading.energy_import_wh == 100.5
 
 
-async def test_another_shelly_at_the_same_address_is_not_the_grid_meter(rig: Rig) -> None:
+async def test_another_shelly_at_the_same_address_is_not_the_grid_meter(rig: MeterRig) -> None:
     meter = rig.meter(MONOPHASE, channel="0")
     await meter.read()
     other = PRO_3EM["/shelly"] | {"mac": "A0DD6C445566"}
@@ -120,7 +130,7 @@ async def test_another_shelly_at_the_same_address_is_not_the_grid_meter(rig: Rig
             await meter.read()
 
 
-async def test_changed_profile_is_found_from_the_sum_too(rig: Rig) -> None:
+async def test_changed_profile_is_found_from_the_sum_too(rig: MeterRig) -> None:
     meter = rig.meter(MONOPHASE, channel="sum")
     await meter.read()
     rig.device.answers = copy.deepcopy(PRO_3EM)
@@ -129,7 +139,7 @@ async def test_changed_profile_is_found_from_the_sum_too(rig: Rig) -> None:
     assert (await meter.read()).power_w == -110.3
 
 
-async def test_counters_of_the_old_profile_are_forgotten(rig: Rig) -> None:
+async def test_counters_of_the_old_profile_are_forgotten(rig: MeterRig) -> None:
     meter = rig.meter(MONOPHASE, channel="0")
     assert (await meter.read()).energy_import_wh == 100.0
     rig.device.answers = {path: answer for path, answer in PRO_3EM.items() if "EMData" not in path}
@@ -138,7 +148,7 @@ async def test_counters_of_the_old_profile_are_forgotten(rig: Rig) -> None:
     assert (await meter.read()).energy_import_wh is None
 
 
-async def test_other_failures_do_not_identify_it_again(rig: Rig) -> None:
+async def test_other_failures_do_not_identify_it_again(rig: MeterRig) -> None:
     meter = rig.solar(PLUG_S)
     await meter.read()
     rig.device.requests.clear()
@@ -152,7 +162,7 @@ async def test_other_failures_do_not_identify_it_again(rig: Rig) -> None:
 # --- energy ---
 
 
-async def test_energies_are_asked_for_once_a_minute_and_kept_between(rig: Rig) -> None:
+async def test_energies_are_asked_for_once_a_minute_and_kept_between(rig: MeterRig) -> None:
     meter = rig.meter(PRO_3EM)
     for _ in range(120):
         assert (await meter.read()).energy_import_wh == 600.5
@@ -162,7 +172,7 @@ async def test_energies_are_asked_for_once_a_minute_and_kept_between(rig: Rig) -
 
 
 @pytest.mark.parametrize("answer", [text("no", 500), text("null"), document([]), document({"a_total_act_energy": "x"})])
-async def test_failing_energies_cost_neither_the_power_nor_the_last_counters(rig: Rig, answer: object) -> None:
+async def test_failing_energies_cost_neither_the_power_nor_the_last_counters(rig: MeterRig, answer: object) -> None:
     meter = rig.meter(PRO_3EM)
     await meter.read()
     rig.clock.now_s += 60
@@ -171,13 +181,13 @@ async def test_failing_energies_cost_neither_the_power_nor_the_last_counters(rig
     assert (reading.power_w, reading.energy_import_wh, reading.energy_export_wh) == (-110.3, 600.5, 6.0)
 
 
-async def test_missing_energies_are_none(rig: Rig) -> None:
+async def test_missing_energies_are_none(rig: MeterRig) -> None:
     answers = {path: answer for path, answer in PRO_3EM.items() if "EMData" not in path}
     reading = await rig.meter(answers).read()
     assert (reading.power_w, reading.energy_import_wh) == (-110.3, None)
 
 
-async def test_counter_that_dips_is_not_believed(rig: Rig) -> None:
+async def test_counter_that_dips_is_not_believed(rig: MeterRig) -> None:
     meter = rig.solar(PLUG_S)
     seen = []
     for total in (60_000, 0, 30_000, 60_060, 0, 60_120):
@@ -187,7 +197,7 @@ async def test_counter_that_dips_is_not_believed(rig: Rig) -> None:
     assert seen == [1000, 1000, 1000, 1001, 1001, 1002]
 
 
-async def test_counter_that_stays_low_was_reset(rig: Rig) -> None:
+async def test_counter_that_stays_low_was_reset(rig: MeterRig) -> None:
     meter = rig.solar(PLUG_S)
     await meter.read()
     rig.change("/meter/0", total=60)
@@ -198,7 +208,7 @@ async def test_counter_that_stays_low_was_reset(rig: Rig) -> None:
         rig.clock.now_s = start_s
 
 
-async def test_counters_survive_a_restart_with_missing_components(rig: Rig) -> None:
+async def test_counters_survive_a_restart_with_missing_components(rig: MeterRig) -> None:
     meter = rig.solar(PLUS_PLUG)
     await meter.read()
     working = rig.device.answers.pop("/rpc/Switch.GetStatus?id=0")
@@ -212,7 +222,7 @@ async def test_counters_survive_a_restart_with_missing_components(rig: Rig) -> N
 # --- passwords ---
 
 
-async def test_basic_login_of_generation_1(rig: Rig) -> None:
+async def test_basic_login_of_generation_1(rig: MeterRig) -> None:
     rig.device.login = BasicLogin("bWU6c2VjcmV0")  # me:secret
     meter = rig.solar(PLUG_S, user="me", password=SecretStr("secret"))
     rig.change("/shelly", auth=True)
@@ -220,7 +230,7 @@ async def test_basic_login_of_generation_1(rig: Rig) -> None:
     assert [bool(request.authorization) for request in rig.device.requests] == [False, True, True]
 
 
-async def test_digest_login_is_always_admins_and_ten_readings_cost_one_challenge(rig: Rig) -> None:
+async def test_digest_login_is_always_admins_and_ten_readings_cost_one_challenge(rig: MeterRig) -> None:
     rig.device.login = login = DigestLogin("secret")
     meter = rig.meter(PM_MINI, user="me", password=SecretStr("secret"))
     rig.change("/shelly", auth_en=True)
@@ -230,7 +240,7 @@ async def test_digest_login_is_always_admins_and_ten_readings_cost_one_challenge
     assert rig.device.paths.count("/rpc/PM1.GetStatus?id=0") == 10
 
 
-async def test_wrong_digest_password_is_tried_once_a_pause(rig: Rig) -> None:
+async def test_wrong_digest_password_is_tried_once_a_pause(rig: MeterRig) -> None:
     rig.device.login = login = DigestLogin("another")
     meter = rig.meter(PM_MINI, password=SecretStr("secret"))
     for attempt, pause_s in enumerate((60, 120, 240), start=1):
@@ -245,7 +255,9 @@ async def test_wrong_digest_password_is_tried_once_a_pause(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("answers", "key"), [(PLUG_S, "auth"), (PM_MINI, "auth_en")], ids=["generation 1", "generation 2"]
 )
-async def test_locked_device_without_a_password_names_what_to_set(rig: Rig, answers: dict[str, Any], key: str) -> None:
+async def test_locked_device_without_a_password_names_what_to_set(
+    rig: MeterRig, answers: dict[str, Any], key: str
+) -> None:
     meter = rig.solar(answers)
     rig.change("/shelly", **{key: True})
     for _ in range(2):

@@ -18,7 +18,7 @@ UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
 UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
 
 
-class Plant:
+class Written:
     """What a service's writeable items act on."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Plant:
 
 @pytest.fixture
 def plant():
-    return Plant()
+    return Written()
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ KEPT = {"Regulation": 1, "MaxFeedIn": 800, "GridTarget": 10, "SocFloatingMax": 1
 KEPT["Alarms"] = 1
 
 
-class Gx:
+class OneStart:
     """All services of one start of the program, and a clock to turn by hand."""
 
     def __init__(self, bus: BusAddress, *, max_feed_in_w: float = 800.0) -> None:
@@ -139,4 +139,4 @@ async def write(client: Client, name: str, path: str, kind: str, value: object) 
 
 @pytest.fixture
 def gx(daemon):
-    return Gx(daemon.address)
+    return OneStart(daemon.address)

@@ -35,7 +35,7 @@ FULL = BatteryStatus(
 )
 
 
-class Plant:
+class FollowedBattery:
     """A follower, the state it fills, and the time it is told."""
 
     def __init__(self, watch: ServiceWatch) -> None:
@@ -64,9 +64,9 @@ async def plant(daemon):
 
 
 @contextlib.asynccontextmanager
-async def following(daemon) -> AsyncIterator[Plant]:
+async def following(daemon) -> AsyncIterator[FollowedBattery]:
     watch = ServiceWatch(daemon.address, answer_timeout_s=QUICK_S, retry_delays_s=(0.01,))
-    plant = Plant(watch)
+    plant = FollowedBattery(watch)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(plant.follower.run())]
     await watch.wait_ready()
     yield plant
@@ -234,13 +234,13 @@ async def test_a_service_that_refuses_at_the_moment_of_the_end_does_not_prevent_
 DRAWING = InverterStatus("112400000001", "A", 0.0, 0.0, reachable=True, dc_power_w=0.0)
 
 
-def draw(plant: Plant, dc_power_w: float) -> None:
+def draw(plant: FollowedBattery, dc_power_w: float) -> None:
     """Let the inverter be measured now."""
     measured = replace(DRAWING, answered_at_s=plant.now_s, at_s=plant.now_s, dc_power_w=dc_power_w)
     plant.state.set_inverters("dtu", {DRAWING.serial: measured})
 
 
-async def pass_by(plant: Plant, seconds: int, dc_power_w: float) -> None:
+async def pass_by(plant: FollowedBattery, seconds: int, dc_power_w: float) -> None:
     for _ in range(0, seconds, 10):
         plant.now_s += 10
         draw(plant, dc_power_w)

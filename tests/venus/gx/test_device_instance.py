@@ -8,7 +8,7 @@ import pytest
 from opendtu_dcload.venus.services import device
 from opendtu_dcload.venus.services.device import Device
 from tests.doubles.until import until
-from tests.venus.gx.one_start import FIRST, MAC, METER, SECOND, SERIALS, SWITCH, Gx, gx, write
+from tests.venus.gx.one_start import FIRST, MAC, METER, SECOND, SERIALS, SWITCH, OneStart, gx, write
 
 __all__ = ["gx"]  # fixtures
 
@@ -17,7 +17,7 @@ async def test_the_instance_in_the_reply_is_used_and_kept_over_a_restart(gx, cli
     localsettings.start()
     path = "/Settings/Devices/somebody_else/ClassAndVrmInstance"
     await client.do("add_settings", settings=[[path, "dcload:134"]])
-    for start in (gx, Gx(daemon.address)):
+    for start in (gx, OneStart(daemon.address)):
         async with start.running(client):
             shown = [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND, METER, SWITCH)]
             assert shown == [135, 136, 59, 134]
@@ -53,7 +53,7 @@ async def test_an_instance_that_cannot_be_leaves_the_one_before_and_takes_nobody
         gx.later(device.NAME_QUIET_S)
         await until(lambda: localsettings.values[first] == "dcload:150")
     await client.call("com.victronenergy.settings", first, "SetValue", "v", ["s", stored])
-    again = Gx(daemon.address)
+    again = OneStart(daemon.address)
     async with again.running(client):
         assert [(await client.get(name, "/DeviceInstance"))[1] for name in (FIRST, SECOND)] == [135, 134]
 
@@ -71,7 +71,7 @@ async def test_a_meter_that_gets_another_role_is_of_that_class_in_localsettings(
     path = f"/Settings/Devices/shelly_{MAC}/ClassAndVrmInstance"
     async with gx.running(client):
         assert localsettings.values[path] == "acload:59"
-    again = Gx(daemon.address)
+    again = OneStart(daemon.address)
     meter = Device(again.settings, f"shelly_{MAC}", "grid", 59)
     task = asyncio.create_task(again.settings.run())
     await meter.asked()
@@ -92,7 +92,7 @@ async def test_a_name_given_on_the_gx_is_kept_and_an_empty_one_brings_back_its_o
             assert await client.get(name, "/CustomName") == ["s", "Barn"]
         gx.later(device.NAME_QUIET_S)
         await until(lambda: list(localsettings.values.values()).count("Barn") == 3)
-    again = Gx(daemon.address)
+    again = OneStart(daemon.address)
     async with again.running(client):
         for name in (FIRST, METER, SWITCH):
             assert await client.get(name, "/CustomName") == ["s", "Barn"]

@@ -21,7 +21,7 @@ from tests.venus.gx.one_start import (
     SERIALS,
     SWITCH,
     TEXTS,
-    Gx,
+    OneStart,
     gx,
     write,
 )
@@ -115,12 +115,12 @@ async def test_every_control_becomes_a_wish_and_all_are_restored_at_the_next_sta
         assert {value for _, value in localsettings.written} == {0}
         gx.later(1.0)
         await until(lambda: len(localsettings.written) == 6)
-    again = Gx(daemon.address)
+    again = OneStart(daemon.address)
     async with again.running(client):
         assert again.state.overrides == wanted
         for place, value in zip(PLAIN, values, strict=True):
             assert await client.get(*place) == ["i", value]
-    lower = Gx(daemon.address, max_feed_in_w=200.0)
+    lower = OneStart(daemon.address, max_feed_in_w=200.0)
     async with lower.running(client):
         assert lower.state.overrides.max_feed_in_w is None, "the file's lower cap rules"
         assert await client.get(METER, "/MaxFeedIn") == ["i", 200]
@@ -166,7 +166,7 @@ async def test_position_of_the_meter_can_be_set_and_is_kept(gx, client, daemon, 
         assert await client.get(METER, "/Position") == ["i", 1]
         assert await write(client, METER, "/Position", "i", 2) == 2
         assert await write(client, METER, "/Position", "i", 0) == 0
-    again = Gx(daemon.address)
+    again = OneStart(daemon.address)
     async with again.running(client):
         assert await client.get(METER, "/Position") == ["i", 0]
 

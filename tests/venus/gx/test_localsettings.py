@@ -23,7 +23,7 @@ NAME = "com.victronenergy.settings"
 PATH = "/Settings/OpenDtuDcload/MaxFeedIn"
 
 
-class Program:
+class KeptSettings:
     """The settings of one start of the program, and a clock to turn by hand."""
 
     def __init__(self, bus: BusAddress, default: int = 800) -> None:
@@ -52,7 +52,7 @@ class Program:
 
 async def test_a_value_is_kept_after_ten_quiet_minutes_and_restored_at_the_next_start(daemon, localsettings):
     localsettings.start()
-    first = Program(daemon.address)
+    first = KeptSettings(daemon.address)
     async with first.running():
         await first.settings.asked([first.feed_in])
         assert (first.feed_in.value, first.feed_in.kept) == (800, 800)
@@ -64,7 +64,7 @@ async def test_a_value_is_kept_after_ten_quiet_minutes_and_restored_at_the_next_
         first.later(1)
         await until(lambda: first.feed_in.kept == 400)
         assert localsettings.written == [(PATH, 400)]
-    second = Program(daemon.address)
+    second = KeptSettings(daemon.address)
     async with second.running():
         await second.settings.asked([second.feed_in])
         assert second.feed_in.value == 400
@@ -74,7 +74,7 @@ async def test_a_value_is_kept_after_ten_quiet_minutes_and_restored_at_the_next_
 
 async def test_what_was_changed_back_is_not_written(daemon, localsettings):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 500)
@@ -88,17 +88,17 @@ async def test_a_file_that_was_edited_moves_a_value_that_nobody_chose_and_bounds
     daemon, localsettings
 ):
     localsettings.start()
-    before = Program(daemon.address, default=800)
+    before = KeptSettings(daemon.address, default=800)
     async with before.running():
         await before.settings.asked([before.feed_in])
-    raised = Program(daemon.address, default=1200)
+    raised = KeptSettings(daemon.address, default=1200)
     async with raised.running():
         await raised.settings.asked([raised.feed_in])
         assert raised.feed_in.value == 1200
         raised.settings.write(raised.feed_in, 1000)
         raised.later(600)
         await until(lambda: raised.feed_in.kept == 1000)
-    lowered = Program(daemon.address, default=600)
+    lowered = KeptSettings(daemon.address, default=600)
     async with lowered.running():
         await lowered.settings.asked([lowered.feed_in])
         assert lowered.feed_in.value == 600
@@ -108,7 +108,7 @@ async def test_a_file_that_was_edited_moves_a_value_that_nobody_chose_and_bounds
 
 async def test_a_late_localsettings_gets_what_the_user_set_meanwhile_and_gives_the_rest(daemon, localsettings):
     localsettings.start()
-    early = Program(daemon.address)
+    early = KeptSettings(daemon.address)
     other = early.add("/Settings/OpenDtuDcload/GridTarget", Item(kind=int, default=10, minimum=-500, maximum=500))
     async with early.running():
         await early.settings.asked([early.feed_in, other])
@@ -116,7 +116,7 @@ async def test_a_late_localsettings_gets_what_the_user_set_meanwhile_and_gives_t
         early.later(600)
         await until(lambda: other.kept == 77)
     localsettings.stop()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     other = program.add("/Settings/OpenDtuDcload/GridTarget", Item(kind=int, default=10, minimum=-500, maximum=500))
     async with program.running():
         await program.settings.asked([program.feed_in, other])
@@ -132,7 +132,7 @@ async def test_a_late_localsettings_gets_what_the_user_set_meanwhile_and_gives_t
 
 async def test_a_localsettings_that_restarts_before_the_write_gets_it_afterwards(daemon, localsettings):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 300)
@@ -148,7 +148,7 @@ async def test_a_localsettings_that_restarts_before_the_write_gets_it_afterwards
 
 async def test_a_bus_that_restarts_is_asked_again(daemon, localsettings):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         before = program.settings._connection
@@ -164,7 +164,7 @@ async def test_a_bus_that_restarts_is_asked_again(daemon, localsettings):
 
 async def test_without_localsettings_the_defaults_hold_and_the_log_says_so_once(daemon, caplog):
     caplog.set_level(logging.INFO)
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         assert program.feed_in.was_asked.is_set()
@@ -179,7 +179,7 @@ async def test_without_localsettings_the_defaults_hold_and_the_log_says_so_once(
 
 async def test_without_a_bus_nobody_waits_long(monkeypatch):
     monkeypatch.setattr("opendtu_dcload.venus.gx.localsettings.WAIT_S", 0.01)
-    program = Program(UnixAddress("/nowhere"))
+    program = KeptSettings(UnixAddress("/nowhere"))
     async with program.running():
         await program.settings.asked([program.feed_in])
         assert program.feed_in.value == 800
@@ -189,7 +189,7 @@ async def test_a_localsettings_that_hangs_holds_nobody_up(daemon, localsettings,
     monkeypatch.setattr("opendtu_dcload.venus.gx.localsettings.WAIT_S", 0.05)
     localsettings.start()
     localsettings.pause()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         assert not program.feed_in.was_asked.is_set()
@@ -203,7 +203,7 @@ async def test_a_localsettings_that_hangs_holds_nobody_up(daemon, localsettings,
 
 async def test_what_others_write_into_localsettings_holds_here_too(daemon, client, localsettings):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 700)
@@ -217,7 +217,7 @@ async def test_what_others_write_into_localsettings_holds_here_too(daemon, clien
 
 async def test_a_value_set_while_the_one_before_is_being_written_is_not_undone_by_the_echo(daemon, localsettings):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 500)
@@ -235,12 +235,12 @@ async def test_a_value_set_while_the_one_before_is_being_written_is_not_undone_b
 
 async def test_a_setting_of_another_type_there_is_left_alone(daemon, client, localsettings, caplog):
     localsettings.start()
-    stranger = Program(daemon.address)
+    stranger = KeptSettings(daemon.address)
     stranger.settings._settings.clear()
     stranger.add(PATH, Item(kind=str, default="a text"))
     async with stranger.running():
         await until(lambda: PATH in localsettings.values)
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 300)
@@ -253,7 +253,7 @@ async def test_a_setting_of_another_type_there_is_left_alone(daemon, client, loc
 
 async def test_signals_of_strangers_change_nothing(daemon, client, localsettings):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         assert program.settings._connection is not None
@@ -269,7 +269,7 @@ async def test_malformed_signals_under_the_name_of_localsettings_are_one_line_an
     daemon, client, caplog
 ):
     caplog.set_level(logging.WARNING)
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running(), connected(daemon.address) as stranger:
         await stranger.request_name(NAME)
         await until(lambda: program.settings._owner == stranger.unique_name)
@@ -310,7 +310,7 @@ async def test_a_localsettings_that_was_away_for_seconds_is_told_to_be_away_and_
 ):
     caplog.set_level(logging.INFO, "opendtu_dcload.venus.gx.localsettings")
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         localsettings.stop()
@@ -333,7 +333,7 @@ async def test_a_localsettings_that_was_away_for_seconds_is_told_to_be_away_and_
 @pytest.mark.parametrize("quietly", [0.0, 20.0])
 async def test_what_was_set_shortly_before_an_orderly_stop_is_kept(daemon, localsettings, quietly):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 430)
@@ -345,7 +345,7 @@ async def test_what_was_set_shortly_before_an_orderly_stop_is_kept(daemon, local
 
 
 async def test_what_was_set_before_localsettings_was_asked_is_kept_by_an_orderly_stop(daemon, localsettings):
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await until(lambda: program.settings._connection is not None)
         program.settings.write(program.feed_in, 700)
@@ -355,7 +355,7 @@ async def test_what_was_set_before_localsettings_was_asked_is_kept_by_an_orderly
 
 async def test_a_write_that_the_stop_interrupts_is_done_again(daemon, localsettings):
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 500)
@@ -370,7 +370,7 @@ async def test_a_write_that_the_stop_interrupts_is_done_again(daemon, localsetti
 async def test_a_localsettings_that_hangs_does_not_hold_up_the_end(daemon, localsettings, monkeypatch):
     monkeypatch.setattr("opendtu_dcload.venus.gx.localsettings.STOP_WAIT_S", 0.05)
     localsettings.start()
-    program = Program(daemon.address)
+    program = KeptSettings(daemon.address)
     async with program.running():
         await program.settings.asked([program.feed_in])
         program.settings.write(program.feed_in, 500)

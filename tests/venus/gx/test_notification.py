@@ -14,7 +14,7 @@ from tests.doubles.bus_client import Client
 from tests.doubles.gx_services import Gx
 from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
-from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, House, house, platform
+from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, ShownAlarm, house, platform
 
 __all__ = ["house"]  # fixtures
 
@@ -22,7 +22,7 @@ __all__ = ["house"]  # fixtures
 async def test_where_the_platform_takes_notifications_each_alarm_is_told_once_and_there_is_no_digital_input(
     daemon: Daemon,
 ) -> None:
-    house = House(daemon)
+    house = ShownAlarm(daemon)
     async with platform(daemon) as given, house.running():
         await until(lambda: house.platform.takes_notifications is True)
         house.state.set_alarms((BLIND,))
@@ -39,7 +39,7 @@ async def test_where_the_platform_takes_notifications_each_alarm_is_told_once_an
 async def test_beside_notifications_a_digital_input_that_is_asked_for_keeps_its_name(
     daemon: Daemon, client: Client
 ) -> None:
-    house = House(daemon, "on")
+    house = ShownAlarm(daemon, "on")
     async with platform(daemon) as given, house.running():
         await until(lambda: house.alarm.service.is_online and house.platform.takes_notifications is True)
         house.state.set_alarms((LOST,))
@@ -49,7 +49,7 @@ async def test_beside_notifications_a_digital_input_that_is_asked_for_keeps_its_
 
 
 async def test_off_means_never_a_digital_input(daemon: Daemon) -> None:
-    house = House(daemon, "off")
+    house = ShownAlarm(daemon, "off")
     async with house.running():
         await until(lambda: house.platform.takes_notifications is False)
         house.state.set_alarms((LOST,))
@@ -61,7 +61,7 @@ async def test_a_platform_that_starts_again_makes_no_digital_input_and_gets_what
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alarm_module, "RETRY_S", 0.01)
-    house = House(daemon)
+    house = ShownAlarm(daemon)
     house.platform._away_s = 20.0
     async with house.running():
         async with platform(daemon):
@@ -76,7 +76,7 @@ async def test_a_platform_that_starts_again_makes_no_digital_input_and_gets_what
 async def test_after_an_update_of_the_platform_the_digital_input_goes_and_after_a_step_back_it_comes(
     daemon: Daemon,
 ) -> None:
-    house = House(daemon)
+    house = ShownAlarm(daemon)
     async with house.running():
         async with platform(daemon, path="/Notifications/Alarm"):
             await until(lambda: house.alarm.service.is_online)
@@ -86,7 +86,7 @@ async def test_after_an_update_of_the_platform_the_digital_input_goes_and_after_
 
 
 async def test_a_platform_that_refuses_is_as_good_as_none(daemon: Daemon) -> None:
-    house = House(daemon)
+    house = ShownAlarm(daemon)
     async with platform(daemon, accepts=False) as given, house.running():
         house.state.set_alarms((replace(LOST, text="Inverter lost: a\x00b\tc"),))
         await until(lambda: bool(given))
@@ -95,7 +95,7 @@ async def test_a_platform_that_refuses_is_as_good_as_none(daemon: Daemon) -> Non
 
 
 async def test_a_platform_that_never_answers_is_as_good_as_none(daemon: Daemon) -> None:
-    house, gx = House(daemon), Gx(daemon.address)
+    house, gx = ShownAlarm(daemon), Gx(daemon.address)
     house.watch._answer_timeout_s = 0.02
     await gx.fall_silent("com.victronenergy.platform")
     async with house.running():
@@ -106,7 +106,7 @@ async def test_a_platform_that_never_answers_is_as_good_as_none(daemon: Daemon) 
 
 @pytest.mark.parametrize("has_platform", [True, False], ids=["older platform", "no platform"])
 async def test_a_bus_without_that_notification_gets_the_digital_input(
-    house: House, daemon: Daemon, has_platform: bool
+    house: ShownAlarm, daemon: Daemon, has_platform: bool
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         if has_platform:

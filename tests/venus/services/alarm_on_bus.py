@@ -38,7 +38,7 @@ BLIND = Alarm(Reason.METER_BLIND, "", Severity.ALARM, "Meter does not see the in
 HOT = Alarm(Cause.INVERTER_WARM, SERIAL, Severity.WARNING, "Inverter hot: Left", 90.0)
 
 
-class House:
+class ShownAlarm:
     """A state and a clock to turn by hand, and what it is told of on the bus."""
 
     def __init__(self, daemon: Daemon, mode: Mode = "auto") -> None:
@@ -82,8 +82,8 @@ class House:
 
 
 @pytest.fixture
-async def house(daemon: Daemon) -> AsyncIterator[House]:
-    house = House(daemon)
+async def house(daemon: Daemon) -> AsyncIterator[ShownAlarm]:
+    house = ShownAlarm(daemon)
     async with house.running():
         await until(lambda: house.alarm.service.is_online)
         yield house
@@ -113,7 +113,7 @@ async def platform(
         yield given
 
 
-async def changes(client: Client, house: House) -> list[dict[str, Any]]:
+async def changes(client: Client, house: ShownAlarm) -> list[dict[str, Any]]:
     """Return what each signal so far changed, without the texts; a mark of our own ends them."""
     house.state.set_today(Today(exported_wh=house.now_s * 1e6))
     seen = []

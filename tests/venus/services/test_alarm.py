@@ -32,13 +32,13 @@ from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmFace
 from tests.doubles.bus_client import Client
 from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
-from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, SERIAL, House, changes, house, platform
+from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, SERIAL, ShownAlarm, changes, house, platform
 
 __all__ = ["house"]  # fixtures
 
 
 async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client: Client) -> None:
-    house = House(daemon)
+    house = ShownAlarm(daemon)
     state = house.state
     inverter = InverterStatus(SERIAL, "Left", 99.0, 99.0, reachable=True)
     state.set_inverters("opendtu", {SERIAL: inverter})
@@ -95,7 +95,7 @@ async def test_everything_is_shown_with_its_type_and_text(daemon: Daemon, client
     }
 
 
-async def test_what_is_not_known_yet_is_invalid(house: House, client: Client) -> None:
+async def test_what_is_not_known_yet_is_invalid(house: ShownAlarm, client: Client) -> None:
     items = (await client.call(NAME, "/", "GetItems"))["ok"]
     unknown = {path for path, entry in items.items() if entry["Value"] == ["ai", []]}
     assert unknown == {
@@ -105,14 +105,14 @@ async def test_what_is_not_known_yet_is_invalid(house: House, client: Client) ->
 
 
 def test_a_plan_of_yesterday_is_no_plan(daemon: Daemon) -> None:
-    house = House(daemon)
+    house = ShownAlarm(daemon)
     house.state.set_plan(Plan(house.now_s, 300.0, 800.0, Reason.REGULATING))
     assert house.alarm.values()["/Plan/SetPoint"] == 300.0
     house.now_s += 86_400.0
     assert {house.alarm.values()[f"/Plan/{name}"] for name in ("Reason", "SetPoint", "Cap")} == {None}
 
 
-async def test_the_text_comes_in_an_earlier_signal_than_the_alarm(house: House, client: Client) -> None:
+async def test_the_text_comes_in_an_earlier_signal_than_the_alarm(house: ShownAlarm, client: Client) -> None:
     await house.show(LOST)
     await house.show()
     assert await changes(client, house) == [
@@ -123,7 +123,7 @@ async def test_the_text_comes_in_an_earlier_signal_than_the_alarm(house: House, 
     ]
 
 
-async def test_the_worst_is_shown_and_the_next_one_when_that_clears(house: House, client: Client) -> None:
+async def test_the_worst_is_shown_and_the_next_one_when_that_clears(house: ShownAlarm, client: Client) -> None:
     await house.show(LOST)
     await house.show(BLIND, LOST)
     await house.show(LOST)
@@ -134,7 +134,7 @@ async def test_the_worst_is_shown_and_the_next_one_when_that_clears(house: House
     assert told == [*first, {"/CustomName": BLIND.text}, {"/Alarm": 2}, {"/Alarm": 0}, *first[:2]]
 
 
-async def test_nothing_is_sent_while_an_alarm_lasts(house: House, client: Client) -> None:
+async def test_nothing_is_sent_while_an_alarm_lasts(house: ShownAlarm, client: Client) -> None:
     await house.show(LOST)
     await changes(client, house)
     house.state.set_alarms((LOST, replace(LOST, subject="another", text="Inverter lost: Right")))
@@ -144,7 +144,7 @@ async def test_nothing_is_sent_while_an_alarm_lasts(house: House, client: Client
     assert await changes(client, house) == []
 
 
-async def test_warnings_are_not_its_business(house: House, client: Client) -> None:
+async def test_warnings_are_not_its_business(house: ShownAlarm, client: Client) -> None:
     house.state.set_alarms((HOT,))
     await asyncio.sleep(0.05)
     assert house.is_shown(NO_ALARM)
@@ -157,7 +157,7 @@ async def test_warnings_are_not_its_business(house: House, client: Client) -> No
 async def test_muted_no_alarm_rises_and_none_is_told_and_what_is_still_up_is_when_it_is_loud_again(
     daemon: Daemon, client: Client
 ) -> None:
-    house = House(daemon, "on")
+    house = ShownAlarm(daemon, "on")
     setting = ("/Settings/AlarmSetting", "SetValue", "v")
     async with platform(daemon) as given, house.running():
         await until(lambda: house.alarm.service.is_online and house.platform.takes_notifications is True)
@@ -170,7 +170,7 @@ async def test_muted_no_alarm_rises_and_none_is_told_and_what_is_still_up_is_whe
         await until(lambda: house.alarm.service.value("/Alarm") == 2 and len(given) == 1)
 
 
-async def test_its_name_can_be_given_and_taken_back(house: House, client: Client) -> None:
+async def test_its_name_can_be_given_and_taken_back(house: ShownAlarm, client: Client) -> None:
     for name, shown in (("Cellar", "Cellar"), ("", NO_ALARM)):
         assert (await client.call(NAME, "/CustomName", "SetValue", "v", ["s", name]))["ok"] == ["i", 0]
         assert await client.get(NAME, "/CustomName") == ["s", shown]
@@ -206,7 +206,7 @@ def test_an_alarm_that_is_over_before_it_was_shown_is_not_shown() -> None:
     ],
 )
 async def test_each_alarm_appears_on_the_bus_once_and_clears(
-    house: House, client: Client, break_it: Callable[[dict[str, Any]], None], text: str
+    house: ShownAlarm, client: Client, break_it: Callable[[dict[str, Any]], None], text: str
 ) -> None:
     settings = Settings(min_voltage_v=48.0, dtus={"opendtu": DtuSettings()})
     alarms = Alarms(settings, (Watched(SERIAL, "opendtu"),), house.now_s)

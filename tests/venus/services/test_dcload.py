@@ -61,7 +61,7 @@ COMMANDS = CommandRecord(sent=17, failed=2, last="limit 210 W", is_limit=True, o
 MEASURED = ["/Dc/0/Voltage", "/Dc/0/Current", "/Dc/0/Power", "/Dc/0/Temperature", "/History/EnergyIn", "/Ac/Power"]
 
 
-class House:
+class ShownInverter:
     """A state and a clock to turn by hand."""
 
     def __init__(self, bus: BusAddress) -> None:
@@ -98,13 +98,13 @@ class House:
 
 @pytest.fixture
 def house(daemon):
-    return House(daemon.address)
+    return ShownInverter(daemon.address)
 
 
 @pytest.fixture
 def quiet():
     """A house without a bus, for what needs none."""
-    house = House(UnixAddress("/nowhere"))
+    house = ShownInverter(UnixAddress("/nowhere"))
     house.learn()
     return house
 
@@ -211,7 +211,7 @@ def test_while_the_dtus_clock_is_not_set_nothing_it_tells_counts_as_in_the_contr
 
 
 def test_the_auxiliary_voltage_can_be_left_out():
-    house = House(UnixAddress("/nowhere"))
+    house = ShownInverter(UnixAddress("/nowhere"))
     house.learn()
     rule = DtuSettings(30.0).freshness_s
     plain = InverterService(
@@ -254,7 +254,7 @@ def test_the_energy_does_not_fall_to_zero_for_a_moment(quiet):
 
 
 def test_a_configured_name_replaces_the_dtus():
-    house = House(UnixAddress("/nowhere"))
+    house = ShownInverter(UnixAddress("/nowhere"))
     named = InverterService(
         SERIAL,
         134,

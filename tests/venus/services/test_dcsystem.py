@@ -122,7 +122,7 @@ def test_an_inverter_that_cannot_be_reached_or_whose_dtu_has_no_time_is_not_summ
 # ---- on the bus -------------------------------------------------------------------------------------------------
 
 
-class Bus:
+class ShownSum:
     def __init__(self, state: State, service: DcSystemService) -> None:
         self.state = state
         self.service = service
@@ -137,10 +137,10 @@ class Bus:
 
 
 @contextlib.asynccontextmanager
-async def publishing(daemon, state: State, mode: Mode = "auto") -> AsyncIterator[Bus]:
+async def publishing(daemon, state: State, mode: Mode = "auto") -> AsyncIterator[ShownSum]:
     watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
     service = DcSystemService(mode, state, SOURCES, watch, daemon.address, "1", lambda: bus.now_s, tick_s=0.01)
-    bus = Bus(state, service)
+    bus = ShownSum(state, service)
     tasks = [asyncio.create_task(watch.run()), asyncio.create_task(service.run())]
     yield bus
     for task in tasks:

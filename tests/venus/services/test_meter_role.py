@@ -26,7 +26,7 @@ SHOWN_S = 15.0
 BOTH = ["as", ["acload", "grid"]]
 
 
-class Meter:
+class ShownMeter:
     now_s = 100.0
     state = State()
 
@@ -34,8 +34,8 @@ class Meter:
 @contextlib.asynccontextmanager
 async def running(
     daemon: Daemon, role: Role = "acload", *, is_allowed: bool = True, settings: LocalSettings | None = None
-) -> AsyncIterator[Meter]:
-    state, meter = State(), Meter()
+) -> AsyncIterator[ShownMeter]:
+    state, meter = State(), ShownMeter()
     meter.state = state
     state.set_meter_info(INFO)
     state.set_meter(METER)
@@ -107,7 +107,7 @@ async def kept_as(kept: SettingsProcess, place: str) -> None:
 async def test_a_chosen_role_outlives_the_program_where_localsettings_is(daemon, client, tmp_path):
     kept = SettingsProcess(system_python(), str(daemon.address), tmp_path)
     kept.start()
-    time = Meter()
+    time = ShownMeter()
     try:
         for chosen, other in (("grid", "acload"), ("acload", "grid")):
             settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
@@ -185,7 +185,7 @@ async def test_acload_chosen_while_another_meter_is_the_grid_meter_holds_when_th
     daemon, client, stand_in, localsettings
 ):
     localsettings.start()
-    time = Meter()
+    time = ShownMeter()
     settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
     async with running(daemon, "grid", settings=settings) as meter:
         await owned(client, AS_GRID)
@@ -231,7 +231,7 @@ async def test_a_choice_on_the_gx_holds_at_the_next_start_and_what_nobody_chose_
     daemon, client, localsettings, in_file, chosen, then_in_file, is_now
 ):
     localsettings.start()
-    time = Meter()
+    time = ShownMeter()
     for role in (in_file, then_in_file):
         settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
         async with running(daemon, role, settings=settings):
@@ -248,7 +248,7 @@ async def test_a_choice_on_the_gx_holds_at_the_next_start_and_what_nobody_chose_
 
 async def test_a_role_that_localsettings_is_told_is_taken_while_the_program_runs(daemon, client, localsettings):
     localsettings.start()
-    time = Meter()
+    time = ShownMeter()
     settings = LocalSettings(daemon.address, lambda: time.now_s, retry_delays_s=(0.01,))
     async with running(daemon, settings=settings):
         await owned(client, NAME)
