@@ -33,7 +33,7 @@ def share(serial: str, output_w: float, *, may_rise: bool = True, may_fall: bool
     return Headroom(serial, output_w, 20.0, 400.0, may_rise, may_fall)
 
 
-def means(
+def moves(
     shares: list[Headroom], *units: InverterParameters, free_s: dict[str, float] | None = None, used: str = ""
 ) -> AvailableMoves:
     """What can be commanded; `units` replace what is usual, `used` is a DTU whose budget is used up."""
@@ -71,36 +71,36 @@ def used_by_dispatch_w(setpoint_w: float, shares: list[Headroom]) -> list[float]
 
 @given(any_shares())
 def test_the_order_is_the_one_in_which_dispatch_uses_the_inverters(shares):
-    found = means(shares)
+    found = moves(shares)
     assert usable_w(found.rises) == used_by_dispatch_w(1e6, shares)
     assert usable_w(found.falls) == used_by_dispatch_w(-1e6, shares)
 
 
 def test_one_above_its_maximum_falls_first_as_in_dispatch():
     shares = [Headroom("i0", 300, 20, 400), Headroom("i1", 200, 20, 150)]
-    assert usable_w(means(shares).falls) == used_by_dispatch_w(-1e6, shares)
+    assert usable_w(moves(shares).falls) == used_by_dispatch_w(-1e6, shares)
 
 
 def test_one_above_its_maximum_is_not_in_the_way_of_a_rise():
     shares = [Headroom("i0", 302, 20, 300), Headroom("i1", 100, 20, 400), Headroom("i2", 300, 20, 400)]
-    assert [m.power_w for m in means(shares).rises] == [300.0, 100.0, 0.0]
-    assert means(shares).rises[0].lag_s == means(shares[1:]).rises[0].lag_s
+    assert [m.power_w for m in moves(shares).rises] == [300.0, 100.0, 0.0]
+    assert moves(shares).rises[0].lag_s == moves(shares[1:]).rises[0].lag_s
 
 
 def test_a_move_goes_from_the_present_output_to_the_bound():
-    found = means([share("i0", 150.0)])
+    found = moves([share("i0", 150.0)])
     assert [m.power_w for m in found.rises] == [250.0]
     assert [m.power_w for m in found.falls] == [130.0]
 
 
 def test_one_outside_its_bounds_has_no_room_on_that_side():
-    found = means([Headroom("i0", 5, 20, 400), Headroom("i1", 450, 20, 400)])
+    found = moves([Headroom("i0", 5, 20, 400), Headroom("i1", 450, 20, 400)])
     assert sorted(m.power_w for m in found.rises) == [0.0, 395.0]
     assert sorted(m.power_w for m in found.falls) == [0.0, 430.0]
 
 
 def test_a_second_inverter_on_the_same_radio_waits_for_the_first():
-    found = means([share("i0", 100.0), share("i1", 200.0), share("i2", 300.0)])
+    found = moves([share("i0", 100.0), share("i1", 200.0), share("i2", 300.0)])
     assert lags_s(found.rises) == [0.0, WINDOW_S, 2 * WINDOW_S]
     assert lags_s(found.falls) == [0.0, WINDOW_S, 2 * WINDOW_S]
 
@@ -113,7 +113,7 @@ def test_a_second_inverter_on_the_same_radio_waits_for_the_first():
     ],
 )
 def test_a_second_inverter_on_another_radio_moves_at_once(other):
-    found = means([share("i0", 100.0), share("i1", 200.0)], other)
+    found = moves([share("i0", 100.0), share("i1", 200.0)], other)
     assert lags_s(found.rises) == [0.0, 0.0]
     assert lags_s(found.falls) == [0.0, 0.0]
 
@@ -121,37 +121,37 @@ def test_a_second_inverter_on_another_radio_moves_at_once(other):
 def test_a_busy_radio_adds_its_wait_to_its_own_inverters_only():
     other = replace(UNIT, serial="i1", radio="opendtu/NRF")
     shares = [share("i0", 100.0), share("i1", 200.0)]
-    idle, busy = means(shares, other), means(shares, other, free_s={UNIT.radio: NOW_S + 1.5})
+    idle, busy = moves(shares, other), moves(shares, other, free_s={UNIT.radio: NOW_S + 1.5})
     assert [b.lag_s - i.lag_s for b, i in zip(busy.rises, idle.rises, strict=True)] == [1.5, 0.0]
-    long_free = means(shares, other, free_s={UNIT.radio: NOW_S - 50.0})
+    long_free = moves(shares, other, free_s={UNIT.radio: NOW_S - 50.0})
     assert long_free.rises == idle.rises, "a radio that was free long ago gives no head start"
 
 
 def test_a_slower_inverter_has_a_longer_lag():
     slow = replace(UNIT, serial="i1", dead_time_s=12, radio="opendtu/NRF")
-    quick, late = means([share("i0", 100.0), share("i1", 200.0)], slow).rises
+    quick, late = moves([share("i0", 100.0), share("i1", 200.0)], slow).rises
     assert late.lag_s - quick.lag_s == pytest.approx(10)
     assert quick.lag_s > UNIT.dead_time_s
 
 
 def test_pending_inverters_come_last_with_an_infinite_price():
     shares = [share("i0", 20.0, may_rise=False), share("i1", 300.0), share("i2", 399.0, may_fall=False)]
-    found = means(shares)
+    found = moves(shares)
     assert [m.power_w for m in found.rises] == [100.0, 1.0, 380.0]
     assert [math.isfinite(m.price_ws) for m in found.rises] == [True, True, False]
     assert [m.power_w for m in found.falls] == [280.0, 0.0, 379.0]
     assert [math.isfinite(m.price_ws) for m in found.falls] == [True, True, False]
-    assert found.rises[0].lag_s == means([share("i1", 300.0)]).rises[0].lag_s, "they do not delay the others"
+    assert found.rises[0].lag_s == moves([share("i1", 300.0)]).rises[0].lag_s, "they do not delay the others"
 
 
 def test_a_used_up_budget_forbids_the_rises_of_its_own_dtu_and_no_fall():
     other = replace(UNIT, serial="i1", dtu="garage", radio="garage/CMT")
-    found = means([share("i0", 100.0), share("i1", 200.0)], other, used="garage")
+    found = moves([share("i0", 100.0), share("i1", 200.0)], other, used="garage")
     assert [math.isfinite(m.price_ws) for m in found.rises] == [True, False]
     assert all(math.isfinite(m.price_ws) for m in found.falls)
 
 
 def test_without_inverters_there_is_nothing_to_move():
-    found = means([])
+    found = moves([])
     assert not found.rises
     assert not found.falls

@@ -18,7 +18,7 @@ NOTHING = AvailableMoves((), (), math.inf)
 Load = float | tuple[float, float]
 
 
-def means(committed_w: float, *, price_ws: float = PRICE_WS, trim_ws: float = TRIM_WS) -> AvailableMoves:
+def moves(committed_w: float, *, price_ws: float = PRICE_WS, trim_ws: float = TRIM_WS) -> AvailableMoves:
     """One inverter that can go all the way."""
     low_w, high_w = LIMITS_W
     return AvailableMoves(
@@ -32,7 +32,7 @@ def step(
     regulator: Regulator, at_s: float, load: Load, committed_w: float, can: AvailableMoves | None = None
 ) -> float | None:
     load_w = load if isinstance(load, tuple) else (load, load)
-    return regulator.update(at_s, load_w, committed_w, LIMITS_W, can or means(committed_w))
+    return regulator.update(at_s, load_w, committed_w, LIMITS_W, can or moves(committed_w))
 
 
 def held(
@@ -235,7 +235,7 @@ def test_even_pulses_are_answered_before_they_come_and_before_they_end():
 def first_s(*, price_ws: float, trim_ws: float = math.inf, load_w: float = 460.0) -> int:
     regulator = Regulator()
     held(regulator, [400.0] * 30, 400.0)
-    can = means(400.0, price_ws=price_ws, trim_ws=trim_ws)
+    can = moves(400.0, price_ws=price_ws, trim_ws=trim_ws)
     return first(held(regulator, [load_w] * 900, 400.0, from_s=30, can=can))[0]
 
 
@@ -256,7 +256,7 @@ def test_a_small_error_is_weighed_by_its_duration_and_not_by_the_number_of_readi
     def asked_s(every_s: float, trim_ws: float) -> float:
         regulator = Regulator()
         for n in range(200):
-            can = means(400.0, price_ws=1e9, trim_ws=trim_ws)
+            can = moves(400.0, price_ws=1e9, trim_ws=trim_ws)
             if step(regulator, n * every_s, 430.0, 400.0, can) is not None:
                 return n * every_s
         return math.inf
@@ -299,7 +299,7 @@ def test_a_second_inverter_is_moved_only_when_that_is_worth_its_own_price():
 def test_a_reset_forgets_what_has_been_lost_so_far(price_ws, trim_ws, load_w):
     wait_s = first_s(price_ws=price_ws, trim_ws=trim_ws, load_w=load_w)
     regulator = Regulator()
-    can = means(400.0, price_ws=price_ws, trim_ws=trim_ws)
+    can = moves(400.0, price_ws=price_ws, trim_ws=trim_ws)
     held(regulator, [400.0] * 30, 400.0)
     assert not any(d is not None for d in held(regulator, [load_w] * wait_s, 400.0, from_s=30, can=can))
     regulator.reset()
@@ -328,7 +328,7 @@ def test_after_forgetting_it_behaves_like_a_new_one():
 
 
 @st.composite
-def any_means(draw: st.DrawFn) -> AvailableMoves:
+def any_moves(draw: st.DrawFn) -> AvailableMoves:
     moves = st.lists(
         st.builds(Move, st.floats(0, 2000), st.floats(0, 90), st.floats(0, 1e4) | st.just(math.inf)),
         max_size=3,
@@ -336,7 +336,7 @@ def any_means(draw: st.DrawFn) -> AvailableMoves:
     return AvailableMoves(draw(moves), draw(moves), draw(st.floats(0, 1e4)))
 
 
-readings = st.tuples(st.floats(0, 100), st.floats(-2e4, 2e4), st.just(0.0) | st.floats(0, 1000), any_means())
+readings = st.tuples(st.floats(0, 100), st.floats(-2e4, 2e4), st.just(0.0) | st.floats(0, 1000), any_moves())
 
 
 @given(st.lists(readings, min_size=1, max_size=30), st.floats(*LIMITS_W), st.sampled_from(Priority), st.booleans())
@@ -353,7 +353,7 @@ def test_any_readings_give_a_finite_setpoint_within_the_limits_or_none(seen, com
         committed_w = demand_w if obeys else committed_w
 
 
-@given(st.floats(-3000, 3000), st.floats(*LIMITS_W), st.sampled_from(Priority), any_means())
+@given(st.floats(-3000, 3000), st.floats(*LIMITS_W), st.sampled_from(Priority), any_moves())
 def test_a_change_always_goes_against_a_constant_error_and_never_beyond_it(load_w, committed_w, priority, can):
     regulator = Regulator(priority)
     held(regulator, [load_w] * 3, committed_w, can=NOTHING)

@@ -108,15 +108,15 @@ def worked(
     *outputs_w: float, hours: float = 10.0, minimum_w: float = 20.0
 ) -> tuple[WearLevelling, list[InverterTracker]]:
     """Inverters that have given these outputs for some hours, without a command."""
-    fairness, trackers = WearLevelling(), []
+    wear, trackers = WearLevelling(), []
     for model, output_w in zip(models_of(len(outputs_w)), outputs_w, strict=True):
         tracker = InverterTracker(unit_of(model, minimum_w))
         tracker.apply_limit_status(LimitStatus(model.serial, 0.0, output_w / 4, RATED_W, CommandState.OK), 0.0)
         tracker.contact.is_fresh = True
         trackers.append(tracker)
-    fairness.update(0.0, trackers)
-    fairness.update(hours * HOUR_S, trackers)
-    return fairness, trackers
+    wear.update(0.0, trackers)
+    wear.update(hours * HOUR_S, trackers)
+    return wear, trackers
 
 
 @pytest.mark.parametrize(
@@ -131,34 +131,34 @@ def worked(
     ],
 )
 def test_who_gives_and_how_much(outputs_w, hours, expected):
-    fairness, trackers = worked(*outputs_w, hours=hours)
+    wear, trackers = worked(*outputs_w, hours=hours)
     named = {trackers[n].unit.serial: output_w for n, output_w in expected.items()}
-    assert fairness.move(hours * HOUR_S, trackers) == pytest.approx(named)
+    assert wear.move(hours * HOUR_S, trackers) == pytest.approx(named)
 
 
 def test_who_worked_most_is_left_alone_when_it_rests_already():
-    fairness, trackers = worked(300, 20)
+    wear, trackers = worked(300, 20)
     for tracker, limit_w in zip(trackers, (20, 300), strict=True):
         tracker.apply_limit_status(LimitStatus(tracker.unit.serial, 0.0, limit_w / 4, RATED_W, CommandState.OK), 0.0)
-    assert fairness.move(10 * HOUR_S, trackers) == {}
+    assert wear.move(10 * HOUR_S, trackers) == {}
 
 
 def test_power_moves_only_in_quiet_times_and_once_in_ten_minutes():
-    fairness, trackers = worked(300, 20)
+    wear, trackers = worked(300, 20)
     now_s = 10.0 * HOUR_S
-    fairness.stepped(now_s - 299, 50.0)
-    fairness.stepped(now_s - 10, 0.5)
-    assert fairness.move(now_s, trackers) == {}
-    assert fairness.move(now_s + 1, trackers), "a repeated limit is no change"
-    assert fairness.move(now_s + 600, trackers) == {}
-    assert fairness.move(now_s + 601, trackers)
+    wear.stepped(now_s - 299, 50.0)
+    wear.stepped(now_s - 10, 0.5)
+    assert wear.move(now_s, trackers) == {}
+    assert wear.move(now_s + 1, trackers), "a repeated limit is no change"
+    assert wear.move(now_s + 600, trackers) == {}
+    assert wear.move(now_s + 601, trackers)
 
 
 def test_one_whose_output_cannot_be_set_is_neither_to_give_nor_to_take():
     for lost in (0, 1):
-        fairness, trackers = worked(300, 20)
+        wear, trackers = worked(300, 20)
         trackers[lost].contact.is_fresh = False
-        assert fairness.move(10 * HOUR_S, trackers) == {}
+        assert wear.move(10 * HOUR_S, trackers) == {}
 
 
 def test_power_that_moves_has_fallen_before_it_rises():
@@ -179,13 +179,13 @@ def test_power_that_moves_has_fallen_before_it_rises():
 
 
 def test_what_was_long_ago_counts_less():
-    fairness, trackers = worked(300, 20, hours=10)
+    wear, trackers = worked(300, 20, hours=10)
     most, least = (tracker.unit.serial for tracker in trackers)
-    assert fairness.rank(most) > fairness.rank(least)
+    assert wear.rank(most) > wear.rank(least)
     trackers.reverse()
-    fairness.update(11 * HOUR_S, trackers)
+    wear.update(11 * HOUR_S, trackers)
     for tracker in trackers:
         tracker.power.is_producing = False
         tracker.output._jump()
-    fairness.update(60 * 24 * HOUR_S, trackers)
-    assert fairness.rank(most) == fairness.rank(least) == 0
+    wear.update(60 * 24 * HOUR_S, trackers)
+    assert wear.rank(most) == wear.rank(least) == 0
