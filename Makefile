@@ -39,7 +39,8 @@ lint: $(READY)
 
 # The lower bounds in pyproject.toml are true: the tests pass with exactly these versions. Left out is what these packages
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
-NO_PART := tests/control tests/deploy $(patsubst %,tests/sim/test_%.py,bench cases dtu house_meter omniscient peers plots quirks world)
+NO_PART := tests/control tests/deploy tests/sim/bench tests/sim/runs tests/sim/servers/test_meter_view.py \
+	$(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))
 
@@ -77,17 +78,17 @@ docs: $(READY)
 
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)
-	$(PYTHON) tests/outages.py
+	$(PYTHON) -m tests.plays.outages
 
 # Plays plausible lies of meter, OpenDTU and inverters to the whole program; twenty minutes of real time.
 lies: $(READY)
-	$(PYTHON) -m tests.lies
+	$(PYTHON) -m tests.plays.lies
 
 # Plays on a GX what a user and its other services do there, again and again; two hours of real time.
 gx-hours: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || { $(call install,python3-dbus python3-gi); }
-	$(PYTHON) -m tests.gx_hours
+	$(PYTHON) -m tests.plays.gx_hours
 
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)

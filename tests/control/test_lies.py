@@ -17,7 +17,8 @@ from opendtu_dcload.sim.runs.simulate import unit_of
 from opendtu_dcload.sim.servers.meter_view import MeterView
 from opendtu_dcload.state import State
 from tests.control.plant import Plant, make_plant
-from tests.lies import LIES, MINIMUM_W, UNKNOWN_MODEL, Ledger, Lie, Promise, Stage
+from tests.plays.lie import MINIMUM_W, Ledger, Lie, LieStage, Promise
+from tests.plays.lie_rows import LIES, UNKNOWN_MODEL
 
 GUESSED_W = 1000.0
 """What the loop assumes of a model with two inputs that the DTU does not know."""
@@ -27,7 +28,7 @@ WARM_S = 300.0
 class Listener:
     """Hears what is said of the plant: its reason, the inverters' notes, the alarms."""
 
-    def __init__(self, plant: Plant, stage: Stage, settings: Settings) -> None:
+    def __init__(self, plant: Plant, stage: LieStage, settings: Settings) -> None:
         self._plant = plant
         self._stage = stage
         self._state = State()
@@ -65,7 +66,7 @@ def play(lie: Lie, seed: int = 1) -> list[Promise]:
     )
     plant = make_plant([lie.load_w], models, settings=settings, units=units, seed=seed, loss=0.02)
     plant.dtu.advance(WARM_S)
-    stage = Stage(plant.house, plant.dtu, plant.run.meter)
+    stage = LieStage(plant.house, plant.dtu, plant.run.meter)
     listener = Listener(plant, stage, settings)
     for until_s in lie.script(stage):
         while plant.now_s < until_s:
@@ -96,7 +97,7 @@ def test_only_what_a_command_could_have_prevented_is_held_against_the_program(
     in_reach, load_w, avoidable_wh, unavoidable_wh
 ):
     house = House([load_w], [InverterModel("1124a0000001", "HMS", rated_w=394.0)])
-    stage = Stage(house, SimDtu(house), MeterView(house))
+    stage = LieStage(house, SimDtu(house), MeterView(house))
     house.advance(30.0)
     house.inverters["1124a0000001"].is_in_reach = in_reach
     ledger = Ledger(stage)
@@ -107,7 +108,7 @@ def test_only_what_a_command_could_have_prevented_is_held_against_the_program(
 
 def test_what_flows_before_anybody_could_react_is_not_held_against_the_program():
     house = House([150.0], [InverterModel("1124a0000001", "HMS")])
-    stage = Stage(house, SimDtu(house), MeterView(house))
+    stage = LieStage(house, SimDtu(house), MeterView(house))
     house.advance(30.0)
     ledger = Ledger(stage)
     ledger.forgiven_until_s = 60.0

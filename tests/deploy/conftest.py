@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.gx import Gx, build_root, needs_gx
-from tests.test_program import devices  # noqa: F401  a fixture
+from tests.deploy.gx import GxMachine, build_root, needs_gx
 
 BUILD = Path(__file__).parents[2] / "deploy/build.py"
 HERE = platform.machine()
@@ -67,8 +66,8 @@ def gx_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-async def gx(gx_root: Path, tmp_path: Path) -> AsyncIterator[Gx]:
-    machine = Gx(gx_root, tmp_path / "data")
+async def gx(gx_root: Path, tmp_path: Path) -> AsyncIterator[GxMachine]:
+    machine = GxMachine(gx_root, tmp_path / "data")
     machine.data.mkdir()
     yield machine
     await machine.power_off()

@@ -136,7 +136,7 @@ def _copy_to_same_place(root: Path, path: str) -> None:
 
 
 @dataclass
-class Gx:
+class GxMachine:
     """One GX, off at first."""
 
     root: Path

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import another
-from tests.deploy.gx import Gx
-from tests.test_program import Devices, limits_w, until
+from tests.deploy.gx import GxMachine
+from tests.doubles.devices import Devices
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
 
@@ -38,31 +39,31 @@ def version_of(package: Path) -> str:
     return found[1]
 
 
-async def install(gx: Gx, package: Path) -> tuple[int, str]:
+async def install(gx: GxMachine, package: Path) -> tuple[int, str]:
     await gx.ok(f"mkdir -p /tmp/{package.name}")
     return await gx.run(f"/data/{package.name}/app/share/opendtu-dcload/install.sh")
 
 
-def put(gx: Gx, package: Path, version: str = "", **files: str) -> Path:
+def put(gx: GxMachine, package: Path, version: str = "", **files: str) -> Path:
     """Copy a package onto the GX, as another version if one is given."""
     return another(package, gx.data / f"package{version}", version or version_of(package), **files)
 
 
-def log(gx: Gx) -> str:
+def log(gx: GxMachine) -> str:
     return (gx.data / "log/opendtu-dcload/current").read_text()
 
 
-async def pid(gx: Gx, service: str = SERVICE) -> str:
+async def pid(gx: GxMachine, service: str = SERVICE) -> str:
     found = re.search(r": up \(pid (\d+)\)", await gx.ok(f"svstat {service}"))
     assert found
     return found[1]
 
 
-async def is_healthy(gx: Gx) -> bool:
+async def is_healthy(gx: GxMachine) -> bool:
     return (await gx.run(f"{HOME}/status"))[0] == 0
 
 
-def what_there_is(gx: Gx) -> dict[str, str]:
+def what_there_is(gx: GxMachine) -> dict[str, str]:
     """Every file of the installation, with its target or size."""
     base = gx.data / "opendtu-dcload"
     return {
@@ -72,7 +73,7 @@ def what_there_is(gx: Gx) -> dict[str, str]:
     }
 
 
-async def fresh_install(gx: Gx, package: Path, devices: Devices) -> None:
+async def fresh_install(gx: GxMachine, package: Path, devices: Devices) -> None:
     (gx.data / "rc.local").write_text(OTHERS)
     (gx.data / "rc.local").chmod(0o755)
     other = gx.data / "other"
@@ -95,7 +96,7 @@ async def fresh_install(gx: Gx, package: Path, devices: Devices) -> None:
     await until(lambda: abs(devices.dtu.house.grid_w - 10) < 40)
 
 
-async def second_run(gx: Gx, package: Path) -> None:
+async def second_run(gx: GxMachine, package: Path) -> None:
     before, process, boot = what_there_is(gx), await pid(gx), (gx.data / "rc.local").read_bytes()
     code, said = await install(gx, package)
     assert code == 0, said
@@ -104,7 +105,7 @@ async def second_run(gx: Gx, package: Path) -> None:
     assert (gx.data / "rc.local").read_bytes() == boot
 
 
-async def update(gx: Gx, package: Path) -> None:
+async def update(gx: GxMachine, package: Path) -> None:
     config = (gx.data / "opendtu-dcload/config.toml").read_bytes()
     newer = put(gx, package, "99.1")
     template = newer / "app/share/opendtu-dcload/config.toml"
@@ -118,7 +119,7 @@ async def update(gx: Gx, package: Path) -> None:
     assert {path.name for path in (gx.data / "opendtu-dcload/versions").iterdir()} == {version_of(package), "99.1"}
 
 
-async def broken_updates(gx: Gx, package: Path) -> None:
+async def broken_updates(gx: GxMachine, package: Path) -> None:
     process, before = await pid(gx), what_there_is(gx)
     code, said = await install(gx, put(gx, package, "99.2", health="import nothing_of_this_name\n"))
     assert (code, "nothing_of_this_name is missing" in said) == (1, True), said
@@ -131,7 +132,7 @@ async def broken_updates(gx: Gx, package: Path) -> None:
     assert re.search(r"health: version 99\.1, ", await gx.ok(f"{HOME}/status"))
 
 
-async def reboot(gx: Gx) -> None:
+async def reboot(gx: GxMachine) -> None:
     await gx.power_off()
     await gx.boot()
     await gx.ok("until grep -q ^ok /run/opendtu-dcload/health; do sleep 1; done")
@@ -139,11 +140,11 @@ async def reboot(gx: Gx) -> None:
     assert (await gx.ok("ls /service")).split() == ["opendtu-dcload", "other"]
 
 
-async def uninstall(gx: Gx, devices: Devices) -> None:
+async def uninstall(gx: GxMachine, devices: Devices) -> None:
     process = await pid(gx, "/service/other")
     await gx.ok(f"{HOME}/uninstall.sh")
     assert "stopping, inverters told minimum" in log(gx)
-    await until(lambda: limits_w(devices) == [20, 20])
+    await until(lambda: devices.limits_w == [20, 20])
     assert (gx.data / "rc.local").read_text() == OTHERS
     assert (gx.data / "rc.local").stat().st_mode & 0o777 == 0o755
     assert (await gx.ok("ls /service")).split() == ["other"]
@@ -157,7 +158,7 @@ async def uninstall(gx: Gx, devices: Devices) -> None:
 
 
 async def test_a_firmware_update_that_takes_a_python_package_away_is_told(
-    gx: Gx, package: Path, devices: Devices
+    gx: GxMachine, package: Path, devices: Devices
 ) -> None:
     here = put(gx, package)
     await gx.boot()
@@ -168,7 +169,7 @@ async def test_a_firmware_update_that_takes_a_python_package_away_is_told(
     assert (code, "it ended within seconds" in said, "opkg install python3-email" in said) == (1, True, True), said
 
 
-async def test_what_nobody_has_filled_in_follows_an_update(gx: Gx, package: Path) -> None:
+async def test_what_nobody_has_filled_in_follows_an_update(gx: GxMachine, package: Path) -> None:
     here, newer = put(gx, package), put(gx, package, "99.1")
     template = newer / "app/share/opendtu-dcload/config.toml"
     template.write_text(template.read_text() + "# more\n")
@@ -182,7 +183,7 @@ async def test_what_nobody_has_filled_in_follows_an_update(gx: Gx, package: Path
 
 
 @pytest.mark.parametrize("source", ["package", "plain"], ids=["bundle", "pip install --target"])
-async def test_lives_on_a_gx(gx: Gx, devices: Devices, source: str, request: pytest.FixtureRequest) -> None:
+async def test_lives_on_a_gx(gx: GxMachine, devices: Devices, source: str, request: pytest.FixtureRequest) -> None:
     package = put(gx, request.getfixturevalue(source))
     await fresh_install(gx, package, devices)
     await second_run(gx, package)
@@ -193,7 +194,7 @@ async def test_lives_on_a_gx(gx: Gx, devices: Devices, source: str, request: pyt
     assert devices.dtu.counters.persistent == 0
 
 
-async def test_the_same_service_under_runit(gx: Gx, devices: Devices, package: Path) -> None:
+async def test_the_same_service_under_runit(gx: GxMachine, devices: Devices, package: Path) -> None:
     here = put(gx, package)
     await gx.boot()
     await install(gx, here)
@@ -226,7 +227,7 @@ async def test_the_same_service_under_runit(gx: Gx, devices: Devices, package: P
     ],
     ids=["old Venus", "no Venus", "other processor", "no html", "no email", "no room", "the original runs"],
 )  # fmt: skip
-async def test_refuses_and_touches_nothing(gx: Gx, package: Path, prepare: str, why: str) -> None:
+async def test_refuses_and_touches_nothing(gx: GxMachine, package: Path, prepare: str, why: str) -> None:
     put(gx, package)
     await gx.boot()
     await gx.run(prepare)
@@ -247,7 +248,7 @@ async def test_refuses_and_touches_nothing(gx: Gx, package: Path, prepare: str, 
     ],
     ids=["none", "no newline at the end", "no shebang", "empty", "an older line of ours"],
 )
-async def test_rc_local(gx: Gx, package: Path, before: str | None, after: str) -> None:
+async def test_rc_local(gx: GxMachine, package: Path, before: str | None, after: str) -> None:
     put(gx, package)
     boot = gx.data / "rc.local"
     if before is not None:
@@ -270,7 +271,7 @@ endScript() { exit 0; }
 """
 
 
-async def test_setup_helper_installs_and_uninstalls(gx: Gx, package: Path) -> None:
+async def test_setup_helper_installs_and_uninstalls(gx: GxMachine, package: Path) -> None:
     here = put(gx, package)
     helpers = gx.data / "SetupHelper/HelperResources/IncludeHelpers"
     helpers.parent.mkdir(parents=True)

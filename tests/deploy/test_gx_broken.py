@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.gx import Gx
+from tests.deploy.gx import GxMachine
 from tests.deploy.test_gx import HOME, LINE, OTHERS
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("broken")]
@@ -64,7 +64,7 @@ def small_package(folder: Path, version: str) -> None:
 
 
 @pytest.fixture
-async def machine(gx: Gx) -> Gx:
+async def machine(gx: GxMachine) -> GxMachine:
     """A GX with two packages in RAM, and a rc.local of its user's."""
     await gx.boot()
     for version in ("1.0", "2.0"):
@@ -87,11 +87,11 @@ LOOK = (
 )
 
 
-async def state(gx: Gx) -> str:
+async def state(gx: GxMachine) -> str:
     return await gx.ok(LOOK)
 
 
-async def steps(gx: Gx, command: str, number: int, action: str) -> tuple[int, int]:
+async def steps(gx: GxMachine, command: str, number: int, action: str) -> tuple[int, int]:
     """Run a script that does `action` before its step `number`; return how it ended and how many steps it came."""
     text = STEP.format(changing=CHANGING.replace(" ", "\\ "), number=number, action=action)
     await gx.ok(f"cat >/run/step.sh <<'END'\n{text}\nEND")
@@ -99,7 +99,7 @@ async def steps(gx: Gx, command: str, number: int, action: str) -> tuple[int, in
     return code, int(await gx.ok("cat /run/steps"))
 
 
-async def prepare(gx: Gx, before: str) -> None:
+async def prepare(gx: GxMachine, before: str) -> None:
     await gx.ok(FRESH)
     if before:
         await gx.ok(before)
@@ -116,7 +116,7 @@ async def prepare(gx: Gx, before: str) -> None:
     ids=["install", "update", "uninstall"],
 )
 async def test_a_second_run_after_a_broken_one_leads_to_the_same_end(
-    machine: Gx, before: str, command: str, action: str
+    machine: GxMachine, before: str, command: str, action: str
 ) -> None:
     await prepare(machine, before)
     code, last = await steps(machine, command, 0, ":")
@@ -145,7 +145,7 @@ LINKS = (
 @pytest.mark.parametrize(
     "target", ["/data/mine", "/data/nothing", "/data/mine/file"], ids=["folder", "nothing", "file"]
 )
-async def test_links_in_the_way_are_not_followed(machine: Gx, target: str) -> None:
+async def test_links_in_the_way_are_not_followed(machine: GxMachine, target: str) -> None:
     await prepare(machine, INSTALL.format("p1.0"))
     mine = "mkdir /data/mine && echo mine >/data/mine/file"
     await machine.ok(mine)
@@ -158,7 +158,7 @@ async def test_links_in_the_way_are_not_followed(machine: Gx, target: str) -> No
     assert await state(machine) == wanted
 
 
-async def test_links_in_the_place_of_its_files_are_replaced(machine: Gx) -> None:
+async def test_links_in_the_place_of_its_files_are_replaced(machine: GxMachine) -> None:
     await prepare(machine, INSTALL.format("p1.0"))
     mine = "mkdir /data/mine && echo mine >/data/mine/file"
     await machine.ok(mine)
@@ -170,7 +170,7 @@ async def test_links_in_the_place_of_its_files_are_replaced(machine: Gx) -> None
         assert await state(machine) == wanted, name
 
 
-async def test_a_configuration_and_an_rc_local_that_are_links_stay_links(machine: Gx) -> None:
+async def test_a_configuration_and_an_rc_local_that_are_links_stay_links(machine: GxMachine) -> None:
     await prepare(machine, "")
     await machine.ok(
         f"mkdir -p {HOME} /data/mine && ln -s /data/mine/config.toml {HOME}/config.toml && "
@@ -186,7 +186,7 @@ async def test_a_configuration_and_an_rc_local_that_are_links_stay_links(machine
     assert await machine.ok("readlink /data/rc.local; cat /data/mine/boot") == "mine/boot\n" + OTHERS
 
 
-async def test_uninstall_on_a_full_disk_takes_everything_off(machine: Gx) -> None:
+async def test_uninstall_on_a_full_disk_takes_everything_off(machine: GxMachine) -> None:
     await prepare(machine, "rm -r /data/p2.0 && " + INSTALL.format("p1.0"))
     await machine.ok(FILL)
     assert (await machine.run("echo no room >/data/more"))[0] == 1
@@ -198,7 +198,7 @@ async def test_uninstall_on_a_full_disk_takes_everything_off(machine: Gx) -> Non
     ]  # fmt: skip
 
 
-async def test_a_log_that_takes_nothing_does_not_keep_the_program_from_its_next_start(machine: Gx) -> None:
+async def test_a_log_that_takes_nothing_does_not_keep_the_program_from_its_next_start(machine: GxMachine) -> None:
     start = "/tmp/p1.0/share/opendtu-dcload/start"
     await machine.ok("mkdir /run/opendtu-dcload && cut -d. -f1 /proc/uptime >/run/opendtu-dcload/started")
     await machine.run(f"((yes | head -c 65536; exec {start}) | sleep 1000) >/dev/null 2>&1 &")

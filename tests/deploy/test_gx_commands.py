@@ -6,18 +6,19 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from opendtu_dcload.config import load_config
-from tests.deploy.gx import Gx
+from tests.deploy.gx import GxMachine
 from tests.deploy.test_gx import HOME, SERVICE, put, version_of
-from tests.doctor.test_init import OLD
-from tests.test_program import MAC, PASSWORD, SERIALS, Devices, limits_w, on_bus, until
-from tests.venus.conftest import Daemon
+from tests.doctor.original_config import OLD
+from tests.doubles.devices import MAC, PASSWORD, SERIALS, Devices
+from tests.doubles.message_bus import Daemon
+from tests.doubles.until import until
+from tests.program.process import on_bus
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
 
@@ -35,14 +36,9 @@ OURS = {
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Iterator[str]:
+def bus(daemon: Daemon) -> str:
     """The address of a bus that the GX reaches over the network."""
-    folder = tmp_path / "bus"
-    folder.mkdir()
-    daemon = Daemon(folder)
-    daemon.start()
-    yield str(daemon.tcp_address)
-    daemon.stop()
+    return str(daemon.tcp_address)
 
 
 def names(bus: str) -> set[str]:
@@ -58,7 +54,7 @@ def told(findings: str, level: str) -> list[str]:
 
 
 async def test_the_commands_work_on_a_gx_and_write_nothing_elsewhere(
-    gx: Gx, devices: Devices, package: Path, bus: str
+    gx: GxMachine, devices: Devices, package: Path, bus: str
 ) -> None:
     put(gx, package)
     await gx.boot()
@@ -95,7 +91,7 @@ async def test_the_commands_work_on_a_gx_and_write_nothing_elsewhere(
     code, checked = await gx.run(f"{COMMAND} check --step --yes --json")
     assert (code, "service" in told(checked, "problem")[0]) == (1, True), checked
     await gx.ok(f"svc -d {SERVICE} && until svstat {SERVICE} | grep -q ': down'; do sleep 1; done")
-    await until(lambda: max(limits_w(devices)) < 50)  # their lowest, which the service leaves them at
+    await until(lambda: max(devices.limits_w) < 50)  # their lowest, which the service leaves them at
     checked = await gx.ok(f"{COMMAND} check --step --yes --json")
     steps = [text for text in told(checked, "ok") if "the meter shows" in text]
     assert len(steps) == len(SERIALS), checked

@@ -17,7 +17,9 @@ from opendtu_dcload.freshness import PLAN_S
 from opendtu_dcload.model import Plan, Reason
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.watchdog import Supervisor, report_health
-from tests.test_program import Devices, running, until
+from tests.doubles.devices import Devices
+from tests.doubles.until import until
+from tests.program.process import running
 
 pytestmark = pytest.mark.realtime
 

@@ -21,12 +21,14 @@ from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import FACTORY_PASSWORD
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from opendtu_dcload.sim.servers.shelly_server import Gen1Server
-from tests.doctor.plant import PASSWORD, SERIALS, Plant, notes, of, plant, problems, silent
+from tests.doctor.plant import plant
+from tests.doctor.told import notes, of, problems, silent
+from tests.doubles.devices import PASSWORD, SERIALS, Devices
 
 
-async def found(plant: Plant, **changes: Any) -> Findings:
+async def found(plant: Devices, **changes: Any) -> Findings:
     findings = silent()
-    await check(plant.config(**changes), findings, plant.clock.sleep)
+    await check(plant.parsed(**changes), findings, plant.clock.sleep)
     return findings
 
 
@@ -56,42 +58,42 @@ async def test_a_healthy_plant_has_no_problem_and_everything_is_told():
     assert posted == []
 
 
-def password_is_the_factorys(plant: Plant) -> None:
+def password_is_the_factorys(plant: Devices) -> None:
     plant.opendtu.password = FACTORY_PASSWORD
 
 
-def commands_are_forbidden(plant: Plant) -> None:
+def commands_are_forbidden(plant: Devices) -> None:
     plant.dtu.commands_enabled = False
 
 
-def clock_is_not_set(plant: Plant) -> None:
+def clock_is_not_set(plant: Devices) -> None:
     plant.dtu.clock_set_after_s = 1e6
 
 
-def polling_stops_at_night(plant: Plant) -> None:
+def polling_stops_at_night(plant: Devices) -> None:
     plant.dtu.is_polling = False
 
 
-def battery_is_gone(plant: Plant) -> None:
+def battery_is_gone(plant: Devices) -> None:
     plant.dtu.house.inverters[SERIALS[0]].set_dc(0.0, on=False)
     plant.clock.now_s = 120.0
 
 
-def data_are_old(plant: Plant) -> None:
+def data_are_old(plant: Devices) -> None:
     plant.dtu.reachable_threshold = 100
     battery_is_gone(plant)
 
 
-def serial_is_wrong(plant: Plant) -> None:
+def serial_is_wrong(plant: Devices) -> None:
     plant.serials = (SERIALS[0], "1124a0000009")
 
 
-def model_is_unknown(plant: Plant) -> None:
+def model_is_unknown(plant: Devices) -> None:
     plant.dtu.unknown_models.add(SERIALS[0])
     plant.dtu.believed[SERIALS[0]].rated_w = 0.0
 
 
-def meter_hides_export(plant: Plant) -> None:
+def meter_hides_export(plant: Devices) -> None:
     plant.meter.device = "plus1pm"
 
 
@@ -247,14 +249,14 @@ async def test_limits_that_change_while_it_only_looks_are_another_controllers():
             await devices.clock.sleep(duration_s)
 
         findings = silent()
-        await check(devices.config(), findings, sleep)
+        await check(devices.parsed(), findings, sleep)
     (told,) = problems(findings)
     assert f"another controller sets limits: inverter {SERIALS[1]} from 25.0 to 50.0 %" in told
 
 
 async def test_a_device_that_does_not_answer_leaves_the_others_checked():
     async with plant() as devices:
-        config = devices.config()
+        config = devices.parsed()
         await devices.meter.stop()
         findings = silent()
         await check(config, findings, devices.clock.sleep)
@@ -331,7 +333,7 @@ async def test_json_lists_the_findings_and_the_exit_code_tells_of_problems(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     async with plant() as devices:
-        path = devices.file(tmp_path)
+        path = devices.config(tmp_path)
         code = await asyncio.to_thread(cli.main, ["check", "--json", "--config", str(path)])
         healthy = json.loads(capsys.readouterr().out)
         await devices.meter.stop()

@@ -9,19 +9,10 @@ import pytest
 
 from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from tests.doubles.clock import Clock
 
 SERIAL = "1124a0000001"
 OTHER = "1124a0000002"
-
-
-class Clock:
-    """Plant time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def basic(password: str) -> dict[str, str]:

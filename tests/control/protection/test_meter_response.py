@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opendtu_dcload.control.protection.meter_age import BatteryFloor, Ladder, Rung
+from opendtu_dcload.control.protection.meter_response import MeterAnswer, ResponseGuard
+from opendtu_dcload.model import Reason
+
+# ---- ladder
+
+
+@pytest.mark.parametrize(
+    ("age_s", "rung"),
+    [
+        pytest.param(0.0, Rung.LIVE, id="fresh"),
+        pytest.param(4.9, Rung.LIVE, id="one late answer is everyday"),
+        pytest.param(5.0, Rung.HOLD, id="5 s: no increase"),
+        pytest.param(15.0, Rung.RAMP, id="15 s: ramp to base load"),
+        pytest.param(60.0, Rung.MINIMUM, id="60 s: minimum"),
+        pytest.param(300.0, Rung.OFF, id="300 s: off"),
+        pytest.param(1e9, Rung.OFF, id="for ever"),
+    ],
+)
+def test_age_of_the_meter_takes_the_plant_down(age_s, rung):
+    assert Ladder().rung(age_s) is rung
+
+
+@given(st.floats(0, 1000), st.floats(0, 1000), st.floats(0, 3000), st.floats(0, 3000))
+def test_ladder_only_goes_down_with_age(one_s, other_s, from_w, to_w):
+    ladder = Ladder()
+    young_s, old_s = sorted((one_s, other_s))
+    assert ladder.rung(young_s) <= ladder.rung(old_s)
+    if ladder.ramp_s <= young_s and old_s < ladder.minimum_s:
+        young_w, old_w = ladder.ramp_w(young_s, from_w, to_w), ladder.ramp_w(old_s, from_w, to_w)
+        assert old_w <= young_w + 1e-6, "a ramp never rises again"
+        assert old_w <= from_w + 1e-6, "a stale meter never raises the plant"
+        assert old_w >= min(from_w, to_w) - 1e-6, "nor takes it below the base load"
+
+
+def test_ramp_reaches_the_base_load_before_the_minimum_rules():
+    assert Ladder().ramp_w(59.0, 800.0, 100.0) == pytest.approx(100.0)
+
+
+# ---- battery floor
+
+
+@pytest.mark.parametrize(
+    ("samples", "is_low"),
+    [
+        pytest.param([(0, [46.9]), (59, [46.9])], False, id="59 s below: a sag under load"),
+        pytest.param([(0, [46.9]), (30, [46.9]), (60, [46.9])], True, id="60 s below: off"),
+        pytest.param([(0, [46.9]), (30, [47.0]), (61, [46.9])], False, id="reaching the floor starts anew"),
+        pytest.param([(0, [52.0, 46.9]), (60, [52.0, 46.9])], True, id="the lowest of all counts"),
+        pytest.param([(0, [46.9]), (60, [46.9]), (61, [47.9])], True, id="0.9 V above: still off"),
+        pytest.param([(0, [46.9]), (60, [46.9]), (61, [48.0])], True, id="1 V above for a moment: still off"),
+        pytest.param(
+            [(0, [46.9]), (60, [46.9]), (61, [48.0]), (361, [48.0])], False, id="1 V above for 5 min: on again"
+        ),
+        pytest.param(
+            [(0, [46.9]), (60, [46.9]), (61, [48.0]), (300, [47.5]), (361, [48.0])], True, id="a dip: still off"
+        ),
+        pytest.param([(0, [46.9]), (60, [46.9]), (61, []), (999, [])], True, id="no voltage known: stays off"),
+        pytest.param([(0, []), (999, [])], False, id="no voltage known from the start: not low"),
+    ],
+)
+def test_battery_floor(samples, is_low):
+    floor = BatteryFloor(47.0)
+    for now_s, voltages_v in samples:
+        result = floor.is_too_low(now_s, voltages_v)
+    assert result is is_low
+
+
+def test_battery_that_recovers_only_without_load_rests_longer_each_time():
+    floor = BatteryFloor(47.0)
+    now_s, rests_s = 0, []
+    for _ in range(6):
+        while not floor.is_too_low(now_s, [46.0]):
+            now_s += 10
+        off_s = now_s
+        while floor.is_too_low(now_s, [49.0]):
+            now_s += 10
+        rests_s.append(now_s - off_s)
+    assert rests_s == [300, 600, 1200, 2400, 3600, 3600]
+
+
+def test_floor_without_any_voltage_is_not_guarded_for_ever():
+    floor = BatteryFloor(47.0)
+    assert not floor.is_unseen(0.0, [], should_be_seen=True)
+    assert not floor.is_unseen(599.0, [], should_be_seen=True)
+    assert floor.is_unseen(600.0, [], should_be_seen=True)
+    assert not floor.is_unseen(601.0, [], should_be_seen=False), "the DTU itself is silent"
+    assert not floor.is_unseen(602.0, [], should_be_seen=True), "and counts anew when it is back"
+
+
+@given(st.lists(st.floats(40, 47.99), min_size=1, max_size=40))
+def test_battery_floor_holds_until_one_volt_above(voltages_v):
+    floor = BatteryFloor(47.0)
+    for now_s in range(62):
+        floor.is_too_low(now_s, [46.0])
+    assert all(floor.is_too_low(62 + n, [v]) for n, v in enumerate(voltages_v))
+
+
+# ---- response guard
+
+
+class SteppedHouse:
+    """Plays own steps to a guard: a reading each second, the step visible 4 s after it was sent."""
+
+    def __init__(self, answer: float, load_w: float = 2000.0) -> None:
+        self.guard = ResponseGuard()
+        self.answer = answer
+        """1 = the meter moves against our step, 0 = blind, -1 = wrong sign."""
+        self.load_w = load_w
+        self.output_w = 500.0
+        self.at_s = 0.0
+        self.noise_w = 0.0
+        self.rng = random.Random(3)
+        self.see(self.output_w, self.output_w)
+
+    def see(self, visible_w: float, committed_w: float) -> MeterAnswer | None:
+        self.at_s += 1.0
+        noise_w = self.rng.uniform(-self.noise_w, self.noise_w)
+        grid_w = self.load_w - self.answer * visible_w + noise_w
+        low_w, high_w = sorted((visible_w, committed_w))
+        return self.guard.add_reading(self.at_s, grid_w, (low_w, high_w), committed_w)
+
+    def step(self, change_w: float, drift_w: float = 0.0) -> MeterAnswer | None:
+        """Change the output; `drift_w` is what the house's load does meanwhile."""
+        self.guard.stepped()
+        before_w, self.output_w = self.output_w, self.output_w + change_w
+        for _ in range(4):
+            assert self.see(before_w, self.output_w) is None, "nothing is judged before it can be seen"
+        self.load_w += drift_w
+        return self.see(self.output_w, self.output_w)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(1.0, MeterAnswer.SEEN, id="a correct meter"),
+        pytest.param(0.31, MeterAnswer.SEEN, id="30 % are enough: output is not the limit"),
+        pytest.param(0.29, MeterAnswer.MISSED, id="less is none"),
+        pytest.param(0.0, MeterAnswer.MISSED, id="blind"),
+        pytest.param(-0.29, MeterAnswer.MISSED, id="a little the wrong way may be the house"),
+        pytest.param(-1.0, MeterAnswer.REVERSED, id="wrong sign"),
+    ],
+)
+@pytest.mark.parametrize("change_w", [200.0, -200.0])
+def test_the_meter_must_move_against_our_step(answer, expected, change_w):
+    assert SteppedHouse(answer).step(change_w) is expected
+
+
+def test_a_step_below_150_w_proves_nothing():
+    assert SteppedHouse(0.0).step(140.0) is None
+
+
+def test_a_blind_meter_is_told_after_three_steps():
+    house = SteppedHouse(0.0)
+    reasons = []
+    for change_w in (200.0, -200.0, 200.0):
+        house.step(change_w)
+        reasons.append(house.guard.suspicion)
+    assert reasons == [None, None, Reason.METER_BLIND]
+
+
+def test_a_reversed_meter_is_told_within_three_steps():
+    house = SteppedHouse(-1.0)
+    for change_w in (200.0, -200.0, 200.0):
+        house.step(change_w)
+    assert house.guard.suspicion is Reason.METER_REVERSED
+
+
+def test_what_the_house_does_before_a_step_can_show_is_not_taken_for_its_answer():
+    house = SteppedHouse(1.0)
+    house.guard.stepped()
+    for _ in range(3):
+        house.load_w += 60
+        assert house.see(house.output_w, house.output_w) is None
+    house.output_w += 200
+    assert house.see(house.output_w, house.output_w) is MeterAnswer.SEEN
+
+
+def test_steps_that_follow_a_ramp_of_the_load_are_not_missed():
+    house = SteppedHouse(1.0)
+    verdicts = []
+    for _ in range(9):
+        house.guard.stepped()
+        for _ in range(10):
+            house.load_w += 6
+            verdicts.append(house.see(house.output_w, house.output_w))
+        house.output_w += 60
+        verdicts.append(house.see(house.output_w, house.output_w))
+    assert MeterAnswer.MISSED not in verdicts
+    assert MeterAnswer.REVERSED not in verdicts
+
+
+def test_one_movement_the_same_way_may_be_the_house():
+    house = SteppedHouse(1.0)
+    assert house.step(200.0, drift_w=400.0) is MeterAnswer.REVERSED
+    assert house.guard.suspicion is None
+    assert house.step(200.0) is MeterAnswer.SEEN
+    assert house.step(200.0, drift_w=400.0) is MeterAnswer.REVERSED
+    assert house.guard.suspicion is None
+
+
+def test_a_suspicion_that_was_only_tried_again_stays_a_doubt_until_an_answer_disproves_it():
+    house = SteppedHouse(-1.0)
+    while house.guard.suspicion is None:
+        house.step(200.0)
+    while house.guard.suspicion is not None:
+        house.see(house.output_w, house.output_w)
+    assert house.guard.doubt is Reason.METER_REVERSED
+    house.answer, house.load_w = 1.0, house.load_w + 2 * house.output_w
+    house.see(house.output_w, house.output_w)
+    assert house.step(200.0) is MeterAnswer.SEEN
+    assert house.guard.doubt is None
+
+
+def test_an_answer_at_the_ceiling_is_no_proof_for_ever():
+    house = SteppedHouse(1.0)
+    assert house.step(200.0) is MeterAnswer.SEEN
+    due_s = []
+    for _ in range(4000):
+        house.see(house.output_w, house.output_w)
+        if house.guard.probe_due(house.output_w, house.output_w):
+            due_s.append(house.at_s)
+    assert 3500 < due_s[0] < 3700
+
+
+def test_an_answer_forgives_earlier_misses():
+    house = SteppedHouse(0.0)
+    house.step(200.0)
+    house.step(-200.0)
+    house.answer = 1.0
+    house.load_w += house.output_w
+    house.see(house.output_w, house.output_w)
+    assert house.step(200.0) is MeterAnswer.SEEN
+    house.answer = 0.0
+    house.load_w -= house.output_w
+    house.see(house.output_w, house.output_w)
+    house.step(-200.0)
+    assert house.guard.suspicion is None
+
+
+@pytest.mark.parametrize("answer", [0.0, -1.0, 1.0])
+def test_a_restless_house_gives_hardly_a_verdict_and_no_suspicion(answer):
+    house = SteppedHouse(answer)
+    house.noise_w = 300.0
+    verdicts = [house.step(change_w) for change_w in (200.0, -200.0) * 10]
+    assert verdicts.count(None) >= 16, "noise larger than our step may look like an answer now and then"
+    assert house.guard.suspicion is None
+
+
+def test_a_change_much_larger_than_our_step_is_the_house():
+    assert SteppedHouse(1.0).step(200.0, drift_w=900.0) is None
+
+
+@pytest.mark.parametrize(
+    ("drift_w", "suspicion"),
+    [
+        pytest.param(400.0, Reason.METER_REVERSED, id="a load that mirrors our step twice"),
+        pytest.param(200.0, Reason.METER_BLIND, id="a load that hides three steps"),
+    ],
+)
+def test_a_false_suspicion_is_lifted_by_its_own_fall(drift_w, suspicion):
+    house = SteppedHouse(1.0)
+    while house.guard.suspicion is None and house.output_w < 1200:
+        house.step(200.0, drift_w=drift_w)
+    assert house.guard.suspicion is suspicion
+    assert house.step(60.0 - house.output_w) is MeterAnswer.SEEN
+    assert house.guard.suspicion is None
+    assert not house.guard.is_confirmed
+
+
+@pytest.mark.parametrize(("answer", "suspicion"), [(0.0, Reason.METER_BLIND), (-1.0, Reason.METER_REVERSED)])
+def test_a_true_suspicion_is_confirmed_by_its_own_fall(answer, suspicion):
+    house = SteppedHouse(answer)
+    while house.guard.suspicion is None:
+        house.step(200.0)
+    house.step(60.0 - house.output_w)
+    assert house.guard.suspicion is suspicion
+    assert house.guard.is_confirmed
+
+
+def test_a_suspicion_is_tried_again_later_and_each_time_later():
+    house = SteppedHouse(-1.0)
+    waits_s: list[float] = []
+    for _ in range(5):
+        while house.guard.suspicion is None:
+            house.step(200.0)
+        suspected_s = house.at_s
+        house.step(60.0 - house.output_w)
+        while house.guard.suspicion is not None:
+            house.see(house.output_w, house.output_w)
+        waits_s.append(house.at_s - suspected_s)
+    assert waits_s == pytest.approx([60, 120, 240, 480, 600], abs=2)
+
+
+def test_reset_forgets_a_step_that_the_meter_slept_through():
+    house = SteppedHouse(0.0)
+    house.guard.stepped()
+    house.guard.reset()
+    house.output_w += 300
+    assert house.see(house.output_w, house.output_w) is None

@@ -1,0 +1,194 @@
+"""`import-config`: a config.toml from the original's config.ini."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+import tomli
+
+from opendtu_dcload import cli
+from opendtu_dcload.config import load_config
+from opendtu_dcload.doctor.draft import Draft
+from opendtu_dcload.doctor.old_config import convert
+from tests.doctor.original_config import OLD
+from tests.doctor.plant import plant
+from tests.doctor.test_first_config import SHIPPED
+from tests.doubles.devices import PASSWORD, SERIALS
+
+GONE = (
+    "SignOfLifeLog",
+    "MinPercent",
+    "MaxPercent",
+    "stepsPercent",
+    "consumeFilterFactor",
+    "feedInFilterFactor",
+    "feedInAtNegativeWattDifference",
+    "DTU_loopTime",
+    "DTU_statusTime",
+    "ACCURACY",
+    "DTU",
+    "MaxAgeTsLastSuccess",
+    "DryRun",
+    "Colour",
+    "enableSwitchOff",
+    "AccessType",
+    "SwitchOffURL",
+)
+
+
+def converted(folder: Path, old: str = OLD) -> Path:
+    path = folder / "config.ini"
+    path.write_text(old)
+    new = folder / "config.toml"
+    assert cli.main(["import-config", str(path), "--config", str(new)]) == 0
+    return new
+
+
+def test_what_has_a_successor_is_taken_over(tmp_path: Path):
+    new = converted(tmp_path)
+    config = load_config(new)
+    assert config.control.target_w == 25
+    assert config.control.max_feed_in_w == 900
+    assert config.control.max_temperature_c == 55
+    assert config.log.level == "warning", "alarms are warnings"
+    assert (config.dtus[0].host, config.dtus[0].timeout_s) == ("192.168.1.51", 2.5)
+    assert config.dtus[0].password is not None
+    assert config.dtus[0].password.get_secret_value() == "50%percent;of#all"
+    assert (config.meter.host, config.meter.phase, config.meter.password) == ("192.168.1.50", 2, None)
+    assert (config.dbus.meter_name, config.dbus.meter_device_instance) == ("Grid by Shelly", 59)
+    assert config.relay is not None
+    assert (config.relay.host, config.relay.output, config.relay.user) == ("192.168.1.60", 0, "admin")
+    assert config.solar is not None
+    assert config.solar.host == "192.168.1.61"
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+
+
+def test_each_key_without_a_successor_is_a_comment(tmp_path: Path):
+    lines = converted(tmp_path).read_text().splitlines()
+    for key in GONE:
+        assert sum(f"] {key} = " in line and line.startswith("# [") for line in lines) == 1, key
+    assert any("[INVERTER3] DeviceInstance" in line for line in lines)
+    assert [line.split() for line in lines if "hidden" in line] == [["password", "=", '"hidden"']], "of the relay"
+
+
+@pytest.mark.parametrize(
+    ("url", "relay"),
+    [
+        ("http://192.168.1.60/relay/0?turn=on&timer=900", {"host": "192.168.1.60", "output": 0}),
+        (
+            "http://me:a%40b@shelly:81/relay/1?turn=on",
+            {"host": "shelly:81", "output": 1, "user": "me", "password": "a@b"},
+        ),
+        ("http://192.168.1.60/rpc/Switch.Set?id=0", None),
+        ("http://[::1", None),
+        ("", None),
+    ],
+)
+def test_relay_and_plug_in_solar_are_taken_over(url: str, relay: dict[str, object] | None):
+    draft = Draft(SHIPPED)
+    convert({"SHELLY": {"KeepAliveURL": url, "Balcony": "192.168.1.61"}}, "config.ini", draft)
+    table = tomli.loads(draft.text)
+    assert table["solar"] == {"host": "192.168.1.61"}
+    assert table.get("relay") == relay
+    assert ("[SHELLY] KeepAliveURL" in draft.text) is (relay is None)
+
+
+def test_it_commands_nothing_until_the_serial_numbers_are_filled_in(tmp_path: Path):
+    new = converted(tmp_path)
+    assert load_config(new).is_read_only
+    text = new.read_text()
+    for number, instance in enumerate(("134", "140")):
+        serial = '#serial = ""'.ljust(31)
+        head = f"#[[inverter]]\n{serial} # of [INVERTER{number}]\n"
+        block = f"{head}#device_instance = {instance}\n"
+        assert block in text
+        text = text.replace(block, block.replace("#[[", "[[").replace("#s", "s").replace("#d", "d"))
+        text = text.replace('serial = ""  ', f'serial = "{SERIALS[number]}"  ', 1)
+    new.write_text(text.replace("#min_voltage_v = 0", "min_voltage_v = 48"))
+    assert load_config(new).device_instances == (134, 140)
+
+
+@pytest.mark.parametrize(
+    ("old", "key", "value"),
+    [
+        ("[DEFAULT]\nMaxFeedIn = 99999\n", "max_feed_in_w", 10000),
+        ("[DEFAULT]\nmaxTemperature = 20\n", "max_temperature_c", 30),
+        ("[DEFAULT]\nZeroPoint = 2.5\n", "target_w", 2.5),
+    ],
+)
+def test_numbers_are_brought_within_what_is_allowed(tmp_path: Path, old: str, key: str, value: float):
+    table = tomli.loads(converted(tmp_path, old).read_text())
+    assert table["control"][key] == value
+
+
+def test_a_number_that_is_none_becomes_a_comment(tmp_path: Path):
+    text = converted(tmp_path, "[DEFAULT]\nZeroPoint = nan\nMaxFeedIn = 1e99\n").read_text()
+    assert tomli.loads(text)["control"] == {}
+    assert "# [DEFAULT] ZeroPoint = nan" in text
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("50%%percent", "50%percent"),
+        ("%%%%", "%%"),
+        ("100%", "100%"),
+        ("a%b%%c", "a%b%%c"),
+        ("%(none)s", "%(none)s"),
+        ("%(Host)s!", "192.168.1.51!"),
+    ],
+)
+def test_a_password_is_read_as_the_original_reads_it(tmp_path: Path, written: str, read: str):
+    old = f"[DEFAULT]\nHost = 192.168.1.51\nPassword = {written}\n"
+    assert tomli.loads(converted(tmp_path, old).read_text())["opendtu"]["password"] == read
+
+
+@pytest.mark.parametrize("level", ["ERROR", "CRITICAL", "WARNING"])
+def test_no_level_of_the_original_hides_alarms(tmp_path: Path, level: str):
+    assert tomli.loads(converted(tmp_path, f"[DEFAULT]\nLogging = {level}\n").read_text())["log"]["level"] == "warning"
+
+
+def test_the_sensor_of_a_battery_heater_is_not_lost_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    services = "".join(f"[INVERTER{number}]\nDeviceInstance = {number + 134}\n" for number in (3, 4, 5))
+    text = converted(tmp_path, services).read_text()
+    assert tomli.loads(text)["dbus"]["battery_temperature"] is True
+    assert "choose it anew in the temperature rule of the GX's relay" in capsys.readouterr().out
+    for number, setting in ((3, "dbus.dcsystem"), (4, "dbus.battery_temperature"), (5, "the alarm is always there")):
+        (line,) = [line for line in text.splitlines() if f"[INVERTER{number}]" in line]
+        assert setting in line
+
+
+def test_without_such_a_sensor_nothing_is_said_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert "battery_temperature" not in tomli.loads(converted(tmp_path).read_text()).get("dbus", {})
+    assert "relay" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe", b"no section = 1\n", b'[meter]\nhost "x"\n[[a]]\n'])
+def test_another_file_is_refused_in_one_sentence(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "config.ini"
+    path.write_bytes(content)
+    code = cli.main(["import-config", str(path), "--config", str(tmp_path / "config.toml")])
+    if code == 2:
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    else:  # any INI file: all of it becomes comments
+        tomli.loads((tmp_path / "config.toml").read_text())
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["import-config", str(tmp_path / "none.ini"), "--config", str(tmp_path / "config.toml")]) == 2
+    assert "none.ini cannot be read" in capsys.readouterr().err
+
+
+async def test_imported_file_passes_check_and_is_offered_the_serial_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    async with plant() as devices:
+        old = OLD.partition("KeepAliveURL")[0]
+        old = old.replace("192.168.1.51", devices.opendtu.host).replace("192.168.1.50", devices.meter.host)
+        new = converted(tmp_path, old.replace("50%percent;of#all", PASSWORD))
+        new.write_text(new.read_text().replace("#enabled = true", "enabled = false"))
+        assert await asyncio.to_thread(cli.main, ["check", "--config", str(new)]) == 0
+    assert f'serial = "{SERIALS[0]}"' in capsys.readouterr().out

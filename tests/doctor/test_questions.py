@@ -1,0 +1,284 @@
+"""What people type at the questions of `init`, at a real terminal: taken as meant, or asked again with a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import tomli
+
+from opendtu_dcload.config import load_config
+from opendtu_dcload.doctor.draft import shipped_text
+from opendtu_dcload.sim.plant.sim_dtu import Statistics
+from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from tests.doctor.plant import plant
+from tests.doctor.terminal import Terminal, at_terminal
+from tests.doubles.devices import PASSWORD, SERIALS, Devices
+
+pytestmark = pytest.mark.realtime
+
+ADMIN = "admin password"
+FLOOR = "below which nothing may be drawn"
+WRITE = "Write it so?"
+
+
+@contextlib.asynccontextmanager
+async def asked(devices: Devices, path: Path) -> AsyncIterator[Terminal]:
+    where = ("--meter", devices.meter.host, "--opendtu", devices.opendtu.host)
+    async with at_terminal("init", "--config", path, *where) as terminal:
+        yield terminal
+
+
+def listed(path: Path) -> list[str]:
+    return [block["serial"] for block in tomli.loads(path.read_text()).get("inverter", [])]
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [("yes", "NO"), ("YES", "nein"), ("j", "n"), ("ja", "Nein."), ("Ja!", "nö"), (" y ", ""), ("J", "N")]
+)
+async def test_yes_and_no_are_understood_as_people_type_them(tmp_path: Path, yes: str, no: str):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, asked(devices, path) as terminal:
+        await terminal.answer(ADMIN, PASSWORD)
+        await terminal.answer(f"Is {SERIALS[0]}", yes)
+        await terminal.answer(f"Is {SERIALS[1]}", no)
+        await terminal.answer(FLOOR, "48")
+        await terminal.answer(WRITE, "")
+        assert await terminal.end() == 0
+    assert listed(path) == [SERIALS[0]]
+
+
+async def test_another_answer_is_asked_again_and_the_choice_is_repeated_before_it_is_written(
+    tmp_path: Path,
+):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, asked(devices, path) as terminal:
+        await terminal.answer(ADMIN, PASSWORD)
+        await terminal.answer(f"Is {SERIALS[0]}", "maybe", "2", "!", "y/n", b"\x1b[A", b"n\xf6", "jein", "ja")
+        await terminal.answer(f"Is {SERIALS[1]}", "n")
+        await terminal.answer(FLOOR, "48")
+        await terminal.hear(f"inverter {SERIALS[0]}")
+        await terminal.hear("on the battery")
+        await terminal.hear(f"inverter {SERIALS[1]}")
+        await terminal.hear("not on the battery, so neither set nor guarded")
+        assert not path.exists()
+        await terminal.answer(WRITE, "nein")
+        await terminal.answer(f"Is {SERIALS[0]}", "j")
+        await terminal.answer(f"Is {SERIALS[1]}", "j")
+        await terminal.answer(FLOOR, "47,5 V")
+        await terminal.answer(WRITE, "j")
+        assert await terminal.end() == 0
+        assert '"jein" is neither yes nor no' in terminal.said
+        assert "Traceback" not in terminal.said
+    assert listed(path) == list(SERIALS)
+    assert load_config(path).battery.min_voltage_v == 47.5
+
+
+@pytest.mark.parametrize(
+    ("typed", "floor_v"),
+    [("49,0", 49), ("48 V", 48), ("48V", 48), ("48,5 Volt", 48.5), ("47.25v", 47.25), ("48,", 48), ("48 V DC", 48)],
+)
+async def test_a_floor_is_understood_with_a_decimal_comma_and_its_unit(tmp_path: Path, typed: str, floor_v: float):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, asked(devices, path) as terminal:
+        await terminal.answer(ADMIN, "")
+        await terminal.answer("Is ", "y", "y")
+        await terminal.answer(FLOOR, typed)
+        await terminal.answer(WRITE, "")
+        assert await terminal.end() == 0
+    assert tomli.loads(path.read_text())["battery"]["min_voltage_v"] == floor_v
+
+
+async def test_a_floor_that_cannot_be_meant_is_asked_again_with_a_sentence(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, asked(devices, path) as terminal:
+        await terminal.answer(ADMIN, "")
+        await terminal.answer("Is ", "y", "y")
+        for typed, sentence in (
+            ("480", "480 V does not suit a battery that has 5"),
+            ("4,8", "4.8 V does not suit a battery that has 5"),
+            ("12", "12 V does not suit a battery that has 5"),
+            ("0x30", '"0x30" is no voltage'),
+            ("forty", '"forty" is no voltage'),
+            ("inf", '"inf" is no voltage'),
+            ("-48", '"-48" is no voltage'),
+            ("48,0,0", "is no voltage"),
+            ("48 W", "is no voltage"),
+        ):
+            await terminal.answer(FLOOR, typed)
+            await terminal.hear(sentence)
+        await terminal.answer(FLOOR, "56")
+        await terminal.answer("nothing is drawn until it is charged", "nein")
+        await terminal.answer(FLOOR, "48")
+        await terminal.answer(WRITE, "")
+        assert await terminal.end() == 0
+    assert tomli.loads(path.read_text())["battery"]["min_voltage_v"] == 48
+
+
+async def test_where_no_voltage_is_known_a_floor_that_no_inverter_endures_is_not_taken(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        for serial in SERIALS:
+            devices.dtu.believed[serial].statistics = None
+        async with asked(devices, path) as terminal:
+            await terminal.answer(ADMIN, "")
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(f"{FLOOR} (now not known", "480")
+            await terminal.hear("480 V is not from 8 to 65 V")
+            await terminal.answer(FLOOR, "48,0")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+    assert "The battery's voltage when this file was made: not known" in path.read_text()
+
+
+async def test_the_floor_is_measured_against_the_inverters_on_the_battery_not_against_a_roof(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        devices.dtu.believed[SERIALS[1]].statistics = Statistics(0.0, dc_voltage_v=33.0)
+        async with asked(devices, path) as terminal:
+            await terminal.answer(ADMIN, "")
+            await terminal.answer("Is ", "y", "n")
+            await terminal.answer(f"{FLOOR} (now 5", "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+    assert "The battery's voltage when this file was made: 5" in path.read_text()
+
+
+async def test_a_wrong_password_is_asked_again_and_never_written(tmp_path: Path):
+    path, other = tmp_path / "config.toml", tmp_path / "other.toml"
+    async with plant() as devices:
+        async with asked(devices, path) as terminal:
+            await terminal.answer(ADMIN, "wrong-one", PASSWORD)
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(FLOOR, "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+            assert "HMS-400" in terminal.said
+        async with asked(devices, other) as terminal:
+            await terminal.answer(ADMIN, "wrong-one", "wrong-two", "wrong-three")
+            await terminal.hear("problem  OpenDTU refuses the password, so none is written")
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(FLOOR, "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+    assert tomli.loads(path.read_text())["opendtu"]["password"] == PASSWORD
+    assert "wrong-" not in other.read_text()
+
+
+async def test_a_channel_that_the_meter_does_not_have_is_asked_again(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, Gen2Server(devices.dtu, devices.clock, device="pro3em-mono") as meter:
+        devices.meter = meter
+        async with asked(devices, path) as terminal:
+            await terminal.answer("Channel", "Summe", "7", "a", "sum")
+            await terminal.answer(ADMIN, "")
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(FLOOR, "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+    assert tomli.loads(path.read_text())["meter"]["channel"] == "sum"
+
+
+# ---- who may read what was written -------------------------------------------------------------------------------
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+NOBODY = pwd.getpwnam("nobody")
+WITH_A_SERVICE = """
+import sys
+from opendtu_dcload import cli
+from opendtu_dcload.doctor import draft
+draft.SERVICE_USER = sys.argv[1]
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+async def write(devices: Devices, path: Path, service: str) -> str:
+    where = ("--config", path, "--meter", devices.meter.host, "--opendtu", devices.opendtu.host)
+    async with at_terminal(service, "init", *where, program=WITH_A_SERVICE) as terminal:
+        await terminal.answer(ADMIN, PASSWORD)
+        await terminal.answer("Is ", "y", "y")
+        await terminal.answer(FLOOR, "48")
+        await terminal.answer(WRITE, "")
+        assert await terminal.end() == 0
+        return terminal.said.replace("\r\n", "\n")
+
+
+def rights(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+
+@AS_ROOT
+async def test_what_root_writes_in_the_folder_of_somebody_is_theirs(tmp_path: Path):
+    os.chown(tmp_path, NOBODY.pw_uid, NOBODY.pw_gid)
+    async with plant() as devices:
+        said = await write(devices, tmp_path / "config.toml", "no-such-user")
+    assert rights(tmp_path / "config.toml") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o600)
+    assert "config.toml is written, only nobody may read it\n" in said
+
+
+@AS_ROOT
+@pytest.mark.parametrize("mode", [None, 0o600, 0o644], ids=["new", "copied for root alone", "copied for all"])
+async def test_the_user_of_the_service_can_read_what_root_writes(tmp_path: Path, mode: int | None):
+    path = tmp_path / "config.toml"
+    if mode is not None:
+        path.write_text(shipped_text())
+        path.chmod(mode)
+    async with plant() as devices:
+        said = await write(devices, path, "nobody")
+    assert rights(path) == (0, NOBODY.pw_gid, 0o640)
+    assert "config.toml is written, only root and nobody may read it\n" in said
+
+
+async def test_where_the_service_has_no_user_only_the_owner_can_read_a_password(tmp_path: Path):
+    async with plant() as devices:
+        said = await write(devices, tmp_path / "config.toml", "no-such-user")
+    assert rights(tmp_path / "config.toml") == (os.geteuid(), os.getegid(), 0o600)
+    assert f"is written, only {pwd.getpwuid(os.geteuid()).pw_name} may read it\n" in said
+
+
+FULL = """
+import resource, sys
+from opendtu_dcload import cli
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+async def test_a_full_disk_leaves_no_half_file_that_would_be_kept(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        where = ("--config", path, "--meter", devices.meter.host, "--opendtu", devices.opendtu.host)
+        async with at_terminal("init", *where, program=FULL) as terminal:
+            await terminal.answer(ADMIN, "")
+            await terminal.answer("Is ", "y", "y")
+            await terminal.answer(FLOOR, "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 2
+            assert "config.toml cannot be written (File too large)" in terminal.said
+            assert "Traceback" not in terminal.said
+    assert not path.exists()
+
+
+# ---- the wrong device --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("password", [None, "of-the-shelly"], ids=["open", "locked"])
+async def test_swapped_addresses_are_recognised_and_nothing_is_written(tmp_path: Path, password: str | None):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, Gen2Server(devices.dtu, devices.clock, password=password) as shelly:
+        swapped = ("--meter", devices.opendtu.host, "--opendtu", shelly.host)
+        async with at_terminal("init", "--config", path, *swapped) as terminal:
+            assert await terminal.end() == 1
+            assert f"meter.host = {devices.opendtu.host} is an OpenDTU, not a Shelly" in terminal.said
+        twice = ("--meter", devices.meter.host, "--opendtu", shelly.host)
+        async with at_terminal("init", "--config", path, *twice) as terminal:
+            await terminal.answer(ADMIN, PASSWORD)
+            assert await terminal.end() == 1
+            assert f"opendtu.host = {shelly.host} is a Shelly (SPEM-003CEBEU), not an OpenDTU" in terminal.said
+    assert not path.exists()
