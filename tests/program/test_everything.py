@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from opendtu_dcload import app
 from opendtu_dcload.control.bookkeeping.alarms import RULES, Rule
 from opendtu_dcload.control.protection import battery_guard, escalation, hysteresis, plant_guard
 from opendtu_dcload.model import Reason
@@ -22,6 +21,7 @@ from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from opendtu_dcload.venus.gx import battery_follower as follower
 from opendtu_dcload.venus.gx import gx_control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.venus.services import plant_services
 from opendtu_dcload.venus.services.alarm import NO_ALARM
 from tests.doubles.bus_client import Client
 from tests.doubles.devices import LOAD_W, SERIALS
@@ -98,7 +98,7 @@ async def everything(
         made.append(LocalSettings(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(app, "LocalSettings", make)
+    monkeypatch.setattr(plant_services, "LocalSettings", make)
     relay = Gen1Server(plant.dtu, plant.clock, device="1pm")
     relay.feed_inverters()
     solar = Gen2Server(plant.dtu, plant.clock, device="pm-mini", mac="A0DD6C445566")
