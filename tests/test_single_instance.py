@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 
 import pytest
@@ -13,7 +14,9 @@ from opendtu_dcload.single_instance import alone
 
 pytestmark = pytest.mark.realtime
 
-A, B = ("192.0.2.20", "114181807700"), ("192.0.2.20", "114181807701")
+HOST = f"dtu-of-{os.getpid()}"
+"""Other tests of this machine have another one."""
+A, B = (HOST, "114181807700"), (HOST, "114181807701")
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +34,7 @@ async def enter(*inverters: tuple[str, str]) -> tuple[contextlib.AsyncExitStack,
 async def test_one_common_inverter_is_enough_to_wait_and_the_order_in_the_file_does_not_matter() -> None:
     first, entering = await enter(A, B)
     second, waiting = await enter(B, A)
-    other, free = await enter(("192.0.2.21", A[1]))
+    other, free = await enter((f"another-{HOST}", A[1]))
     assert (entering.done(), waiting.done(), free.done()) == (True, False, True)
     await first.aclose()
     await waiting
