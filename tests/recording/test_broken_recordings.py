@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from opendtu_dcload.cli import main
 from opendtu_dcload.errors import ConfigError
-from opendtu_dcload.recording.fields import MARK
+from opendtu_dcload.recording.recorded_fields import MARK
 from opendtu_dcload.recording.replay import replay
 from tests.recording import FOLDER
 

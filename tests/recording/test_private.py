@@ -29,7 +29,7 @@ from opendtu_dcload.model import (
     RelayStatus,
     SolarReading,
 )
-from opendtu_dcload.recording import fields
+from opendtu_dcload.recording import recorded_fields
 from opendtu_dcload.recording.disguise import Disguise
 from opendtu_dcload.recording.forms import NUMBER, TIME, Form
 from opendtu_dcload.recording.patch import changes, patched
@@ -142,8 +142,8 @@ def test_what_is_in_disguise_is_decided_the_same(tmp_path):
 def test_everything_seen_comes_back_but_the_names():
     seen = private_seen(STARTED_S)
     disguise = Disguise([unit_of_serial(serial) for serial in SERIALS], float(math.floor(STARTED_S)))
-    text = json.dumps(fields.SEEN.write(seen, disguise))
-    again = fields.SEEN.read(json.loads(text), disguise.origin_s)
+    text = json.dumps(recorded_fields.SEEN.write(seen, disguise))
+    again = recorded_fields.SEEN.read(json.loads(text), disguise.origin_s)
     assert again.now_s == seen.now_s
     assert again.meter == seen.meter
     battery, multiplus = seen.external.battery, seen.external.multiplus
@@ -155,7 +155,9 @@ def test_everything_seen_comes_back_but_the_names():
         multiplus=dataclasses.replace(multiplus, service=""),
     )
     assert (
-        json.dumps(fields.SEEN.write(again, Disguise([unit_of_serial(s) for s in again.limits], disguise.origin_s)))
+        json.dumps(
+            recorded_fields.SEEN.write(again, Disguise([unit_of_serial(s) for s in again.limits], disguise.origin_s))
+        )
         == text
     )
 
@@ -172,7 +174,7 @@ LEFT_OUT = {
     "MultiplusStatus": {"service"},
 }
 """Names; they decide nothing."""
-FORMS = {name: form for name, form in vars(fields).items() if isinstance(form, Form)}
+FORMS = {name: form for name, form in vars(recorded_fields).items() if isinstance(form, Form)}
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -180,7 +182,7 @@ def test_no_field_is_forgotten(name):
     form = FORMS[name]
     made = {"_INVERTER": InverterStatus, "SEEN": Seen}.get(name, form._make)
     if not dataclasses.is_dataclass(made):
-        assert made in {dict, fields.Start, fields.Sent, fields.Left}
+        assert made in {dict, recorded_fields.Start, recorded_fields.Sent, recorded_fields.Left}
         return
     written = {field.attribute.partition(".")[0] for field, _ in form._fields}
     assert written | LEFT_OUT.get(getattr(made, "__name__", ""), set()) == {f.name for f in dataclasses.fields(made)}

@@ -21,7 +21,9 @@ from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.recording.disguise import Disguise
-from opendtu_dcload.recording.fields import (
+from opendtu_dcload.recording.forms import Form, Json, Kind
+from opendtu_dcload.recording.patch import changes
+from opendtu_dcload.recording.recorded_fields import (
     COMMAND,
     DECIDED,
     LEFT,
@@ -37,8 +39,6 @@ from opendtu_dcload.recording.fields import (
     Sent,
     Start,
 )
-from opendtu_dcload.recording.forms import Form, Json, Kind
-from opendtu_dcload.recording.patch import changes
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,9 @@ from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.recording.disguise import Disguise
-from opendtu_dcload.recording.fields import (
+from opendtu_dcload.recording.forms import NUMBER, OBJECT, WHOLE, Json, fields_of, under
+from opendtu_dcload.recording.patch import patched
+from opendtu_dcload.recording.recorded_fields import (
     COMMAND,
     DECIDED,
     LEFT,
@@ -34,8 +36,6 @@ from opendtu_dcload.recording.fields import (
     Left,
     Start,
 )
-from opendtu_dcload.recording.forms import NUMBER, OBJECT, WHOLE, Json, fields_of, under
-from opendtu_dcload.recording.patch import patched
 
 Told = TypeVar("Told", Command, InverterParameters)
 
