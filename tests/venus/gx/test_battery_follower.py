@@ -161,7 +161,8 @@ async def test_a_battery_that_hangs_keeps_its_last_values_with_their_age_and_hin
         await stand_in.leave(BATTERY)
         await stand_in.join(BATTERY, {**BATTERY_VALUES, "/Soc": 61.0})
         await plant.shows(soc_pct=61.0, at_s=130.0)
-    said = [record.message for record in caplog.records if record.message.startswith("battery")]
+        await until(lambda: "battery back" in caplog.text)
+        said = [record.message for record in caplog.records if record.message.startswith("battery")]
     assert said[0] == f"battery: {BATTERY}"
     assert said[-2].startswith(f"battery lost: {BATTERY}: no answer to GetValue in 0.5 s")
     assert said[-1] == "battery back after 30 s"
