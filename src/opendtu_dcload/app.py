@@ -106,7 +106,7 @@ async def run(
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name, task in chain(
-                    [("stop", _stop_when(stop))],
+                    [("stop", _stop_when(stop, loop))],
                     _reading(config, state, session, watch, dtus),
                     _arming(config, state, session, dry_run=dry_run),
                     ((name, service.run()) for name, service in (services.by_name if services else {}).items()),
@@ -174,8 +174,9 @@ async def _is_alone(
         await asyncio.gather(claiming, stopping, return_exceptions=True)
 
 
-async def _stop_when(stop: asyncio.Event) -> None:
+async def _stop_when(stop: asyncio.Event, loop: ControlLoop) -> None:
     await stop.wait()
+    loop.stop_sending()
     raise _StopError
 
 

@@ -92,6 +92,11 @@ class ControlLoop:
                         async with asyncio.timeout(TICK_S):
                             await changed.wait()
 
+    def stop_sending(self) -> None:
+        """Take back what still waits for its turn, before anything that it waits for ends."""
+        for sender in self._senders.values():
+            sender.stop()
+
     async def leave(self) -> None:
         """Tell every inverter what it does without us, within 5 s in all, and say what is known to have come of it."""
         if self._dry_run is not None or self._config.is_read_only:

@@ -75,6 +75,12 @@ class Sender:
             return None
         return self._sending
 
+    def stop(self) -> None:
+        """Take back the command that waits for its turn; a POST on its way goes on."""
+        if not self._dtu.is_posting:
+            for post in self._posts.values():
+                post.cancel()
+
     async def leave(self, commands: Sequence[Command]) -> Parting:
         """Tell the inverters what they do without us, within 5 s, and return what is known to have come of it."""
         return await leave_dtu(
