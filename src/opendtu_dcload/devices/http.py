@@ -28,7 +28,7 @@ Clock = Callable[[], float]
 
 LONGEST_BODY = 256 * 1024
 """Bytes. The largest honest answer, OpenDTU's old live document with ten inverters, has about 30 kB."""
-LONGEST_ANSWER = 2 * LONGEST_BODY
+LONGEST_ANSWER = LONGEST_BODY * 3 // 2
 """Bytes, with headers, chunk sizes and trailers, of which aiohttp before 3.13 takes any number."""
 
 # A Gen2 Shelly locks every client out after some wrong passwords in 10 min: ask rarely.
