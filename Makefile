@@ -27,7 +27,7 @@ side_by_side = echo 'Two groups of tests run side by side; each is shown when it
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going that-wait that-compute \
 	PYTHON=$(1) CHOSEN='$(2)' LEFT_OUT='$(3)'
 that-wait:
-	$(PYTHON) -m pytest --durations=10 -n 8 --dist loadgroup -m 'realtime $(CHOSEN)' $(filter-out $(addsuffix %,$(LEFT_OUT)),$(REALTIME))
+	$(PYTHON) -m pytest --durations=10 -n 8 --dist worksteal -m 'realtime $(CHOSEN)' $(filter-out $(addsuffix %,$(LEFT_OUT)),$(REALTIME))
 that-compute:
 	nice $(PYTHON) -m pytest --durations=10 -n 2 --dist loadfile --no-loadscope-reorder -m 'not realtime $(CHOSEN)' \
 		$(addprefix --ignore=,$(REALTIME) $(LEFT_OUT))

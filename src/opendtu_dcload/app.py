@@ -176,7 +176,7 @@ async def _is_alone(
 
 async def _stop_when(stop: asyncio.Event, loop: ControlLoop) -> None:
     await stop.wait()
-    loop.stop_sending()
+    loop.end()
     raise _StopError
 
 

@@ -123,18 +123,26 @@ def test_only_one_lower_limit_replaces_a_waiting_one():
     assert allowed(12.0, {SERIAL: DesiredState(100.0, is_urgent=True)}, trackers, 400.0), "but for a guard"
 
 
-def test_leaving_a_plant_that_was_never_commanded_sends_nothing():
+def test_a_plant_of_which_nothing_is_known_is_told_when_we_are_asked_to_end_and_not_when_we_fail():
     plant = make_plant([300.0] * 60, is_warm=True)
-    assert plant.controller.leave(off=False) == []
+    assert plant.controller.leave(off=False, asked=False) == []
+    assert [c.serial for c in plant.controller.leave(off=False, asked=True)] == list(plant.controller.trackers)
     plant.until(2.0)
-    assert len(plant.controller.leave(off=False)) == len({s.command.serial for s in plant.controller.sent})
+    commanded = {s.command.serial for s in plant.controller.sent}
+    assert len(plant.controller.leave(off=False, asked=False)) == len(commanded)
+
+
+def test_an_inverter_at_its_minimum_that_was_never_commanded_is_left_alone():
+    plant = make_plant([300.0] * 60, [InverterModel(SERIAL, "HMS")])
+    plant.controller.trackers[SERIAL].apply_limit_status(shown(0.0, 20), 0.0)
+    assert plant.controller.leave(off=False, asked=True) == []
 
 
 def test_an_inverter_above_its_minimum_is_left_at_it_even_if_never_commanded():
     plant = make_plant([300.0] * 60, [InverterModel(SERIAL, "HMS")])
     plant.set_limits([300.0])
     plant.controller.trackers[SERIAL].apply_limit_status(shown(0.0, 300), 0.0)
-    assert [c.serial for c in plant.controller.leave(off=False)] == [SERIAL]
+    assert [c.serial for c in plant.controller.leave(off=False, asked=False)] == [SERIAL]
 
 
 def test_while_a_dtu_declines_the_limits_of_one_inverter_the_others_follow_the_load():

@@ -210,7 +210,7 @@ def test_with_a_correct_meter_a_real_day_gives_no_confirmed_suspicion():
 def test_leaving_tells_each_inverter_once(off):
     plant = make_plant([800.0] * 100)
     plant.until(60.0)
-    commands = plant.controller.leave(off=off)
+    commands = plant.controller.leave(off=off, asked=True)
     assert sorted(c.serial for c in commands) == sorted(plant.dtu.serials)
     for command in commands:
         assert command == (SetPower(command.serial, False) if off else SetLimit(command.serial, 20.0))

@@ -1,13 +1,15 @@
-"""Bundles, built once, and what is made of them."""
+"""Bundles and the GX' own files, built once for all processes of tests, and what is made of them."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import platform
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from tests.deploy.gx import GxMachine, build_root, needs_gx
 
 BUILD = Path(__file__).parents[2] / "deploy/build.py"
+Once = Callable[[str, Callable[[Path], object]], Path]
 HERE = platform.machine()
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -27,42 +30,65 @@ def build(out: Path, arch: str, python: str, *arguments: str | Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    sys.path.insert(0, str(BUILD.parent))
-    try:
-        import build as builder
-    finally:
-        sys.path.pop(0)
-    return builder.build_wheel(folder)
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Fills a folder of a name in the first process of tests that asks for it; the others take what is there."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def filled(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return filled
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+def wheel(once: Once) -> Path:
+    def fill(folder: Path) -> None:
+        sys.path.insert(0, str(BUILD.parent))
+        try:
+            import build as builder
+        finally:
+            sys.path.pop(0)
+        builder.build_wheel(folder)
+
+    return next(once("wheel", fill).glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def package(once: Once, wheel: Path) -> Path:
     """The unpacked bundle for this machine."""
-    folder = tmp_path_factory.mktemp("bundle")
-    path = build(folder, HERE, PYTHON, "--wheel", wheel)
-    with tarfile.open(path) as tar:
-        tar.extractall(folder, filter="tar")
-    return folder / path.name.removesuffix(".tar.gz")
+
+    def fill(folder: Path) -> None:
+        with tarfile.open(build(folder, HERE, PYTHON, "--wheel", wheel)) as tar:
+            tar.extractall(folder, filter="tar")
+
+    path = next(once("bundle", fill).glob("*.tar.gz"))
+    return path.with_name(path.name.removesuffix(".tar.gz"))
 
 
 @pytest.fixture(scope="session")
-def plain(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
+def plain(once: Once, wheel: Path) -> Path:
     """A folder with `app`, made by pip alone."""
-    folder = tmp_path_factory.mktemp("plain")
-    pip = [sys.executable, "-m", "pip", "--quiet", "install", "--only-binary=:all:", "--target", folder / "app", wheel]
-    subprocess.run([str(part) for part in pip], check=True)
-    return folder
+
+    def fill(folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "--quiet", "install", "--only-binary=:all:", "--target"]
+        subprocess.run([*pip, folder / "app", wheel], check=True)
+
+    return once("plain", fill)
 
 
 @pytest.fixture(scope="session")
-def gx_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def gx_root(once: Once) -> Path:
     needs_gx()
-    root = tmp_path_factory.mktemp("gx") / "root"
-    build_root(root)
-    yield root
-    shutil.rmtree(root)
+    return once("gx", lambda folder: build_root(folder / "root")) / "root"
 
 
 @pytest.fixture

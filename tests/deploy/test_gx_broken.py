@@ -14,7 +14,7 @@ import pytest
 from tests.deploy.gx import GxMachine
 from tests.deploy.test_gx import HOME, LINE, OTHERS
 
-pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("broken")]
+pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200)]
 
 DEPLOY = Path(__file__).parents[2] / "deploy/gx"
 SCRIPTS = ("install.sh", "uninstall.sh", "restart.sh", "paths.sh", "status", "start", "opendtu-dcload")

@@ -20,7 +20,7 @@ from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
 from tests.program.process import on_bus
 
-pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.xdist_group("installed")]
+pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200)]
 
 COMMAND = f"cd {HOME} && ./opendtu-dcload"
 OURS = {

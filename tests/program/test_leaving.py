@@ -201,3 +201,17 @@ async def test_switching_off_is_only_said_to_be_taken(plant: Devices, tmp_path: 
         last = await stopped(program)
     assert f"told off: taken by the DTU, not yet acknowledged by {SERIALS[0]}, {SERIALS[1]}" in last
     await until(lambda: not any(inverter.is_on for inverter in plant.house.inverters.values()))
+
+
+async def test_who_is_stopped_before_the_dtu_has_answered_tells_the_inverters_what_an_earlier_life_did_not(
+    plant: Devices, tmp_path: Path
+) -> None:
+    dtu = late(plant)
+    dtu.faults = Faults(delay_s=60.0)
+    async with running("--config", plant.config(tmp_path)) as program:
+        await until(lambda: dtu.in_flight > 0)
+        dtu.faults = Faults()
+        last = await stopped(program)
+    await settled(plant)
+    assert "stopping, inverters told minimum" in last
+    assert plant.limits_w == MINIMA_W

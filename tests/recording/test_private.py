@@ -114,7 +114,7 @@ def recorded() -> str:
         controller.failed(command)
     controller.rebooted(Reboot("roof", 2), STARTED_S + 3)
     controller.decide(private_seen(STARTED_S + 4))
-    controller.leave(off=False)
+    controller.leave(off=False, asked=True)
     return sink.getvalue()
 
 

@@ -118,7 +118,7 @@ def play(trouble: Trouble, sink: TextIO) -> None:
         while script and script[0][0] <= plant.now_s:
             script.pop(0)[1](plant)
         plant.run.advance_second()
-    plant.controller.leave(off=trouble.leaves_off)
+    plant.controller.leave(off=trouble.leaves_off, asked=True)
 
 
 def _hms() -> Trouble:

@@ -129,6 +129,6 @@ class Controller:
         """Replace what is known of an inverter, when the DTU has learned its rated power."""
         self.trackers[unit.serial].set_unit(unit)
 
-    def leave(self, *, off: bool) -> list[Command]:
-        """Return what each inverter is told when the program ends."""
-        return shutdown_commands(self.trackers.values(), off=off)
+    def leave(self, *, off: bool, asked: bool) -> list[Command]:
+        """Return what each inverter is told when the program ends, because it is `asked` to or because it fails."""
+        return shutdown_commands(self.trackers.values(), off=off, asked=asked)

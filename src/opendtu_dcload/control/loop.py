@@ -76,6 +76,7 @@ class ControlLoop:
         alarms = alarms_of(config, self._settings, clock())
         self._books = Books(state, alarms, deliveries.log, trackers, today, is_dry=dry_run)
         self._reasons = ReasonLog(clock())
+        self._is_asked_to_end = False
 
     async def run(self) -> None:
         """Regulate for ever."""
@@ -92,8 +93,9 @@ class ControlLoop:
                         async with asyncio.timeout(TICK_S):
                             await changed.wait()
 
-    def stop_sending(self) -> None:
-        """Take back what still waits for its turn, before anything that it waits for ends."""
+    def end(self) -> None:
+        """Take back what still waits for its turn, before anything that it waits for ends: we are asked to end."""
+        self._is_asked_to_end = True
         for sender in self._senders.values():
             sender.stop()
 
@@ -102,7 +104,7 @@ class ControlLoop:
         if self._dry_run is not None or self._config.is_read_only:
             return
         how = self._config.control.on_stop
-        commands = self._by_dtu(self._controller.leave(off=how == "off"))
+        commands = self._by_dtu(self._controller.leave(off=how == "off", asked=self._is_asked_to_end))
         if commands:
             partings = (self._senders[name].leave(part) for name, part in commands.items())
             log_partings(how, await asyncio.gather(*partings))

@@ -314,6 +314,7 @@ class Left(NamedTuple):
     """What the inverters were told at the end."""
 
     is_off: bool
+    is_asked: bool
     commands: Sequence[Command]
 
 
@@ -325,4 +326,9 @@ START = Form(
 )
 SENT = Form(Sent, Field("t_s", "now_s", TIME), Field("command", "what", COMMAND))
 REBOOTED = Form(Sent, Field("t_s", "now_s", TIME), Field("reboot", "what", _REBOOT))
-LEFT = Form(Left, Field("off", "is_off", FLAG), Field("commands", "commands", _COMMANDS_IN_TURN))
+LEFT = Form(
+    Left,
+    Field("off", "is_off", FLAG),
+    Field("asked", "is_asked", FLAG, absent=False),
+    Field("commands", "commands", _COMMANDS_IN_TURN),
+)

@@ -103,10 +103,10 @@ class RecordedController(Controller):
         self._recorder.write("unit", UNIT, unit)
         super().set_unit(unit)
 
-    def leave(self, *, off: bool) -> list[Command]:
-        """Return what each inverter is told when the program ends."""
-        commands = super().leave(off=off)
-        self._recorder.write("left", LEFT, Left(off, commands))
+    def leave(self, *, off: bool, asked: bool) -> list[Command]:
+        """Return what each inverter is told when the program ends, because it is `asked` to or because it fails."""
+        commands = super().leave(off=off, asked=asked)
+        self._recorder.write("left", LEFT, Left(off, asked, commands))
         return commands
 
 

@@ -225,7 +225,8 @@ class _Again:
         self._note(list(_differences({key: self._now["decided"].get(key) for key in now}, now)))
 
     def _leave(self, left: Left) -> None:
-        now = Left(left.is_off, self._controller.leave(off=left.is_off))
+        commands = self._controller.leave(off=left.is_off, asked=left.is_asked)
+        now = left._replace(commands=commands)
         self._note(list(_differences(LEFT.write(left, self._disguise), LEFT.write(now, self._disguise))))
 
     def _note(self, found: Sequence[tuple[str, Json, Json]]) -> None:

@@ -136,20 +136,26 @@ def refresh(
     ]
 
 
-def shutdown_commands(trackers: Iterable[InverterTracker], *, off: bool) -> list[Command]:
+def shutdown_commands(trackers: Iterable[InverterTracker], *, off: bool, asked: bool) -> list[Command]:
     """Return what each inverter is told when the program ends.
 
-    One that was never commanded and is at its minimum, or unknown, is left alone unless a limit is on its way: a
-    program that fails again and again at its start must not keep the radio busy.
+    One that was never commanded and is at its minimum is left alone unless a limit is on its way. So is one whose limit
+    is unknown, for a program that fails again and again at its start must not keep the radio busy; but not when the
+    program is `asked` to end, for its last life may have ended without a word.
     """
     left = [
         t
         for t in trackers
-        if t.limits.was_commanded or t.is_pending or (t.wanted_w or 0.0) > t.unit.minimum_w + CAP_SLACK_W
+        if t.limits.was_commanded or t.is_pending or _rules_w(t, asked=asked) > t.unit.minimum_w + CAP_SLACK_W
     ]
     if off:
         return [SetPower(tracker.unit.serial, on=False) for tracker in left]
     return [SetLimit(tracker.unit.serial, tracker.unit.minimum_w) for tracker in left]
+
+
+def _rules_w(tracker: InverterTracker, *, asked: bool) -> float:
+    known_w = tracker.wanted_w
+    return known_w if known_w is not None else math.inf if asked else 0.0
 
 
 def _may_set(now_s: float, tracker: InverterTracker, state: DesiredState) -> bool:
