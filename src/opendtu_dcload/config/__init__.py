@@ -13,6 +13,7 @@ from opendtu_dcload.config.fields import LoginSection, Section
 from opendtu_dcload.config.schema import (
     DEFAULT_DTU,
     FIRST_INVERTER_INSTANCE,
+    METER_AGES,
     BatteryConfig,
     ControlConfig,
     DbusConfig,
@@ -27,6 +28,7 @@ from opendtu_dcload.errors import ConfigError
 
 __all__ = [
     "DEFAULT_DTU",
+    "METER_AGES",
     "SECTIONS",
     "Config",
     "InverterConfig",

@@ -12,11 +12,11 @@ from pydantic.fields import FieldInfo
 
 from opendtu_dcload.config.fields import NotAbove
 from opendtu_dcload.config.messages import expected, heading, shown
+from opendtu_dcload.config.schema import METER_AGES
 
 _PASSWORDS = ("password", "password_file", "password_env")
 LATE_S = 1.0
 """So much a reading may come late: after a gap of `meter_hold_s` all that is known of the load is forgotten."""
-_LADDER = ("meter_hold_s", "meter_ramp_s", "meter_minimum_s", "meter_off_s")
 _MAX_INVERTERS = 10  # OpenDTU cannot hold more
 _MAX_DTUS = 10  # more inverters than that have no device instances of their own by default
 
@@ -76,7 +76,7 @@ def _in_time(meter: Part, control: Part) -> Iterator[str]:
 
 def _in_control(control: Part) -> Iterator[str]:
     yield from _too_high(control)
-    for early, late in pairwise(name for name in _LADDER if control.has(name)):
+    for early, late in pairwise(name for name in METER_AGES if control.has(name)):
         if control.valid[early] >= control.valid[late]:
             yield f"{control.shown(early)} must be shorter than {control.shown(late)}; change one of them"
 

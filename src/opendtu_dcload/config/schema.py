@@ -124,6 +124,10 @@ class ControlConfig(Section):
     """... the inverters are powered off. Each longer than the one before."""
 
 
+METER_AGES = tuple(name for name in ControlConfig.model_fields if name.startswith("meter_"))
+"""The settings of the silent meter's ladder, from its top down."""
+
+
 class BatteryConfig(Section):
     """`[battery]`: what must be left in it, whatever else fails."""
 

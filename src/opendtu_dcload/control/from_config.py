@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
+from opendtu_dcload.config import METER_AGES, Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.bookkeeping.alarms import Alarms, Watched
 from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.inverter.parameters import InverterParameters
@@ -59,12 +59,7 @@ def settings_of(config: Config, seasonal_highest_pct: float | None = None) -> Se
         base_load_w=control.base_load_w,
         max_temperature_c=control.max_temperature_c,
         min_voltage_v=config.battery.min_voltage_v or 0.0,
-        ladder=Ladder(
-            hold_s=control.meter_hold_s,
-            ramp_s=control.meter_ramp_s,
-            minimum_s=control.meter_minimum_s,
-            off_s=control.meter_off_s,
-        ),
+        ladder=Ladder(**{name.removeprefix("meter_"): getattr(control, name) for name in METER_AGES}),
         priority=Priority(control.priority),
         may_rest=control.standby,
         has_last_resorts=control.last_resorts,

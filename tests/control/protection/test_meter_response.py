@@ -6,43 +6,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.protection.meter_age import BatteryFloor, Ladder, Rung
+from opendtu_dcload.config import parse_config
+from opendtu_dcload.control.from_config import settings_of
+from opendtu_dcload.control.protection.meter_age import BatteryFloor, Ladder
 from opendtu_dcload.control.protection.meter_response import MeterAnswer, ResponseGuard
 from opendtu_dcload.model import Reason
+from tests.config.correct_config import table
 
 # ---- ladder
 
 
 @pytest.mark.parametrize(
-    ("age_s", "rung"),
+    ("age_s", "reason"),
     [
-        pytest.param(0.0, Rung.LIVE, id="fresh"),
-        pytest.param(4.9, Rung.LIVE, id="one late answer is everyday"),
-        pytest.param(5.0, Rung.HOLD, id="5 s: no increase"),
-        pytest.param(15.0, Rung.RAMP, id="15 s: ramp to base load"),
-        pytest.param(60.0, Rung.MINIMUM, id="60 s: minimum"),
-        pytest.param(300.0, Rung.OFF, id="300 s: off"),
-        pytest.param(1e9, Rung.OFF, id="for ever"),
+        pytest.param(0.0, None, id="fresh"),
+        pytest.param(4.9, None, id="one late answer is everyday"),
+        pytest.param(5.0, Reason.HOLD_METER_LATE, id="5 s: no increase"),
+        pytest.param(15.0, Reason.METER_STALE_RAMP, id="15 s: ramp to base load"),
+        pytest.param(60.0, Reason.METER_STALE_MINIMUM, id="60 s: minimum"),
+        pytest.param(300.0, Reason.METER_LOST_OFF, id="300 s: off"),
+        pytest.param(1e9, Reason.METER_LOST_OFF, id="for ever"),
     ],
 )
-def test_age_of_the_meter_takes_the_plant_down(age_s, rung):
-    assert Ladder().rung(age_s) is rung
+def test_age_of_the_meter_takes_the_plant_down(age_s, reason):
+    assert Ladder().reason(age_s) is reason
 
 
-@given(st.floats(0, 1000), st.floats(0, 1000), st.floats(0, 3000), st.floats(0, 3000))
-def test_ladder_only_goes_down_with_age(one_s, other_s, from_w, to_w):
+@given(st.floats(0, 1000), st.floats(0, 1000), st.floats(0, 3000), st.floats(0, 3000), st.floats(0, 3000))
+def test_ladder_only_goes_down_with_age(one_s, other_s, from_w, base_w, minimum_w):
     ladder = Ladder()
-    young_s, old_s = sorted((one_s, other_s))
-    assert ladder.rung(young_s) <= ladder.rung(old_s)
-    if ladder.ramp_s <= young_s and old_s < ladder.minimum_s:
-        young_w, old_w = ladder.ramp_w(young_s, from_w, to_w), ladder.ramp_w(old_s, from_w, to_w)
-        assert old_w <= young_w + 1e-6, "a ramp never rises again"
-        assert old_w <= from_w + 1e-6, "a stale meter never raises the plant"
-        assert old_w >= min(from_w, to_w) - 1e-6, "nor takes it below the base load"
+    base_w = max(base_w, minimum_w)
+    young_w, old_w = (ladder.most_w(age_s, from_w, base_w, minimum_w) for age_s in sorted((one_s, other_s)))
+    assert old_w <= young_w + 1e-6, "a ramp never rises again"
+    assert old_w >= minimum_w
+    if ladder.ramp_s <= max(one_s, other_s):
+        assert old_w <= max(from_w, minimum_w) + 1e-6, "a stale meter never raises the plant"
+    if max(one_s, other_s) < ladder.minimum_s:
+        assert old_w >= min(from_w, base_w) - 1e-6, "nor takes it below the base load"
 
 
 def test_ramp_reaches_the_base_load_before_the_minimum_rules():
-    assert Ladder().ramp_w(59.0, 800.0, 100.0) == pytest.approx(100.0)
+    assert Ladder().most_w(59.0, 800.0, 100.0, 20.0) == pytest.approx(100.0)
+    assert Ladder().most_w(60.0, 800.0, 100.0, 20.0) == 20.0
+
+
+def test_the_ages_of_the_file_are_those_of_the_ladder():
+    ages_s = {"meter_hold_s": 6.0, "meter_ramp_s": 16.0, "meter_minimum_s": 61.0, "meter_off_s": 301.0}
+    ladder = settings_of(parse_config(table(control=ages_s))).ladder
+    assert ladder == Ladder(hold_s=6.0, ramp_s=16.0, minimum_s=61.0, off_s=301.0)
 
 
 # ---- battery floor

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from opendtu_dcload.control.protection.hysteresis import DwellLatch
 from opendtu_dcload.model import Reason
@@ -29,16 +28,6 @@ RAMP_STEPS = 4
 """Steps in which the output falls while the meter is silent: an estimate, each costs a command per inverter."""
 
 
-class Rung(IntEnum):
-    """How far a silent meter has taken the plant down."""
-
-    LIVE = 0
-    HOLD = 1
-    RAMP = 2
-    MINIMUM = 3
-    OFF = 4
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
     """Ages in s of the last meter reading at which the plant does less."""
@@ -48,16 +37,25 @@ class Ladder:
     minimum_s: float = 60.0
     off_s: float = 300.0
 
-    def rung(self, age_s: float) -> Rung:
-        """Return how far down an age takes the plant."""
-        bounds_s = (self.hold_s, self.ramp_s, self.minimum_s, self.off_s)
-        return Rung(sum(age_s >= bound_s for bound_s in bounds_s))
+    def reason(self, age_s: float) -> Reason | None:
+        """Return why the plant does less at an age, None while it does not."""
+        rungs = (
+            (self.off_s, Reason.METER_LOST_OFF),
+            (self.minimum_s, Reason.METER_STALE_MINIMUM),
+            (self.ramp_s, Reason.METER_STALE_RAMP),
+            (self.hold_s, Reason.HOLD_METER_LATE),
+        )
+        return next((reason for from_s, reason in rungs if age_s >= from_s), None)
 
-    def ramp_w(self, age_s: float, from_w: float, to_w: float) -> float:
-        """Return the highest output on the way from `from_w` to `to_w`, in a few equal steps (each costs commands)."""
+    def most_w(self, age_s: float, from_w: float, base_w: float, minimum_w: float) -> float:
+        """Return the highest output at an age: any, then a few steps from `from_w` to `base_w`, then `minimum_w`."""
+        if age_s < self.ramp_s:
+            return math.inf
+        if age_s >= self.minimum_s:
+            return minimum_w
         step_s = (self.minimum_s - self.ramp_s) / RAMP_STEPS
         done = min(math.floor((age_s - self.ramp_s) / step_s) + 1, RAMP_STEPS)
-        return from_w + (min(to_w, from_w) - from_w) * done / RAMP_STEPS
+        return max(from_w + (min(base_w, from_w) - from_w) * done / RAMP_STEPS, minimum_w)
 
 
 @dataclass(frozen=True, slots=True)

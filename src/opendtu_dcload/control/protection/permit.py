@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from opendtu_dcload.control.inverter.tracker import InverterTracker
-from opendtu_dcload.control.protection.meter_age import MeterState, Rung
+from opendtu_dcload.control.protection.meter_age import MeterState
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardResult, PlantGuard
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
@@ -50,24 +50,22 @@ class Protection:
         if cap_w <= 0 and cap_reason is not Reason.FEED_IN_CAP:
             return _off(cap_reason)
         minimum_w = sum(t.unit.minimum_w for t in trackers if not t.is_switched_off)
-        rung = max(settings.ladder.rung(meter.age_s), Rung.MINIMUM if meter.is_frozen else Rung.LIVE)
-        if rung is Rung.OFF:
-            return _off(Reason.METER_FROZEN if meter.is_frozen else Reason.METER_LOST_OFF)
+        ladder = settings.ladder
+        age_s = max(meter.age_s, ladder.minimum_s) if meter.is_frozen else meter.age_s
+        reason = Reason.METER_FROZEN if meter.is_frozen else ladder.reason(age_s)
+        is_silent = age_s >= ladder.minimum_s
+        if reason is not None and age_s >= ladder.off_s:
+            return _off(reason)
         if not settings.is_regulating:
             return _at_most(minimum_w, cap_w, Reason.SWITCHED_OFF, is_urgent=True)
         if external.relay is not None and not external.relay.is_on and cap_w > 0:
             return _at_most(minimum_w, cap_w, Reason.RELAY_OPEN)
-        if rung is Rung.MINIMUM:
-            reason = Reason.METER_FROZEN if meter.is_frozen else Reason.METER_STALE_MINIMUM
-            return _at_most(minimum_w, cap_w, reason, is_urgent=True)
-        if meter.suspicion:
+        if meter.suspicion and not is_silent:
             return _at_most(minimum_w, cap_w, meter.suspicion, is_urgent=True)
-        if rung is Rung.RAMP:
-            base_w = minimum_w if settings.base_load_w is None else settings.base_load_w
-            ramp_w = settings.ladder.ramp_w(meter.age_s, self.regulated_w, max(base_w, minimum_w))
-            return _at_most(max(ramp_w, minimum_w), cap_w, Reason.METER_STALE_RAMP)
-        if rung is Rung.HOLD:
-            return Permit(cap_w, Reason.HOLD_METER_LATE, may_regulate=False, cap_reason=cap_reason)
+        if reason is not None:
+            base_w = max(settings.base_load_w or 0.0, minimum_w)
+            most_w = ladder.most_w(age_s, self.regulated_w, base_w, minimum_w)
+            return _at_most(most_w, cap_w, reason, is_urgent=is_silent)
         return Permit(cap_w, cap_reason=cap_reason)
 
 
