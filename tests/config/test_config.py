@@ -328,12 +328,18 @@ def test_single_brackets_around_inverter_are_named_and_its_settings_checked_all_
                 "write its admin password below [opendtu], or its place as password_file or password_env"
             ),
         ),
-        (
-            {name: section for name, section in table().items() if name != "battery"},
+        *(
             (
-                "battery.min_voltage_v is missing, and without it a battery could be drained; "
-                "write below [battery] the voltage to power off at: a number from 8 to 500"
-            ),
+                source,
+                (
+                    "battery.min_voltage_v is missing, and without it a battery could be drained; "
+                    "write below [battery] the voltage to power off at: a number from 8 to 500"
+                ),
+            )
+            for source in (
+                {name: section for name, section in table().items() if name != "battery"},
+                {**table(), "battery": {"min_soc_pct": 20}},
+            )
         ),
     ],
 )

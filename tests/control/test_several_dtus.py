@@ -199,7 +199,7 @@ def test_nothing_is_sent_through_a_dtu_that_refuses_the_password(accepts: bool):
 @pytest.mark.parametrize(
     ("status", "note"),
     [
-        pytest.param(DtuStatus(1.0), "its DTU does not answer", id="its limits were never read"),
+        pytest.param(DtuStatus(20.0), "its DTU does not answer", id="its limits were never read"),
         pytest.param(
             DtuStatus(20.0, serials=frozenset(), accepts_password=False), "its DTU refuses the password", id="password"
         ),

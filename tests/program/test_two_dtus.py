@@ -185,7 +185,11 @@ async def test_a_dtu_that_hangs_delays_no_command_to_the_other(two: Two, rig: Lo
     assert two.left.posted == []
 
 
-async def test_what_is_left_of_a_decision_is_not_sent_once_there_is_a_newer_one(two: Two, rig: LoopAlone) -> None:
+@pytest.mark.parametrize("longest_s", [0.05, 60.0], ids=["it took long", "it was quick"])
+async def test_what_is_left_of_a_decision_is_not_sent_once_there_is_a_newer_one(
+    two: Two, rig: LoopAlone, monkeypatch: pytest.MonkeyPatch, longest_s: float
+) -> None:
+    monkeypatch.setattr(command_sender, "LONGEST_COMMAND_S", longest_s)
     two.left.faults = Faults(delay_s=0.3)
     rig.see()
     async with rig.running():

@@ -1,4 +1,4 @@
-"""What reaches a DTU in any hour, whatever it, its inverters, another controller or flapping guards do."""
+"""What passes the gate, and what reaches a DTU in any hour, whatever it, its inverters or another controller do."""
 
 from __future__ import annotations
 
@@ -9,19 +9,53 @@ from itertools import pairwise
 
 import pytest
 
-from opendtu_dcload.control.commands.command_budget import GUARD_PER_H
-from opendtu_dcload.control.commands.command_gate import SAME_VALUE_S
-from opendtu_dcload.control.commands.command_policy import SetLimit
+from opendtu_dcload.control.commands.command_budget import GUARD_PER_H, Budget
+from opendtu_dcload.control.commands.command_gate import SAME_VALUE_S, Gate
+from opendtu_dcload.control.commands.command_policy import DesiredState, SetLimit
 from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import BatteryStatus
 from opendtu_dcload.sim.plant.radio import Command
+from tests.control.inverter.tracked import SERIAL, UNIT, known
 from tests.control.plant import Plant, make_plant, models_of
 
 SECONDS = 4500
 REFRESH_S = 210.0
 """What is told an HMS again so long after the last time is the slow refresh."""
+
+# ---- one command after the other, by hand
+
+
+class AtTheGate:
+    """An inverter that does not care what it is told."""
+
+    def __init__(self, per_hour: int) -> None:
+        self.gate = Gate({UNIT.dtu: Budget(per_hour, 0.0)})
+        self.tracker = known(200)
+
+    def passes(self, now_s: float, limit_w: float) -> bool:
+        """Send a limit if it may go out."""
+        command = SetLimit(SERIAL, limit_w)
+        trackers = {SERIAL: self.tracker}
+        admitted = self.gate.admitted(now_s, [command], {SERIAL: DesiredState(limit_w)}, trackers)
+        for told in admitted:
+            self.gate.posted(now_s, told, self.tracker)
+            self.tracker.post(now_s, limit_w, now_s)
+        return bool(admitted)
+
+
+def test_the_same_value_passes_once_a_minute():
+    at_the_gate = AtTheGate(per_hour=300)
+    assert [now_s for now_s in range(130) if at_the_gate.passes(float(now_s), 100.0)] == [0, 60, 120]
+
+
+def test_what_has_passed_is_paid_for():
+    at_the_gate = AtTheGate(per_hour=20)
+    assert [at_the_gate.passes(float(now_s), 300.0 - 20.0 * now_s) for now_s in range(5)] == [True] * 3 + [False] * 2
+
+
+# ---- a plant
 
 Hostile = Callable[[Plant], None]
 """Is called once a second."""

@@ -62,9 +62,12 @@ def ask(tracker: InverterTracker, wish: DesiredState, cap_w: float = 800.0) -> l
         pytest.param(ruled("a", 200), DesiredState(202.9), [], id="less than 3 W is not worth a command"),
         pytest.param(ruled("a", 200), DesiredState(199, is_urgent=True), [], id="not even for a guard"),
         pytest.param(ruled("a", 200), DesiredState(123.4567), [SetLimit("a", 123.4)], id="rounded down to 0.1 W"),
-        pytest.param(pending("a", 100, 200), DesiredState(300), [], id="no raise while pending"),
+        pytest.param(pending("a", 100, 200, since_s=60), DesiredState(300), [], id="no raise while pending"),
         pytest.param(
-            pending("a", 100, 200), DesiredState(300, is_urgent=True), [], id="no raise while pending for a guard"
+            pending("a", 100, 200, since_s=60),
+            DesiredState(300, is_urgent=True),
+            [],
+            id="no raise while pending for a guard",
         ),
         pytest.param(pending("a", 100, 200), DesiredState(200), [], id="no repeat while pending"),
         pytest.param(pending("a", 100, 200), DesiredState(150), [], id="a small fall waits"),

@@ -119,6 +119,16 @@ def test_which_answer_ends_a_command(answers, is_pending, limit_w):
     assert tracker.limit_w == limit_w
 
 
+def test_an_answer_from_before_the_post_was_over_does_not_acknowledge_a_limit_that_is_repeated():
+    tracker = known(200)
+    tracker.post(10.0, 200, 0.0)
+    tracker.limits.taken(15.0)
+    feed(tracker, shown(15.5, 200))
+    assert tracker.is_pending
+    feed(tracker, shown(16.5, 200))
+    assert not tracker.is_pending
+
+
 def test_a_swallowed_command_is_not_believed_to_be_seen_by_the_meter():
     tracker = known(200)
     tracker.post(10.0, 300, 0.0)

@@ -74,6 +74,7 @@ def test_what_a_lost_inverter_is_told_changes_nothing_until_it_answers():
     tracker = known(300)
     tracker.apply_measurement(status(60.0, 295, reachable=False), 60.0, 20.0)
     tracker.post(100.0, 20, 100.0)
+    assert tracker.final_w == pytest.approx(300, abs=10), "from the first moment on"
     feed(tracker, shown(105.0, 300, PENDING), shown(111.0, 300, FAILURE), shown(125.0, 300, PENDING))
     assert tracker.final_w == pytest.approx(300, abs=10)
     assert tracker.output.visible_w(400.0) == pytest.approx((300, 300), abs=10)

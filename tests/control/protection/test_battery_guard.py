@@ -103,6 +103,11 @@ def test_values_older_than_a_minute_are_not_believed():
     assert guard.cap(200, None, DRAWN, 0.0, should_be_seen=True) is None
 
 
+def test_what_a_frozen_battery_says_is_not_believed():
+    case = Case(BatteryLimits(min_soc_pct=20))
+    assert case.see(120, soc_pct=15, may_discharge=False, is_frozen=True) is None
+
+
 # ---- voltage
 
 
