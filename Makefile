@@ -9,7 +9,8 @@ QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
-.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs outages lies gx-hours try-armhf clean
+.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs mutants outages lies gx-hours \
+	try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -75,6 +76,11 @@ plots: $(READY)
 # The manual's tables of settings and of D-Bus paths; a test says when they are no longer what the program has.
 docs: $(READY)
 	$(PYTHON) -m tests.manual
+
+# Breaks the program at one place after the other, and says where no test turns red; five minutes.
+mutants: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m tests.mutants
 
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)
