@@ -9,7 +9,7 @@ QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
-.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs mutants outages lies gx-hours \
+.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs mutants outages lies gx-hours fuzz \
 	try-armhf clean
 
 demo: $(READY)
@@ -95,6 +95,10 @@ gx-hours: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || { $(call install,python3-dbus python3-gi); }
 	$(PYTHON) -m tests.plays.gx_hours
+
+# Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
+fuzz: $(READY)
+	$(PYTHON) -m tests.fuzz
 
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)

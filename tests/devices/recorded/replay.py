@@ -53,7 +53,7 @@ async def replay(recording: Mapping[str, Any]) -> AsyncIterator[Row]:
     async with running_device() as (device, session):
         device.answers = {path: answer for path, answer in recording.items() if path.startswith("/")}
         if "/shelly" in recording:
-            device.answers |= _parts(recording)
+            device.answers |= parts_of(recording)
             async for row in _read_shelly(recording, device, session):
                 yield row
         else:
@@ -61,7 +61,7 @@ async def replay(recording: Mapping[str, Any]) -> AsyncIterator[Row]:
                 yield row
 
 
-def _parts(recording: Mapping[str, Any]) -> dict[str, object]:
+def parts_of(recording: Mapping[str, Any]) -> dict[str, object]:
     """Return the answers of a Shelly that are parts of its status."""
     parts: dict[str, object] = {}
     for key in ("meter", "emeter"):
