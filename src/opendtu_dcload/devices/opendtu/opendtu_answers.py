@@ -139,7 +139,7 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
         ac_voltage_v=_leaf(ac, "Voltage", 0, _LARGEST_VOLTAGE_V),
         dc_power_w=dc_power_w,
         dc_voltage_v=dc_voltage_v,
-        dc_current_a=round(dc_power_w / dc_voltage_v, 2) if dc_power_w is not None and dc_voltage_v else None,
+        dc_current_a=_dc_current(dc_power_w, dc_voltage_v),
         temperature_c=_leaf(whole, "Temperature", -60, 200),
         yield_total_wh=None if yield_kwh is None else round(yield_kwh * 1000, 1),
         is_polled=json_fields.flag(entry, "poll_enabled") is not False,
@@ -225,9 +225,18 @@ def _dc_voltage(inputs: Sequence[object]) -> float | None:
     return round(sum(power_w * voltage_v for power_w, voltage_v in used) / sum(power_w for power_w, _ in used), 2)
 
 
+def _dc_current(power_w: float | None, voltage_v: float | None) -> float | None:
+    """Return power / voltage; None when one is not known, or the two contradict each other."""
+    if power_w is None or not voltage_v:
+        return None
+    return json_fields.bounded(round(power_w / voltage_v, 2), -_LARGEST_CURRENT_A, _LARGEST_CURRENT_A)
+
+
 def _sum(values: Sequence[float | None]) -> float | None:
     present = [value for value in values if value is not None]
-    return round(sum(present), 1) if present and len(present) == len(values) else None
+    if not present or len(present) < len(values):
+        return None
+    return json_fields.bounded(round(sum(present), 1), -LARGEST_POWER_W, LARGEST_POWER_W)
 
 
 def _first(*values: float | None) -> float | None:
