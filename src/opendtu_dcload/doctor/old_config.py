@@ -144,7 +144,7 @@ def _read(path: Path) -> Values:
         raise ConfigError([f"{path} cannot be read ({err.strerror}); name the original's config.ini"]) from err
     except UnicodeDecodeError as err:
         raise ConfigError([f"{path} is not UTF-8 text; save it as UTF-8 in the editor"]) from err
-    except configparser.Error:
+    except (configparser.Error, AttributeError):  # the latter up to Python 3.12, of a key without = and a line below it
         parser.clear()  # its text has lines of the file, which may hold a password: nothing of it is kept
     if not parser.sections():
         raise ConfigError([f"{path} is no config.ini of dbus-opendtu; name the original's"])
@@ -155,7 +155,7 @@ def _value(parser: configparser.ConfigParser, section: str, key: str) -> str:
     """Return a value as the original understands it: `%%` is one `%`. What it could not read is taken as it stands."""
     try:
         value = parser.get(section, key)
-    except configparser.InterpolationError:
+    except (configparser.InterpolationError, TypeError):  # the latter where it refers to a key without a value
         value = parser.get(section, key, raw=True)
     return (value or "").strip()
 
