@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -37,13 +38,20 @@ def load_trace(name_or_path: str) -> list[float]:
         raw = carried.read_bytes() if carried.is_file() else Path(name_or_path).read_bytes()
         text = gzip.decompress(raw).decode() if raw[:2] == b"\x1f\x8b" else raw.decode()
         return _per_second(text)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as err:
+    except (OSError, EOFError, ValueError, zlib.error) as err:
         names = ", ".join(trace_names())
         raise ConfigError([f"trace {name_or_path!r}: {err}; write one of: {names}, or a CSV file t_s,power_w"]) from err
 
 
+def _rows(text: str) -> list[tuple[int, float]]:
+    try:
+        return [(int(float(row["t_s"])), float(row["power_w"])) for row in csv.DictReader(io.StringIO(text))]
+    except (csv.Error, KeyError, OverflowError, TypeError, ValueError) as err:
+        raise ValueError("a line has not a time and a power") from err
+
+
 def _per_second(text: str) -> list[float]:
-    rows = [(int(float(row["t_s"])), float(row["power_w"])) for row in csv.DictReader(io.StringIO(text))]
+    rows = _rows(text)
     if not rows:
         raise ValueError("no lines")
     if rows[-1][0] - rows[0][0] > MAX_SECONDS:
