@@ -17,6 +17,7 @@ from dbus_next.message import Message
 from opendtu_dcload.errors import BusError, CallRefusedError, EndedOnPurposeError, NameTakenError
 from opendtu_dcload.venus.bus.bus_address import BusAddress, TcpAddress
 from opendtu_dcload.venus.bus.dbusnext import Bus
+from opendtu_dcload.venus.bus.item import printable
 
 RETRY_DELAYS_S = (1.0, 2.0, 5.0, 10.0)
 TIMEOUT_S = 5.0
@@ -93,7 +94,7 @@ class Connection:
         if reply is None:
             raise BusError(f"{destination}: no answer to {member}, the connection was closed")
         if reply.message_type is MessageType.ERROR:
-            text = next((str(part) for part in reply.body), "")
+            text = printable(next((str(part) for part in reply.body), ""))
             raise CallRefusedError(f"{destination}: {member} refused, {reply.error_name}: {text}", reply.error_name)
         return list(reply.body)
 
@@ -224,7 +225,7 @@ async def connected(address: BusAddress, timeout_s: float = TIMEOUT_S) -> AsyncI
         except Exception as err:  # a peer that is no bus can say anything, and dbus-next raises anything then
             raise BusError(f"no connection to {address}: {_describe(err)}") from err
         if not str(bus.unique_name).startswith(":"):
-            raise BusError(f"no connection to {address}: {bus.unique_name}")
+            raise BusError(f"no connection to {address}: {printable(str(bus.unique_name))}")
         yield Connection(bus, address)
 
 
@@ -295,7 +296,7 @@ def _describe(err: BaseException | None) -> str:
         return "the bus closed it"
     if isinstance(err, OSError) and err.strerror:
         return err.strerror.lower()
-    return str(err) or type(err).__name__
+    return printable(str(err)) or type(err).__name__
 
 
 def _answer_peer(message: Message) -> Message | None:
