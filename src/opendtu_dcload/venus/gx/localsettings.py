@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from dbus_next.constants import ErrorType
 from dbus_next.message import Message
@@ -258,8 +258,7 @@ class LocalSettings:
         # a value of no choice follows the file, and localsettings forgets the old default as soon as it is told the new
         earlier = {s.path: await _default_of(connection, s) for s in asked if s.default != ""}
         requests = [setting.request() for setting in asked]
-        [answers] = await connection.call(SERVICE, "/", INTERFACE, "AddSettings", "aa{sv}", [requests])
-        told = _answers(answers)
+        told = _answers(await connection.call(SERVICE, "/", INTERFACE, "AddSettings", "aa{sv}", [requests]))
         asked.sort(key=lambda setting: not _is_usable(setting, told))  # the others need to know what is taken
         for setting in asked:
             error, value = told.get(setting.path, (None, None))
@@ -343,10 +342,10 @@ class LocalSettings:
 async def _default_of(connection: Connection, setting: Setting) -> Value | None:
     """Return the default that localsettings knows from an earlier start, None when there is none."""
     try:
-        [default] = await connection.call(SERVICE, setting.path, BUS_ITEM, "GetDefault")
+        reply = await connection.call(SERVICE, setting.path, BUS_ITEM, "GetDefault")
     except CallRefusedError:
         return None
-    return setting.shape.convert(default)
+    return setting.shape.convert(reply[0]) if len(reply) == 1 else None
 
 
 def _is_usable(setting: Setting, told: Mapping[str, tuple[int, object]]) -> bool:
@@ -354,11 +353,13 @@ def _is_usable(setting: Setting, told: Mapping[str, tuple[int, object]]) -> bool
     return value is not None and setting.is_usable(value)
 
 
-def _answers(answers: Any) -> dict[str, tuple[int, object]]:
-    """Return (error, value) by path of what AddSettings answered."""
+def _answers(reply: Sequence[object]) -> dict[str, tuple[int, object]]:
+    """Return (error, value) by path of what AddSettings answered; what has another form tells of no path."""
     told: dict[str, tuple[int, object]] = {}
+    answers = reply[0] if len(reply) == 1 else None
     for answer in answers if isinstance(answers, list) else []:
-        entry = {key: part.value for key, part in answer.items()} if isinstance(answer, dict) else {}
+        parts = answer.items() if isinstance(answer, dict) else ()
+        entry = {key: part.value for key, part in parts if isinstance(part, Variant)}
         if isinstance(entry.get("path"), str) and isinstance(entry.get("error"), int):
             told[entry["path"]] = entry["error"], entry.get("value")
     return told
