@@ -160,7 +160,7 @@ def test_a_host_that_is_no_address_is_refused_with_the_reason(host: str, why: st
             4,
             'meter.channel: 4 is none of the choices; write one of "sum", "0", "1", "2", "3", "a", "b", "c"',
         ),
-        ("meter", "user", "a:b", "meter.user: 'a:b' contains a colon; write a user name in quotes, without a colon"),
+        ("meter", "user", "a:b", "meter.user: 'a:***' contains a colon; write a user name in quotes, without a colon"),
         ("meter", "user", 5, "meter.user: 5 is a whole number; write a user name in quotes, without a colon"),
         ("opendtu", "password", "", "opendtu.password: '' is empty; write the password in quotes"),
         ("opendtu", "password", 12345678, "opendtu.password: *** is a whole number; write the password in quotes"),

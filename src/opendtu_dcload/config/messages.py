@@ -95,7 +95,8 @@ def shown(name: str, value: object) -> str:
         return "{...}"
     if isinstance(value, str):
         _, at, host = value.rpartition("@")  # user:password@host
-        return _short(repr(f"***@{host}" if at else value))
+        user, colon, _ = value.partition(":") if name == "user" else (value, "", "")
+        return _short(repr(f"***@{host}" if at else f"{user}:***" if colon else value))
     try:
         return _short(str(value))
     except ValueError:  # Python does not write out integers of thousands of digits
