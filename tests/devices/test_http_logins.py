@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from aiohttp import web
 
-from opendtu_dcload.devices.http import BackOff
+from opendtu_dcload.devices.http import BackOff, HttpStatusError
 from opendtu_dcload.errors import (
     DeviceAnswerError,
     DeviceAuthError,
@@ -14,7 +14,7 @@ from opendtu_dcload.errors import (
 )
 from tests.devices.http_door import PASSWORD, TOKEN, DoorRig
 from tests.doubles.clock import Clock
-from tests.doubles.fake_device import BasicLogin, DigestLogin, text
+from tests.doubles.fake_device import BasicLogin, DigestLogin, running_device, text
 
 
 async def test_basic_is_sent_unasked_and_in_utf_8(rig: DoorRig) -> None:
@@ -37,6 +37,24 @@ async def test_open_path_is_asked_without_credentials(rig: DoorRig, scheme: Lite
     await door.get("/open", is_open=True)
     assert rig.device.requests[-2].authorization != ""
     assert rig.device.requests[-1].authorization == ""
+
+
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_credentials_never_follow_a_redirect(
+    rig: DoorRig, status: int, scheme: Literal["basic", "digest"]
+) -> None:
+    async with running_device() as (stranger, _session):
+        stranger.answers["/a"] = {}
+        rig.device.login = DigestLogin(PASSWORD) if scheme == "digest" else BasicLogin(TOKEN)
+        rig.device.answers["/a"] = text("", status, {"Location": f"http://{stranger.host}/a"})
+        door = rig.build(PASSWORD)
+        door.authenticate_with(scheme)
+        for ask in (door.get("/a"), door.post("/a", {"data": "{}"})):
+            with pytest.raises(HttpStatusError, match=f"status {status}"):
+                await ask
+        assert rig.device.requests[-1].authorization.lower().startswith(scheme)
+        assert stranger.requests == []
 
 
 async def test_without_a_password_nothing_is_shown(rig: DoorRig) -> None:
