@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,9 @@ from random import Random
 from tests.fuzz.mutation import mutate
 from tests.fuzz.targets import TARGETS
 
-_AT_ONCE = 500
+_AT_ONCE = 2000
 """Inputs of one job of a process."""
+_LARGEST_POOL, _LONGEST_KEPT = 200, 20_000
 
 
 @dataclass(slots=True)
@@ -56,19 +57,25 @@ class Played:
 
 
 def play(name: str, seed: str, count: int) -> Played:
-    """Play so many inputs to one door."""
-    target = TARGETS[name]
-    rng, seeds, played = Random(seed), target.seeds(), Played(count)
+    """Play so many inputs to one door; what is taken although it was spoilt is spoilt further."""
+    target, rng, played = TARGETS[name], Random(seed), Played(count)
+    seeds, usable, spoilt = target.seeds(), list[bytes](), deque[bytes](maxlen=_LARGEST_POOL)
     began_s = time.process_time()
-    for _ in range(count):
-        data = mutate(rng.choice(seeds), seeds, rng)
+    for index in range(count):
+        is_seed = index < len(seeds)
+        pool = spoilt if spoilt and rng.randrange(2) else usable or seeds
+        data = seeds[index] if is_seed else mutate(rng.choice(pool), seeds, rng)
         input_began_s = time.process_time()
         try:
-            played.taken += target.check(data)
+            is_taken = target.check(data)
         except Exception as err:
             where = _where(err)
             played.failed[where] += 1
             played.keep(where, data, traceback.format_exc())
+        else:
+            played.taken += is_taken
+            if is_taken and len(data) <= _LONGEST_KEPT:
+                (usable if is_seed else spoilt).append(data)
         played.slowest = max(played.slowest, (time.process_time() - input_began_s, data))
     played.cpu_s = time.process_time() - began_s
     return played

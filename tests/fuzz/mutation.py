@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from random import Random
 
+_VALUE = re.compile(rb"(?<= = )[^\n]+")
 _TOKEN = re.compile(rb'"(?:[^"\\\n]|\\.)*"|[-+]?[0-9][0-9a-zA-Z.+-]*|[A-Za-z_][A-Za-z0-9_]*|[{}\[\]:,=%#\n]')
 _OPENING = {b"{", b"["}
 _NUMBERS = b"""0 -0 -0.0 1 -1 2 0.5 100 247 248 65536
@@ -48,13 +49,24 @@ def mutate(seed: bytes, others: Sequence[bytes], rng: Random) -> bytes:
         return b" ".join(rng.choice(TOKENS) for _ in range(rng.randrange(1, 8)))[:_LONGEST]
     if kind <= 3:
         return _cross(seed, rng.choice(others), rng)
-    change = _change_bytes if kind <= 6 else _change_tokens
+    change = _change_bytes if kind <= 5 else _change_values if kind <= 10 else _change_tokens
     return change(seed, rng)[:_LONGEST]
 
 
 @lru_cache(maxsize=2000)
-def _spans(text: bytes) -> list[tuple[int, int]]:
-    return [match.span() for match in _TOKEN.finditer(text)]
+def _spans(text: bytes, kind: re.Pattern[bytes] = _TOKEN) -> list[tuple[int, int]]:
+    return [match.span() for match in kind.finditer(text)]
+
+
+def _change_values(text: bytes, rng: Random) -> bytes:
+    """Return `text` with something strange behind the = of some lines."""
+    spans = _spans(text, _VALUE)
+    if not spans:
+        return _change_tokens(text, rng)
+    chosen = sorted((rng.choice(spans) for _ in range(rng.randrange(1, 4))), reverse=True)
+    for start, end in chosen:
+        text = text[:start] + rng.choice(TOKENS) + text[end:]
+    return text
 
 
 def _change_tokens(text: bytes, rng: Random) -> bytes:

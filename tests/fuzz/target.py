@@ -43,6 +43,10 @@ class Target:
         """Return all inputs to begin with."""
         return [*self.corpus().values(), *self.recorded()]
 
+    def usable_seeds(self) -> list[bytes]:
+        """Return those that are taken as they are: what is spoilt already gets no further than its first mistake."""
+        return [data for data in self.seeds() if self.check(data)]
+
     def check(self, data: bytes) -> bool:
         """Play an input, and look at what the log said meanwhile."""
         _JUDGE.problems.clear()
