@@ -164,7 +164,10 @@ class _Again:
 
     def __init__(self, began: tuple[Start, float], make_controller: MakeController) -> None:
         start, self._origin_s = began
-        self._controller = make_controller(start.settings, start.units, start.now_s)
+        try:
+            self._controller = make_controller(start.settings, start.units, start.now_s)
+        except Exception as err:  # right in form, but beyond what a configuration lets through
+            raise ValueError(f"no controller can be made with these settings ({err!r})") from None
         self._disguise = Disguise(start.units, self._origin_s)
         self._now: dict[str, Mapping[str, Json]] = {"settings": SETTINGS.write(start.settings, self._disguise)}
         self._decision: Decision | None = None
