@@ -9,38 +9,29 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import aiohttp
 
 from opendtu_dcload import __version__
 from opendtu_dcload.config import Config
 from opendtu_dcload.control.controller import Controller
-from opendtu_dcload.control.from_config import dtu_silent_s, settings_of
+from opendtu_dcload.control.from_config import settings_of
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
-from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
-from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.recording.bounded_file import open_recording
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.device_tasks import arming, reading
 from opendtu_dcload.tasks.live_line import print_live
-from opendtu_dcload.tasks.poll_dtu import DtuPoller
-from opendtu_dcload.tasks.poll_meter import poll_meter, poll_solar
-from opendtu_dcload.tasks.rearm_relay import RelayTask
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
-from opendtu_dcload.tasks.suggest_inverters import offer_inverters
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
 from opendtu_dcload.venus.gx.gx_controls import Controls
@@ -50,8 +41,6 @@ from opendtu_dcload.venus.services.plant_services import PlantServices
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-Task = tuple[str, Coroutine[Any, Any, object]]
-"""What it is called, and what is to be run."""
 PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 
 
@@ -107,8 +96,8 @@ async def run(
             async with asyncio.TaskGroup() as tasks:
                 for name, task in chain(
                     [("stop", _stop_when(stop, loop))],
-                    _reading(config, state, session, watch, dtus),
-                    _arming(config, state, session, dry_run=dry_run),
+                    reading(config, state, session, watch, dtus, clock),
+                    arming(config, state, session, clock, is_dry=dry_run),
                     ((name, service.run()) for name, service in (services.by_name if services else {}).items()),
                     [("control", _regulate(loop, services.controls if services else None))],
                     [("health", report_health(supervisor, state, __version__, clock, feed))],
@@ -184,37 +173,6 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
     if controls is not None:  # what was switched off must not come on for the first second
         await controls.asked()
     await loop.run()
-
-
-def _reading(
-    config: Config,
-    state: State,
-    session: aiohttp.ClientSession,
-    watch: ServiceWatch | None,
-    dtus: Mapping[str, OpenDtu],
-) -> Iterator[Task]:
-    """Yield what reads the devices."""
-    clock = time.monotonic
-    meter = make_meter(config.meter, session, watch, clock)
-    interval_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
-    yield "meter", poll_meter(meter, state, clock, interval_s=interval_s, lost_after_s=lost_after_s)
-    for dtu in config.dtus:
-        poller = DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
-        yield f"DTU {dtu.name}", poller.run()
-        if config.is_read_only:
-            yield f"offer {dtu.name}", offer_inverters(dtu, poller, state)
-    if config.solar is not None:
-        solar = ShellyMeter(config.solar, session, clock, section="solar")
-        yield "solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s)
-
-
-def _arming(config: Config, state: State, session: aiohttp.ClientSession, *, dry_run: bool) -> Iterator[Task]:
-    """Yield what keeps the relay armed."""
-    if config.relay is not None:
-        relay = ShellyRelay(config.relay, config.relay.output, session, time.monotonic)
-        names = [dtu.name for dtu in config.dtus]
-        task = RelayTask(relay, state, names, time.monotonic, is_dry=dry_run or config.is_read_only)
-        yield "relay", task.run()
 
 
 def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch) -> PlantServices:

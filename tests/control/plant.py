@@ -13,8 +13,8 @@ from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.runs.controller_alone import Run, unit_of
 from opendtu_dcload.sim.runs.invariants import InvariantChecker, Sent
-from opendtu_dcload.sim.runs.simulate import Run, unit_of
 
 
 @dataclass

@@ -13,8 +13,8 @@ from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
+from opendtu_dcload.sim.runs.controller_alone import unit_of
 from opendtu_dcload.sim.runs.invariants import SLACK_W
-from opendtu_dcload.sim.runs.simulate import unit_of
 from tests.control.plant import Plant, make_plant, models_of
 
 SEEDS = range(24)

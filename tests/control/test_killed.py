@@ -8,8 +8,8 @@ import pytest
 
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
+from opendtu_dcload.sim.runs.controller_alone import Run
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
-from opendtu_dcload.sim.runs.simulate import Run
 from tests.control.plant import Plant, make_plant, models_of
 
 CAP_W = 500.0

@@ -13,7 +13,7 @@ from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.runs.simulate import unit_of
+from opendtu_dcload.sim.runs.controller_alone import unit_of
 from opendtu_dcload.sim.servers.meter_view import MeterView
 from opendtu_dcload.state import State
 from tests.control.plant import Plant, make_plant

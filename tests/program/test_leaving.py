@@ -34,10 +34,9 @@ class LateDtu(OpenDtuServer):
         self.late_s = iter(late_s)
         self.commands = 0
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method != "POST":
-            return await super()._guard(request, handler)
+            return await super().respond(request, handler)
         await request.post()
         self.commands += 1
         return await asyncio.shield(asyncio.create_task(self._execute(next(self.late_s), request, handler)))

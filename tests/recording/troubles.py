@@ -25,7 +25,7 @@ from opendtu_dcload.model import (
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
-from opendtu_dcload.sim.runs.simulate import Run, unit_of
+from opendtu_dcload.sim.runs.controller_alone import Run, unit_of
 from opendtu_dcload.sim.runs.trace import load_trace
 
 

@@ -264,6 +264,7 @@ class DeviceHttp:
     async def _exchange(
         self, method: str, path: str, form: Mapping[str, str] | None, *, is_open: bool
     ) -> tuple[int, bytearray]:
+        too_long = DeviceAnswerError(f"{self.name} answered {path} with more than {LONGEST_BODY // 1024} kB")
         async with self._session.request(
             method,
             URL(f"http://{self._login.host}{path}"),
@@ -275,11 +276,13 @@ class DeviceHttp:
         ) as response:
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise DeviceAnswerError(f"{self.name} answered {path} compressed, which was not asked for")
+            if int(response.headers.get("Content-Length", 0)) > LONGEST_BODY:
+                raise too_long
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > LONGEST_BODY:
-                    raise DeviceAnswerError(f"{self.name} answered {path} with more than {LONGEST_BODY // 1024} kB")
+                    raise too_long
             return response.status, body
 
     def _check_status(self, status: int, path: str, body: bytearray) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.control.inverter.derating import Derating
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.sim.runs.simulate import unit_of
+from opendtu_dcload.sim.runs.controller_alone import unit_of
 from tests.control.plant import make_plant, models_of
 
 

@@ -15,7 +15,7 @@ from opendtu_dcload.control.protection.meter_age import Ladder
 from opendtu_dcload.control.regulation.wear_levelling import WearLevelling
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading
-from opendtu_dcload.sim.runs.simulate import unit_of
+from opendtu_dcload.sim.runs.controller_alone import unit_of
 from tests.control.plant import make_plant, models_of
 
 RATED_W = 400.0

@@ -19,6 +19,7 @@ from opendtu_dcload.sim.bench.bench_report import HEAD, rows
 from opendtu_dcload.sim.bench.cases import CASES, Kind
 from opendtu_dcload.sim.bench.cells import STEP_W, BenchError, Cell, StepCell, response
 from opendtu_dcload.sim.bench.cost import Cost
+from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.bench.pilots import CONTROLLERS, NO_EXPORT, PILOTS, VARIANTS, Ours
 from opendtu_dcload.sim.bench.scale import COUNTS, Cpu, bare_get_cpu_s, decisions_cpu_s
 from opendtu_dcload.sim.plant.world import World
@@ -44,18 +45,8 @@ def test_another_seed_gives_other_figures():
     assert Cell("hms", "hob 60 s", "omniscient", 1).run() != Cell("hms", "hob 60 s", "omniscient", 2).run()
 
 
-class Idle:
-    """Leaves the inverters as they are: at rated power."""
-
-    def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
-        pass
-
-    def act(self) -> None:
-        pass
-
-
 def test_a_controller_that_does_nothing_is_charged_for_what_flows(monkeypatch):
-    monkeypatch.setitem(PILOTS, "idle", Idle)
+    monkeypatch.setitem(PILOTS, "idle", lambda world, *_: Pilot(world))
     cost = Cell("hms", "hob 60 s", "idle", 1).run()
     hours = 1.0
     assert cost.hours == hours

@@ -9,7 +9,7 @@ from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.runs.simulate import Run, unit_of
+from opendtu_dcload.sim.runs.controller_alone import Run, unit_of
 
 SERIAL = "1124a0000001"
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from opendtu_dcload.errors import ServiceError
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.bench.cost import Account, Cost, Response
-from opendtu_dcload.sim.bench.pilots import PILOTS, Ours, Pilot
+from opendtu_dcload.sim.bench.pilot import Pilot
+from opendtu_dcload.sim.bench.pilots import PILOTS, Ours
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.simulate import SKIPPED_S
 
@@ -57,10 +59,10 @@ class Cell:
         plant = PLANTS[self.plant]
         load_w = CASES[self.case].load_w(self.seed)
         world = plant.world(load_w, self.seed)
-        pilot = PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)
-        play(world, pilot, SKIPPED_S)
-        account = Account(world)
-        play(world, pilot, len(load_w), account)
+        with closing(PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)) as pilot:
+            play(world, pilot, SKIPPED_S)
+            account = Account(world)
+            play(world, pilot, len(load_w), account)
         check(pilot, f"{self.plant}, {self.case}, seed {self.seed}")
         return account.cost(plant, load_w[SKIPPED_S:])
 
@@ -90,12 +92,12 @@ class StepCell:
         on_s = off_s + DWELL_S
         load_w = two_steps(off_s)
         world = plant.world(load_w, self.seed)
-        pilot = PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)
-        play(world, pilot, off_s - LEAD_S)
-        account = Account(world)
-        play(world, pilot, off_s, account)
-        played = play_finely(world, pilot, on_s + DWELL_S, account)
-        grid_w = [(at_s, world.house.grid_w) for at_s in played]
+        with closing(PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)) as pilot:
+            play(world, pilot, off_s - LEAD_S)
+            account = Account(world)
+            play(world, pilot, off_s, account)
+            played = play_finely(world, pilot, on_s + DWELL_S, account)
+            grid_w = [(at_s, world.house.grid_w) for at_s in played]
         check(pilot, f"{self.plant}, {self.case}, seed {self.seed}")
         return replace(
             account.cost(plant, load_w[off_s - LEAD_S :]),
@@ -127,7 +129,7 @@ def response(grid_w: Sequence[tuple[float, float]]) -> Response:
 def play(world: World, pilot: Pilot, until_s: float, account: Account | None = None) -> None:
     """Let the pilot act at each meter sample before `until_s`."""
     while world.house.next_sample_s < until_s:
-        world.advance_to_sample()
+        pilot.advance(world.house.next_sample_s)
         if account is not None:
             account.sample()
         pilot.act()
@@ -139,7 +141,7 @@ def play_finely(world: World, pilot: Pilot, until_s: float, account: Account | N
         next_s = world.house.now_s + RESOLUTION_S
         if world.house.next_sample_s < next_s:
             play(world, pilot, next_s, account)
-        world.advance(next_s)
+        pilot.advance(next_s)
         yield world.house.now_s
 
 

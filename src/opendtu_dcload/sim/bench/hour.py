@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 
-from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
-from opendtu_dcload.sim.bench.cells import BenchError
-from opendtu_dcload.sim.runs.invariants import InvariantChecker
-from opendtu_dcload.sim.runs.simulate import Run, unit_of
+from opendtu_dcload.sim.bench.cells import check
+from opendtu_dcload.sim.bench.pilots import Ours
+from opendtu_dcload.sim.runs.program import METER
 
 TITLE = "An hour of three HMS-400, at most 800 W; from minute 40 the meter is silent for 2 minutes"
 PLANT = PLANTS["hms"]
@@ -66,21 +66,20 @@ def play_hour() -> list[Moment]:
         BenchError: the controller broke a rule.
     """
     world = PLANT.world(LOAD_W, SEED)
-    units = [unit_of(model, PLANT.minimum_w, world.dtu_of(model.serial).name) for model in PLANT.models]
-    controller = InvariantChecker(Settings(max_feed_in_w=CAP_W), units, world.house.now_s)
-    run = Run(world, controller)
     moments: list[Moment] = []
-    while world.house.now_s < BEGIN_S + HOUR_S:
-        run.has_meter = not SILENT_S[0] <= world.house.next_sample_s - BEGIN_S < SILENT_S[1]
-        run.advance_second()
-        assert controller.decision is not None
-        plan = controller.decision.plan
-        at_s = world.house.now_s - BEGIN_S
-        outputs_w = tuple(inverter.output_w for inverter in world.house.inverters.values())
-        if 0 <= at_s <= HOUR_S:
-            moments.append(Moment(at_s, world.house.grid_w, outputs_w, plan.setpoint_w, plan.reason))
-    if wrong := controller.watch.found:
-        raise BenchError(f"bench: {TITLE}: {', '.join(wrong)}")
+    with closing(Ours(world, PLANT.minimum_w, CAP_W)) as pilot:
+        program = pilot.program
+        while world.house.now_s < BEGIN_S + HOUR_S:
+            is_silent = SILENT_S[0] <= world.house.next_sample_s - BEGIN_S < SILENT_S[1]
+            program.wire.cut = {METER} if is_silent else set()
+            pilot.advance(world.house.next_sample_s)
+            plan = program.state.plan
+            assert plan is not None
+            at_s = world.house.now_s - BEGIN_S
+            outputs_w = tuple(inverter.output_w for inverter in world.house.inverters.values())
+            if 0 <= at_s <= HOUR_S:
+                moments.append(Moment(at_s, world.house.grid_w, outputs_w, plan.setpoint_w, plan.reason))
+    check(pilot, TITLE)
     return moments
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.plant.world import World
 
@@ -18,11 +19,11 @@ SAMPLE_S = 1.0
 """A limit posted now goes out before the next sample if the radio is free by then."""
 
 
-class Omniscient:
+class Omniscient(Pilot):
     """Keeps the sum of the final outputs at the load as it is now: no filter, no offset, no guess."""
 
     def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
-        self._world = world
+        super().__init__(world)
         self._minimum_w = minimum_w
         self._models = {model.serial: model for model in world.house.models}
         self._lowest_w = {s: m.steady_w(minimum_w) for s, m in self._models.items()}

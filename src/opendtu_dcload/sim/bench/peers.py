@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 
 from opendtu_dcload.model import CommandState
+from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.plant.sim_dtu import Believed
 from opendtu_dcload.sim.plant.world import World
 
@@ -72,7 +73,7 @@ def _inverters(world: World, minimum_w: float, cap_w: float) -> list[_Inverter]:
     return [_Inverter(world, m.serial, m.rated_w, minimum_w, share) for m in models]
 
 
-class Original:
+class Original(Pilot):
     """dbus-opendtu-DC-load: an asymmetric filter, then one inverter per cycle takes the error, in steps of 2 %.
 
     It does nothing to an inverter whose limit is unknown, so for 4 minutes after the DTU's boot all run unlimited.
@@ -88,7 +89,7 @@ class Original:
     ROTATION_S = 300.0  # SignOfLifeLog, 5 minutes: the order rotates if the cycle that follows is calm
 
     def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
-        self._world = world
+        super().__init__(world)
         self._order = _inverters(world, minimum_w, cap_w)
         self._felt_w = 0
         self._answer_w = world.house.meter.power_w
@@ -131,7 +132,7 @@ class Original:
         return int((limit_pct - before_pct) * inverter.rated_w / 100)
 
 
-class ZeroExport:
+class ZeroExport(Pilot):
     """HoymilesZeroExport: every 20 s the last set-point plus the error, shared out by rated power."""
 
     ROUND_S = 20.0  # LOOP_INTERVAL_IN_SECONDS
@@ -145,7 +146,7 @@ class ZeroExport:
     out before any inverter has answered, so it is 0."""
 
     def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
-        self._world = world
+        super().__init__(world)
         self._inverters = _inverters(world, minimum_w, cap_w)
         self._minimum_w = sum(i.minimum_w for i in self._inverters)
         self._maximum_w = sum(i.maximum_w for i in self._inverters)
@@ -201,7 +202,7 @@ class ZeroExport:
                 del self._sent_w[inverter]
 
 
-class OnBattery:
+class OnBattery(Pilot):
     """OpenDTU-OnBattery: the measured output plus the error, once limits, statistics and meter are new enough.
 
     No inverter is put into standby: the least is its lower limit.
@@ -211,7 +212,7 @@ class OnBattery:
     """A meter value may be so old when it arrives (pull request 872)."""
 
     def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
-        self._world = world
+        super().__init__(world)
         self._cap_w = cap_w
         self._inverters = _inverters(world, minimum_w, cap_w)
         self._heard_at_s: dict[_Inverter, float] = {}

@@ -5,27 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
-from opendtu_dcload.control.dtu_settings import DtuSettings
+from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.bench.omniscient import Omniscient
 from opendtu_dcload.sim.bench.peers import OnBattery, Original, ZeroExport
+from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import SLACK_W, InvariantChecker
-from opendtu_dcload.sim.runs.simulate import Run, unit_of
+from opendtu_dcload.sim.runs.program import Program, plant_config
 
 
-class Pilot(Protocol):
-    """Sets limits through the world's DTUs."""
-
-    def act(self) -> None:
-        """Act; called after each meter sample, when the world stands at it."""
-
-
-class Ours:
-    """The real controller, watched; `commands_per_hour` is what each DTU may be given, None = the default."""
+class Ours(Pilot):
+    """The service's own tasks, watched; `commands_per_hour` is what each DTU may be given, None = the default."""
 
     def __init__(
         self,
@@ -35,22 +28,30 @@ class Ours:
         commands_per_hour: int | None = None,
         priority: Priority = Priority.BALANCED,
     ) -> None:
-        self._world = world
-        dtus = (
-            {}
-            if commands_per_hour is None
-            else dict.fromkeys((dtu.name for dtu in world.dtus), DtuSettings(max_commands_per_hour=commands_per_hour))
-        )
-        units = [unit_of(model, minimum_w, world.dtu_of(model.serial).name) for model in world.house.models]
-        self.controller = InvariantChecker(
-            Settings(max_feed_in_w=cap_w, priority=priority, dtus=dtus), units, world.house.now_s
-        )
+        super().__init__(world)
         self._limits_w = math.inf
-        self._run = Run(world, self.controller)
+        config = plant_config(
+            world, minimum_w=minimum_w, cap_w=cap_w, priority=priority, commands_per_hour=commands_per_hour
+        )
+        self.program = Program(world, config, self._make_controller, seed=world.house.seed)
+        self.program.__enter__()
+
+    def _make_controller(
+        self, settings: Settings, units: Sequence[InverterParameters], now_s: float
+    ) -> InvariantChecker:
+        self.controller = InvariantChecker(settings, units, now_s)
+        return self.controller
+
+    def advance(self, at_s: float) -> None:
+        """Let everything happen until a time."""
+        self.program.advance(at_s)
+
+    def close(self) -> None:
+        """End all tasks."""
+        self.program.__exit__()
 
     def act(self) -> None:
-        """Decide on what is known now."""
-        self._run.decide()
+        """Look whether the limits that rule are within the cap."""
         limits_w = sum(min(i.limit_w, i.model.rated_w) for i in self._world.house.inverters.values())
         cap_w = self.controller.settings.max_feed_in_w
         if limits_w > max(cap_w, self._limits_w) + SLACK_W:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,16 +57,16 @@ class Picture:
             BenchError: the controller broke a rule.
         """
         world = PLANT.world(list(self.load_w), SEED)
-        pilot = Ours(world, PLANT.minimum_w, PLANT.rated_w)
-        play(world, pilot, self.first_s)
-        world.advance(self.first_s)
         curves: dict[str, list[tuple[float, float]]] = {name: [] for name in STYLES}
-        for now_s in play_finely(world, pilot, self.last_s):
-            decision = pilot.controller.decision
-            assert decision is not None
-            values_w = (world.house.load_at(now_s), world.house.output_w, decision.plan.setpoint_w)
-            for curve, value_w in zip(curves.values(), values_w, strict=True):
-                curve.append((now_s - self.first_s, value_w))
+        with closing(Ours(world, PLANT.minimum_w, PLANT.rated_w)) as pilot:
+            play(world, pilot, self.first_s)
+            pilot.advance(self.first_s)
+            for now_s in play_finely(world, pilot, self.last_s):
+                plan = pilot.program.state.plan
+                assert plan is not None
+                values_w = (world.house.load_at(now_s), world.house.output_w, plan.setpoint_w)
+                for curve, value_w in zip(curves.values(), values_w, strict=True):
+                    curve.append((now_s - self.first_s, value_w))
         check(pilot, self.title)
         return curves
 

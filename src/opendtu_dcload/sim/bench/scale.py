@@ -22,7 +22,7 @@ from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.bench.bench_plants import many
 from opendtu_dcload.sim.bench.cases import CASES
-from opendtu_dcload.sim.runs.simulate import Run, unit_of
+from opendtu_dcload.sim.runs.controller_alone import Run, unit_of
 
 COUNTS = (1, 3, 10, 40)
 """40 inverters are what four DTUs can hold."""

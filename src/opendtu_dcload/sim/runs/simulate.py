@@ -1,54 +1,28 @@
-"""A load trace against the real controller on virtual time, without any network."""
+"""A load trace against the service's own tasks on virtual time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from opendtu_dcload.control.commands.command_policy import Command, SetLimit, SetPower
-from opendtu_dcload.control.commands.deliveries import Deliveries
 from opendtu_dcload.control.controller import Controller
-from opendtu_dcload.control.decision import Seen
-from opendtu_dcload.control.inverter.parameters import InverterParameters
-from opendtu_dcload.control.protection.plant_guard import ExternalInputs
-from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.devices.hoymiles import family_of
-from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, Outcome, PhaseReading
 from opendtu_dcload.recording.recorder import RecordedController, Sink
-from opendtu_dcload.sim.plant.house import Energy, House, InverterModel
+from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import Counters, SimDtu
 from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.runs.program import Program, plant_config
 from opendtu_dcload.sim.runs.score import ideal_waste_wh
-from opendtu_dcload.sim.servers.meter_view import Channel, MeterView
 
 SKIPPED_S = 300
 """The start is not counted."""
 SIM_MINIMUM_W = 20.0
-REBOOT_S = 10.0
-"""How long a DTU is away when it is rebooted."""
+PROGRESS_S = 60.0
 
 
 def default_models(count: int = 3) -> list[InverterModel]:
     """Return the plant of demo and simulation: HMS-400 inverters."""
     return [InverterModel(f"1124a000000{n}", f"HMS {n}") for n in range(1, count + 1)]
-
-
-def unit_of(model: InverterModel, minimum_w: float = SIM_MINIMUM_W, dtu: str = "opendtu") -> InverterParameters:
-    """Return what the controller is told of a simulated inverter: family values, not the model's true ones."""
-    family = family_of(model.serial)
-    return InverterParameters(
-        serial=model.serial,
-        minimum_w=minimum_w,
-        maximum_w=model.rated_w,
-        rated_w=model.rated_w,
-        dead_time_s=family.dead_time_s,
-        credit_s=family.credit_s,
-        raise_spacing_s=family.raise_spacing_s,
-        refresh_s=family.refresh_s,
-        dtu=dtu,
-        radio=f"{dtu}/{family.chip}",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,110 +48,10 @@ class Result:
         return self.waste_wh / self.ideal_wh if self.ideal_wh else float("inf")
 
 
-def reading_of(meter: MeterView, now_s: float) -> MeterReading:
-    """Return what the client of a Pro 3EM makes of an answer, with the power not rounded: counters once a minute."""
-    first, second, third = (_phase(channel) for channel in meter.saved_phases)
-    return MeterReading(now_s, meter.power_w, (first, second, third), frequency_hz=meter.frequency_hz)
-
-
-def _phase(channel: Channel) -> PhaseReading:
-    return PhaseReading(channel.power_w, channel.voltage_v, channel.current_a, channel.imported_wh, channel.exported_wh)
-
-
-class Run:
-    """House, DTUs and controller on virtual time, one meter sample per step."""
-
-    def __init__(self, world: World, controller: Controller) -> None:
-        self.world = world
-        self.house = world.house
-        self.controller = controller
-        self.meter = MeterView(self.house)
-        """What the meter shows, and what is wrong with that."""
-        self.answers_after_s = 0.0
-        """How long a DTU takes to answer a POST."""
-        self._deliveries = Deliveries(controller)
-        self.has_meter = True
-        self.silent: set[str] = set()
-        """Names of DTUs that do not answer; what they are told does not arrive."""
-        self.external: Callable[[float], ExternalInputs] = lambda _: ExternalInputs()
-        """Tells what stands beside the plant at a time."""
-        self._meter: MeterReading | None = None
-        self._dtus: dict[str, DtuStatus] = {}
-        self._limits: dict[str, LimitStatus] = {}
-        self._inverters: dict[str, InverterStatus] = {}
-
-    def advance_second(self) -> Seen:
-        """Move to the next meter sample and `decide`."""
-        self.world.advance_to_sample()
-        return self.decide()
-
-    def decide(self) -> Seen:
-        """Let the controller decide now, and send what it decided; returns what it saw."""
-        now_s = self.house.now_s
-        if self.has_meter:
-            self._meter = reading_of(self.meter, now_s)
-        for dtu in self.world.dtus:
-            if self._answers(dtu):
-                self._poll(dtu, now_s)
-        seen = Seen(now_s, self._meter, self._inverters, self._limits, self._dtus, external=self.external(now_s))
-        decision = self.controller.decide(seen)
-        for command in decision.commands:
-            self._deliveries.posted(command, now_s)
-            self._deliveries.ended(command, self._send(command), now_s + self.answers_after_s)
-        for reboot in decision.reboots:
-            self._deliveries.reboot_posted(reboot, now_s)
-            next(dtu for dtu in self.world.dtus if dtu.name == reboot.dtu).reboot(REBOOT_S)
-            self._deliveries.reboot_ended(reboot, Outcome.TAKEN)
-        return seen
-
-    def _answers(self, dtu: SimDtu) -> bool:
-        return dtu.is_up and dtu.name not in self.silent
-
-    def _poll(self, dtu: SimDtu, now_s: float) -> None:
-        self._dtus[dtu.name] = DtuStatus(now_s, is_clock_set=dtu.is_clock_set, serials=frozenset(dtu.serials))
-        for serial, known in dtu.believed.items():
-            pct, rated_w = known.limit_pct or None, known.rated_w or None
-            self._limits[serial] = LimitStatus(serial, now_s, pct, rated_w, known.limit_state)
-            if (statistics := known.statistics) is None:
-                continue
-            before = self._inverters.get(serial)
-            reachable = dtu.is_reachable(serial)
-            if (
-                before is None
-                or before.at_s != statistics.at_s
-                or (before.reachable, before.is_polled) != (reachable, dtu.is_polling)
-            ):
-                self._inverters[serial] = InverterStatus(
-                    serial=serial,
-                    name=serial,
-                    answered_at_s=now_s,
-                    at_s=statistics.at_s,
-                    reachable=reachable,
-                    ac_power_w=statistics.ac_power_w,
-                    dc_voltage_v=statistics.dc_voltage_v,
-                    temperature_c=statistics.temperature_c,
-                    is_polled=dtu.is_polling,
-                )
-
-    def _send(self, command: Command) -> Outcome:
-        """Hand a command to its DTU, which answers at once or not at all."""
-        dtu = self.world.dtu_of(command.serial)
-        if not self._answers(dtu):
-            return Outcome.UNANSWERED
-        if isinstance(command, SetLimit):
-            dtu.post_limit(command.serial, 0, command.limit_w)
-        elif isinstance(command, SetPower):
-            dtu.post_power(command.serial, on=command.on)
-        else:
-            dtu.post_restart(command.serial)
-        return Outcome.TAKEN
-
-
 def simulate(
     load_w: Sequence[float],
     *,
     models: Sequence[InverterModel] | None = None,
-    settings: Settings | None = None,
     seed: int = 1,
     progress: Callable[[float], None] | None = None,
     record: Sink | None = None,
@@ -187,20 +61,19 @@ def simulate(
     `progress` is called with the share done, once per simulated minute; `record` gets a recording of the controller.
     """
     models = default_models() if models is None else models
-    settings = settings or Settings(max_feed_in_w=sum(m.rated_w for m in models))
-    house = House(load_w, models, seed=seed, cap_w=settings.max_feed_in_w)
+    cap_w = sum(m.rated_w for m in models)
+    house = House(load_w, models, seed=seed, cap_w=cap_w)
     dtu = SimDtu(house, seed=seed)
+    world = World(house, [dtu])
+    config = plant_config(world, minimum_w=SIM_MINIMUM_W, cap_w=cap_w)
     make_controller = Controller if record is None else partial(RecordedController, record)
-    run = Run(World(house, [dtu]), make_controller(settings, [unit_of(m) for m in models], 0.0))
-    skipped = Energy()
-    next_progress_s = 0.0
-    while house.now_s < len(load_w):
-        run.advance_second()
-        if house.now_s <= SKIPPED_S:
-            skipped = Energy(house.energy.imported_wh, house.energy.exported_wh, house.energy.avoidable_wh)
-        if progress and house.now_s >= next_progress_s:
-            next_progress_s += 60
-            progress(house.now_s / len(load_w))
+    with Program(world, config, make_controller, seed=seed) as program:
+        program.advance(SKIPPED_S)
+        skipped = replace(house.energy)
+        while house.now_s < len(load_w):
+            program.advance(min(house.now_s + PROGRESS_S, len(load_w)))
+            if progress:
+                progress(house.now_s / len(load_w))
     counted_w = load_w[SKIPPED_S:]
     return Result(
         hours=len(counted_w) / 3600,
@@ -208,10 +81,6 @@ def simulate(
         exported_wh=house.energy.exported_wh - skipped.exported_wh,
         avoidable_wh=house.energy.avoidable_wh - skipped.avoidable_wh,
         imported_wh=house.energy.imported_wh - skipped.imported_wh,
-        ideal_wh=ideal_waste_wh(
-            counted_w,
-            minimum_w=SIM_MINIMUM_W * len(models),
-            maximum_w=min(settings.max_feed_in_w, sum(m.rated_w for m in models)),
-        ),
+        ideal_wh=ideal_waste_wh(counted_w, minimum_w=SIM_MINIMUM_W * len(models), maximum_w=cap_w),
         counters=dtu.counters,
     )

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
+from opendtu_dcload.sim.servers.latency import LOST_S, Latency
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -76,8 +77,10 @@ class DeviceServer(ABC):
     def __init__(self, dtu: SimDtu, clock: Callable[[], float], *, latency_s: float = 0.01) -> None:
         self.dtu = dtu
         self.clock = clock
-        self.latency_s = latency_s
-        """Real seconds that each answer takes: without them, requests in parallel would not be seen as such."""
+        self.latency = Latency(latency_s)
+        """How long each answer takes: without any time, requests in parallel would not be seen as such."""
+        self.stall: Callable[[web.Request, web.StreamResponse], Awaitable[web.StreamResponse]] = _stall
+        """Answers in part, and never ends."""
         self.faults = Faults()
         self.requests = 0
         self.in_flight = 0
@@ -134,19 +137,25 @@ class DeviceServer(ABC):
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await self.respond(request, handler)
+
+    async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Return the answer to a request, after the time that it takes and with what is wrong with it."""
         self.requests += 1
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             faults = self._take_faults()
-            await asyncio.sleep(self.latency_s + faults.delay_s)
+            await asyncio.sleep(self.latency.next_s() + faults.delay_s)
             self.dtu.advance(self.clock())
             if faults.drop or self.is_away:
                 return _drop(request)
             response = await self._answer(request, handler, faults)
+            if self.latency.next_is_lost():
+                await asyncio.sleep(LOST_S)
             if not self.keeps_connections:
                 response.force_close()
-            return await _stall(request, response) if faults.stall else response
+            return await self.stall(request, response) if faults.stall else response
         finally:
             self.in_flight -= 1
 
