@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from opendtu_dcload.sim.plant.house import WH_PER_WS, House, InverterModel, MeterSample
 from opendtu_dcload.sim.plant.sim_dtu import COMMAND_WINDOW_S, ON_AIR_S, SimDtu
@@ -163,6 +164,8 @@ class Lie:
     """False: what the lie needed keeps the plant down for longer."""
     regulates: bool = False
     """It is regulated all the same while the lie lasts."""
+    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Sections of the configuration that differ from the usual; only on virtual time."""
 
     @property
     def models(self) -> list[InverterModel]:

@@ -65,8 +65,8 @@ class InvariantChecker(Controller):
 
     def decide(self, seen: Seen) -> Decision:
         """Decide once; a plan must be finite and have a reason."""
-        self._age_s = self.meter.state(seen.now_s, seen.meter).age_s
         decision = super().decide(seen)
+        self._age_s = self.meter.state(seen.now_s, seen.meter).age_s
         self.decision = decision
         plan = decision.plan
         numbers = [plan.at_s, plan.setpoint_w, plan.cap_w, *(i.limit_w for i in plan.inverters)]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 from opendtu_dcload.config import Config, parse_config
@@ -46,7 +47,7 @@ def plant_config(
     cap_w: float,
     priority: Priority = Priority.BALANCED,
     commands_per_hour: int | None = None,
-    **sections: dict[str, Any],
+    sections: Mapping[str, dict[str, Any]] = MappingProxyType({}),
 ) -> Config:
     """Return the configuration that a user of this plant would write; `sections` add to it, or replace keys."""
     budget = {} if commands_per_hour is None else {"max_commands_per_hour": commands_per_hour}
