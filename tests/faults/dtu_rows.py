@@ -1,0 +1,138 @@
+"""What an OpenDTU can do wrong, from a refused connection to another firmware under the same address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from opendtu_dcload.sim.runs.program import PASSWORD
+from opendtu_dcload.sim.servers.http_server import Faults
+from opendtu_dcload.sim.servers.latency import Latency
+from tests.faults.fault import FaultStage
+from tests.plays.lie import LOAD_W, MOST_WH, Lie
+
+LOST = "DTU lost"
+REFUSED = "refuses the password"
+
+Act = Callable[[FaultStage], None]
+
+
+def _answer(**wrong: object) -> Act:
+    def begin(stage: FaultStage) -> None:
+        stage.opendtu.faults = Faults(**wrong)  # type: ignore[arg-type]
+
+    return begin
+
+
+def _heal(stage: FaultStage) -> None:
+    stage.opendtu.faults = Faults()
+
+
+def _cut(stage: FaultStage) -> None:
+    stage.program.wire.cut.add(stage.dtu.name)
+
+
+def _mend(stage: FaultStage) -> None:
+    stage.program.wire.cut.discard(stage.dtu.name)
+
+
+def _set(name: str, value: object) -> Act:
+    return lambda stage: setattr(stage.dtu, name, value)
+
+
+def _take(latency: Latency) -> Act:
+    return lambda stage: setattr(stage.opendtu, "latency", latency)
+
+
+def _reboot(outage_s: float) -> Act:
+    return lambda stage: stage.dtu.reboot(outage_s)
+
+
+def _reboot_in_a_command(stage: FaultStage) -> None:
+    stage.house.load_w = [700.0]
+    stage.dtu.late_posts = 1
+    stage.dtu.reboot(10.0)
+
+
+def _lose_clock(stage: FaultStage) -> None:
+    stage.dtu.clock_set_after_s = 200.0
+    stage.dtu.boot()
+
+
+def _become_old(stage: FaultStage) -> None:
+    stage.dtu.reboot(30.0)
+    stage.dtu.generation = "old"
+
+
+def _forget_inverter(stage: FaultStage) -> None:
+    stage.dtu.believed.pop(stage.liar)
+    stage.dtu.serials.remove(stage.liar)
+
+
+_gone = partial(Lie, words=LOST, end=_heal, fallen_load_w=LOAD_W)
+"""Nobody can lower an inverter meanwhile: what is looked at is what is said, and how soon it regulates again."""
+_slow = partial(Lie, never=LOST, comes_back=False, watched_s=30.0)
+
+DTUS = (
+    *(Lie(f"DTU refuses, {family}", family, _cut, _mend, LOST, fallen_load_w=LOAD_W) for family in MOST_WH),
+    *(_gone(f"DTU hangs, {family}", family, _answer(delay_s=600.0)) for family in MOST_WH),
+    _gone("DTU hangs in the middle of its answer", "HMS", _answer(stall=True)),
+    _gone("DTU closes the connection", "HMS", _answer(drop=True)),
+    _gone("DTU answers 500", "HMS", _answer(status=500)),
+    _gone("DTU answers null", "HMS", _answer(body="null")),
+    _gone("DTU answers with a web page", "HMS", _answer(body="<html></html>")),
+    _gone("DTU's answer has 4 MB", "HMS", _answer(is_oversize=True)),
+    _gone("DTU's answer ends in the middle", "HMS", _answer(body='{"inverters":[{"serial"')),
+    _gone(
+        "DTU answers 429 for a minute",
+        "HMS",
+        _answer(status=429),
+        words="",
+        lasts_s=60.0,
+        back_s=130.0,
+        watched_s=160.0,
+    ),
+    Lie(
+        "DTU's password is changed",
+        "HMS",
+        lambda s: setattr(s.opendtu, "password", "another"),
+        lambda s: setattr(s.opendtu, "password", PASSWORD),
+        REFUSED,
+        fallen_load_w=LOAD_W,
+        comes_back=False,
+    ),
+    *(Lie(f"DTU reboots, {family}", family, _reboot(20.0), fallen_load_w=LOAD_W, lasts_s=60.0) for family in MOST_WH),
+    Lie("DTU reboots in the middle of a command", "HMS", _reboot_in_a_command, fallen_load_w=LOAD_W, lasts_s=60.0),
+    Lie(
+        "DTU has no time of day after its start",
+        "HMS",
+        _lose_clock,
+        words="clock",
+        fallen_load_w=LOAD_W,
+        comes_back=False,
+    ),
+    Lie("DTU comes back with old firmware", "HMS", _become_old, fallen_load_w=LOAD_W, lasts_s=90.0),
+    Lie(
+        "DTU no longer knows an inverter",
+        "HMS",
+        _forget_inverter,
+        words="does not know|unknown",
+        count=2,
+        fallen_load_w=LOAD_W,
+        comes_back=False,
+    ),
+    *(_slow(f"DTU takes 2 s for an answer, {family}", family, _take(Latency(2.0, 0.3))) for family in MOST_WH),
+    _slow("a third of the DTU's answers are lost", "HMS", _take(Latency(0.1, 0.4, lost_share=0.33)), never=""),
+    *(
+        Lie(f"DTU executes what it is told 2 s late, {family}", family, _set("late_posts", 1000), _set("late_posts", 0))
+        for family in MOST_WH
+    ),
+    Lie(
+        "DTU's radio hangs until it boots",
+        "HMS",
+        _set("radio_hangs", True),
+        lambda s: s.dtu.reboot(5.0),
+        "inverter lost|unreachable",
+        fallen_load_w=LOAD_W,
+    ),
+)
