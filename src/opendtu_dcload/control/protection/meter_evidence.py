@@ -31,6 +31,8 @@ class MeterEvidence:
         self.movement = MeterMovement()
         self.output = output_of(self._trackers.values(), now_s)
         """What the plant gives, and what of it the last answer may contain."""
+        self._shown_w = self.output.visible_w
+        """What of it the last answer may contain if it is that of a measurement made soon after the answer before."""
         self.new: MeterReading | None = None
         """The answer that the present decision is the first to see; None = there is none."""
         self.was_silent = False
@@ -78,7 +80,9 @@ class MeterEvidence:
             self.movement.withdraw()
         if self.movement.is_change(meter):
             self._learn_delays(meter)
+        earlier_w = self.output.visible_w
         self.output = output_of(self._trackers.values(), meter.at_s - METER_DELAY_S)
+        self._shown_w = min(earlier_w[0], self.output.visible_w[0]), max(earlier_w[1], self.output.visible_w[1])
         if self.movement.add_reading(meter, self.output) is MovementVerdict.BLIND:
             self.response.blind(meter.at_s)
         corrected_w = sum(t.output.corrected_w for t in self._trackers.values())
@@ -90,7 +94,7 @@ class MeterEvidence:
     def judge(self, committed_w: float) -> None:
         """Compare a new answer with our own steps; `committed_w` is what all commands lead to."""
         if self.new is not None and self.movement.has_changed:
-            self.response.add_reading(self.new.at_s, self.new.power_w, self.output.visible_w, committed_w)
+            self.response.add_reading(self.new.at_s, self.new.power_w, self._shown_w, committed_w)
 
     def asked_w(self, plant_range: OperatingRange, headrooms: Sequence[Headroom]) -> float | None:
         """Return the output in W at which the meter is being asked; None = it is not.
