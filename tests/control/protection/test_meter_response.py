@@ -242,6 +242,31 @@ def test_an_answer_at_the_ceiling_is_no_proof_for_ever():
     assert 3500 < due_s[0] < 3700
 
 
+def test_a_fall_that_asks_holds_until_it_can_show_however_long_the_inverters_take():
+    guard = ResponseGuard()
+    for at_s in range(200):
+        guard.add_reading(at_s, 100.0, (800.0, 800.0), 800.0)
+    assert guard.probe_due(800.0, 800.0)
+    guard.is_probing = True
+    guard.stepped()
+    for at_s in range(200, 220):
+        guard.add_reading(at_s, 100.0, (800.0, 800.0), 600.0)
+        assert guard.is_probing, "nothing can be seen yet"
+    assert guard.add_reading(220, 300.0, (600.0, 620.0), 600.0) is MeterAnswer.SEEN
+    assert not guard.is_probing
+
+
+def test_a_fall_that_never_comes_is_given_up():
+    guard = ResponseGuard()
+    for at_s in range(200):
+        guard.add_reading(at_s, 100.0, (800.0, 800.0), 800.0)
+    guard.is_probing = True
+    guard.stepped()
+    for at_s in range(200, 265):
+        guard.add_reading(at_s, 100.0, (800.0, 800.0), 600.0)
+    assert not guard.is_probing
+
+
 def test_an_answer_forgives_earlier_misses():
     house = SteppedHouse(0.0)
     house.step(200.0)

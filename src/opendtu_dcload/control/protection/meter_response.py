@@ -175,7 +175,9 @@ class ResponseGuard:
         self._visible_w = visible_w
         if self._anchor is not None and self._anchor.is_before(visible_w):
             self._anchor = _Anchor(at_s, grid_w, *visible_w, self._anchor.is_trusted)
-        if visible_w[1] - visible_w[0] <= 1 and at_s - self._stepped_at_s > 1:
+        waited_s = at_s - self._stepped_at_s
+        is_there = _distance_w(visible_w, (committed_w, committed_w)) <= MOVING_W and visible_w[1] - visible_w[0] <= 1
+        if (is_there and waited_s > 1) or waited_s > JUDGED_WITHIN_S:
             self.is_probing = False
         self._has_moved |= len(self._recent) > 1 and grid_w != self._recent[-2][1]
         if self.suspicion and self._has_moved and at_s - self._since_s >= self._retry_s:
