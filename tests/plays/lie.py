@@ -132,6 +132,9 @@ class Ledger:
         return None
 
 
+Act = Callable[[LieStage], None]
+
+
 def _nothing(_: LieStage) -> None:
     pass
 
@@ -142,10 +145,10 @@ class Lie:
 
     name: str
     family: str
-    begin: Callable[[LieStage], None]
-    end: Callable[[LieStage], None] = _nothing
+    begin: Act
+    end: Act = _nothing
     words: str = ""
-    """What must be said within `TOLD_S`, as a regular expression; empty = nothing."""
+    """What must be said within `told_s`, as a regular expression; empty = nothing."""
     never: str = ""
     """What must not be said."""
     count: int = 1
@@ -166,6 +169,17 @@ class Lie:
     """It is regulated all the same while the lie lasts."""
     settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Sections of the configuration that differ from the usual; only on virtual time."""
+    steps: tuple[tuple[float, float | Act], ...] = ()
+    """(s after the beginning, load in W or what else happens then), instead of the one fall of the load."""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the inverters' model that differ from the usual."""
+    most_wh: float | None = None
+    """May be exported although commands could have prevented it; None = by the family."""
+    most_commands: int | None = None
+    """While it lasts; None = `COMMANDS_PER_HOUR` and some to spare."""
+    told_s: float = TOLD_S
+    not_kept: str = ""
+    """Why a promise of this row is known not to be kept; empty = all are."""
 
     @property
     def models(self) -> list[InverterModel]:
@@ -176,9 +190,7 @@ class Lie:
                 f"{prefix}a000000{number}",
                 f"{self.family}-{self.rated_w:.0f} {number}",
                 self.rated_w,
-                inputs=2,
-                dead_time_s=dead_s,
-                time_constant_s=tau_s,
+                **{"inputs": 2, "dead_time_s": dead_s, "time_constant_s": tau_s, **self.model},
             )
             for number in range(1, self.count + 1)
         ]
@@ -194,10 +206,14 @@ class Lie:
         if not self.is_from_start:
             stage.choose_liar()
             self.begin(stage)
-        yield began_s + FALL_AFTER_S
-        if self.fallen_load_w < self.load_w:
-            stage.house.load_w = [self.fallen_load_w]
-            ledger.forgiven_until_s = stage.now_s + stage.reaction_s
+        for after_s, step in self.steps or ((FALL_AFTER_S, self.fallen_load_w),):
+            yield began_s + after_s
+            if callable(step):
+                step(stage)
+                continue
+            if step < stage.house.load_at(stage.now_s):
+                ledger.forgiven_until_s = stage.now_s + stage.reaction_s
+            stage.house.load_w = [step]
         yield began_s + self.lasts_s
         ended_s = stage.now_s
         self.end(stage)
@@ -225,7 +241,7 @@ class Lie:
         stage.promises = promises
 
     def _exported(self, ledger: Ledger) -> Promise:
-        most_wh = MOST_WH[self.family]
+        most_wh = MOST_WH[self.family] if self.most_wh is None else self.most_wh
         seen = f"{ledger.avoidable_wh:.1f} Wh (and {ledger.unavoidable_wh:.1f} unavoidable)"
         return Promise(f"exported at most {most_wh:.0f} Wh", seen, ledger.avoidable_wh <= most_wh)
 
@@ -237,11 +253,11 @@ class Lie:
             if at_s >= since_s and re.search(self.words, words, re.IGNORECASE)
         ]
         seen = f"{told[0][0] - began_s:.0f} s: {told[0][1]}" if told else "never said"
-        return Promise(f"told within {TOLD_S:.0f} s", seen, bool(told) and told[0][0] - began_s <= TOLD_S)
+        return Promise(f"told within {self.told_s:.0f} s", seen, bool(told) and told[0][0] - began_s <= self.told_s)
 
     def _commands(self, stage: LieStage, began_s: float, ended_s: float) -> list[Promise]:
         posts = [post for post in stage.posts if began_s <= post[0] <= ended_s]
-        most = COMMANDS_PER_HOUR * (ended_s - began_s) / 3600 + SPARE_COMMANDS
+        most = self.most_commands or int(COMMANDS_PER_HOUR * (ended_s - began_s) / 3600 + SPARE_COMMANDS)
         repeats = 0
         last: dict[str, tuple[float, float]] = {}
         for at_s, serial, limit_w in posts:
@@ -249,7 +265,7 @@ class Lie:
             repeats += limit_w == before_w and at_s - before_s < SAME_VALUE_S - ON_THE_WAY_S
             last[serial] = (at_s, limit_w)
         return [
-            Promise(f"at most {most:.0f} commands", str(len(posts)), len(posts) <= most),
+            Promise(f"at most {most} commands", str(len(posts)), len(posts) <= most),
             Promise(f"no value again within {SAME_VALUE_S:.0f} s", f"{repeats} times", not repeats),
         ]
 

@@ -32,6 +32,30 @@ def test_half_the_inputs_give_half_the_limit():
     assert dtu.house.output_w == pytest.approx(0.5 * 200 * 0.985, abs=1)
 
 
+def test_an_output_swings_around_what_its_limit_leads_to():
+    dtu = plant(1000.0, swing_w=50.0, swing_period_s=20.0)
+    dtu.advance(60.0)
+    dtu.post_limit(SERIAL, 0, 200.0)
+    dtu.advance(90.0)
+    outputs_w = []
+    for second in range(90, 130):
+        dtu.advance(second)
+        outputs_w.append(dtu.house.output_w)
+    assert sum(outputs_w) / len(outputs_w) == pytest.approx(200 * 0.985, abs=5)
+    assert 80 < max(outputs_w) - min(outputs_w) <= 100
+
+
+def test_one_that_is_mute_hears_limits_and_gives_no_data():
+    dtu = plant(1000.0)
+    dtu.advance(60.0)
+    dtu.house.inverters[SERIAL].is_mute = True
+    dtu.post_limit(SERIAL, 0, 200.0)
+    dtu.advance(120.0)
+    assert dtu.house.output_w == pytest.approx(200 * 0.985, abs=1)
+    assert dtu.believed[SERIAL].limit_pct == 50
+    assert dtu.data_age_s(SERIAL) > 50
+
+
 def test_temporary_limit_is_forgotten_after_a_while_by_firmware_that_does_so():
     dtu = plant(1000.0, falls_back_after_s=240.0)
     dtu.advance(60.0)

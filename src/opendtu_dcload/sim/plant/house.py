@@ -51,6 +51,10 @@ class InverterModel:
     """A lower limit makes it stop altogether."""
     falls_back_after_s: float = math.inf
     """How long after the last temporary limit the persistent one rules again (HMS firmware 2.0.4: 4 to 5 min)."""
+    swing_w: float = 0.0
+    """How far the output goes up and down around its mean (HMS-1600, four inputs on one source: 100 W,
+    github.com/hoylabs/OpenDTU-OnBattery/issues/537)."""
+    swing_period_s: float = 20.0
     endured_per_min: float = math.inf
     """After more limits in a minute than this the inverter gives no statistics."""
     sulks_s: float = 120.0
@@ -98,6 +102,9 @@ class SimInverter:
         """False: the radio does not reach it; it goes on feeding at its last limit."""
         self.is_deaf = False
         """True: polls are answered, limits and power commands are not heard, until it restarts."""
+        self.is_mute = False
+        """True: limits and power commands are heard and acknowledged, polls are not answered
+        (github.com/tbnobody/OpenDTU/issues/1771)."""
         self.answers_limits = True
         """False: limits act, but no acknowledgement of one arrives."""
         self.obeys = True
@@ -170,7 +177,7 @@ class SimInverter:
 
     def answers_statistics(self, now_s: float) -> bool:
         """Tell whether it answers a poll: not after too many limits."""
-        return now_s >= self._silent_until_s
+        return not self.is_mute and now_s >= self._silent_until_s
 
     @property
     def limit_in_force_pct(self) -> float:
@@ -184,7 +191,7 @@ class SimInverter:
 
     def is_settled(self, now_s: float) -> bool:
         """Tell whether the output stays as it is until the next event."""
-        return abs(self._aim_w(now_s) - self.output_w) < SETTLED_W
+        return not self.model.swing_w and abs(self._aim_w(now_s) - self.output_w) < SETTLED_W
 
     def next_event_s(self, now_s: float) -> float:
         """Return when a limit takes effect or the grid wait ends; infinity for never."""
@@ -209,7 +216,11 @@ class SimInverter:
     def _aim_w(self, now_s: float) -> float:
         if not (self.is_on and self.has_dc and self.has_grid) or now_s < self._connected_at_s - 1e-9:
             return 0.0
-        return min(self.model.steady_w(self.limit_w), self.held_w)
+        aim_w = min(self.model.steady_w(self.limit_w), self.held_w)
+        if self.model.swing_w and aim_w > 0:
+            phase = 2 * math.pi * now_s / self.model.swing_period_s
+            aim_w = min(max(0.0, aim_w + self.model.swing_w * math.sin(phase)), self.model.rated_w)
+        return aim_w
 
 
 @dataclass(slots=True)
