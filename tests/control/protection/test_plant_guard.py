@@ -88,6 +88,35 @@ def test_a_multiplus_at_work_stops_the_plant_until_it_rests(dc_power_w, reason):
     assert plant.house.grid_w == pytest.approx(10, abs=30)
 
 
+def test_a_battery_that_lets_next_to_nothing_out_ends_the_output_until_it_lets_out_more():
+    plant = plant_with(GuardSettings())
+    current_a = {"now": 0.1}
+    plant.run.external = lambda now_s: ExternalInputs(
+        battery=BatteryStatus(now_s, voltage_v=50.0, max_discharge_current_a=current_a["now"])
+    )
+    plant.until(plant.now_s + 60)
+    assert plant.house.output_w == 0
+    assert plant.reason is Reason.DISCHARGE_LIMIT
+    current_a["now"] = 100.0
+    plant.until(plant.now_s + 300)
+    assert plant.house.grid_w == pytest.approx(10, abs=30)
+
+
+def test_a_battery_that_refuses_and_allows_by_turns_is_switched_off_once():
+    plant = plant_with(GuardSettings())
+    began_s = plant.now_s
+    plant.run.external = lambda now_s: ExternalInputs(
+        battery=BatteryStatus(now_s, may_discharge=int(now_s - began_s) // 20 % 2 == 1)
+    )
+    plant.until(began_s + 30)
+    switched = len(plant.powers())
+    assert plant.house.output_w == 0
+    assert switched == len(plant.house.inverters)
+    plant.until(began_s + 900)
+    assert plant.house.output_w == 0
+    assert len(plant.powers()) == switched
+
+
 def test_the_guard_beside_a_multiplus_can_be_switched_off():
     plant = plant_with(GuardSettings(battery=BatteryLimits(has_multiplus_guard=False)))
     plant.run.external = lambda now_s: ExternalInputs(multiplus=MultiplusStatus(now_s, dc_power_w=300.0))
