@@ -135,7 +135,7 @@ HOST = (
     ),
     RealRow(
         "SIGSTOP for 3 s, the load falls",
-        "regulated within 60 W again, nothing raised or repeated while pending",
+        "regulated within 60 W again, orderly end",
         f"{_HOST}test_stopped_for_seconds_it_regulates_on",
     ),
     RealRow(
