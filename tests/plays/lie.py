@@ -132,7 +132,8 @@ class Ledger:
         return None
 
 
-Act = Callable[[LieStage], None]
+Act = Callable[[Any], None]
+"""What is done on a `LieStage`, or on one that knows more."""
 
 
 def _nothing(_: LieStage) -> None:
