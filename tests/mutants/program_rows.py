@@ -231,8 +231,8 @@ ROWS: Rows = {
         Mutant(
             "a password in an address is shown",
             "config/messages.py",
-            'return _short(repr(f"***@{host}" if at else value))',
-            "return _short(repr(value))",
+            'f"***@{host}" if at else',
+            "value if at else",
             "config/test_config.py",
             "test_a_password_in_an_address_is_not_shown",
         ),

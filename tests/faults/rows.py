@@ -1,0 +1,9 @@
+"""All faults that are played on virtual time."""
+
+from __future__ import annotations
+
+from tests.faults.dtu_rows import DTUS
+from tests.faults.meter_rows import METERS
+from tests.plays.lie_rows import LIES
+
+FAULTS = (*METERS, *DTUS, *LIES)

@@ -1,0 +1,32 @@
+"""A few of the faults, played to the whole program on virtual time; `make faults` plays all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.fault import play
+from tests.faults.rows import FAULTS
+
+PLAYED = (
+    "meter refuses, HMS",
+    "meter hangs in the middle of its answer",
+    "meter shows 1e400 W",
+    "half of the meter's answers are lost",
+    "meter becomes another device of the same kind",
+    "DTU refuses, HM",
+    "DTU reboots in the middle of a command",
+    "DTU comes back with old firmware",
+    "lost inverter, 2 x HM-800",
+    "meter frozen at +150 W, HMS-800",
+)
+
+
+def test_each_row_has_a_name_of_its_own():
+    names = [fault.name for fault in FAULTS]
+    assert len(set(names)) == len(names) >= 80
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_the_promises_of_a_fault_are_kept(name: str):
+    (fault,) = (fault for fault in FAULTS if fault.name == name)
+    assert not [f"{promise.what}: {promise.seen}" for promise in play(fault) if not promise.ok]
