@@ -30,7 +30,7 @@ side_by_side = echo 'Two groups of tests run side by side; each is shown when it
 that-wait:
 	$(PYTHON) -m pytest --durations=10 -n 8 --dist worksteal -m 'realtime $(CHOSEN)' $(filter-out $(addsuffix %,$(LEFT_OUT)),$(REALTIME))
 that-compute:
-	nice $(PYTHON) -m pytest --durations=10 -n 2 --dist loadfile --no-loadscope-reorder -m 'not realtime $(CHOSEN)' \
+	nice $(PYTHON) -m pytest --durations=10 --timeout 900 -n 2 --dist loadfile --no-loadscope-reorder -m 'not realtime $(CHOSEN)' \
 		$(addprefix --ignore=,$(REALTIME) $(LEFT_OUT))
 
 lint: $(READY)
@@ -81,6 +81,11 @@ docs: $(READY)
 mutants: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.mutants
+
+# Plays all faults to the whole program, most of them on virtual time, and says which promise was kept; ten minutes.
+faults: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m tests.faults
 
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)

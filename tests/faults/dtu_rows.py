@@ -64,9 +64,10 @@ def _become_old(stage: FaultStage) -> None:
     stage.dtu.generation = "old"
 
 
-def _forget_inverter(stage: FaultStage) -> None:
-    stage.dtu.believed.pop(stage.liar)
+def _remove_inverter(stage: FaultStage) -> None:
+    """Take an inverter off the DTU's list; the DTU starts anew with that, as if it had been saved and restored."""
     stage.dtu.serials.remove(stage.liar)
+    stage.dtu.boot()
 
 
 _gone = partial(Lie, words=LOST, end=_heal, fallen_load_w=LOAD_W)
@@ -115,7 +116,7 @@ DTUS = (
     Lie(
         "DTU no longer knows an inverter",
         "HMS",
-        _forget_inverter,
+        _remove_inverter,
         words="does not know|unknown",
         count=2,
         fallen_load_w=LOAD_W,

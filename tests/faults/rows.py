@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.faults.dtu_rows import DTUS
+from tests.faults.inverter_rows import INVERTER
 from tests.faults.meter_rows import METERS
 from tests.plays.lie_rows import LIES
 
-FAULTS = (*METERS, *DTUS, *LIES)
+FAULTS = (*METERS, *DTUS, *INVERTER, *LIES)
