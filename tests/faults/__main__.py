@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
     faults = [number for number, fault in enumerate(FAULTS) if is_chosen(fault.name)]
     real = [row for row in REAL if is_chosen(row.name)]
     if not faults and not real:
-        names = (fault.name for fault in (*FAULTS, *REAL))
+        names = [*(fault.name for fault in FAULTS), *(row.name for row in REAL)]
         print("no row has such a name; there are:", *names, sep="\n  ", file=sys.stderr)
         return 2
     with ProcessPoolExecutor(2) as pool:
