@@ -45,13 +45,15 @@ NO_PART := tests/control tests/deploy tests/sim/bench tests/sim/runs tests/sim/s
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))
 
-# The Pythons of Venus OS and of Raspberry Pi OS where they are installed, with the newest packages and with the oldest.
+# The Pythons of Venus OS and of Raspberry Pi OS where they are installed, with the newest packages and with the oldest;
+# with ONLY_WAIT=1 only what talks to real programs and devices.
 test-pythons: $(foreach python,3.12 3.13,test-python-$(python) test-python-$(python)-lowest)
 test-python-%: $(READY)
 	@python=$(call interpreter,$(*:-lowest=)); if [ -z "$$python" ]; then echo 'Python $* is not installed here: left out'; \
 	else { [ .venv-$*/ready -nt pyproject.toml ] || { "$$python" -m venv .venv-$* && .venv-$*/bin/python -m pip install \
 	--quiet --editable '.[test]' $(if $(filter %-lowest,$*),$(oldest)) && touch .venv-$*/ready; }; } && \
-	.venv-$*/bin/python -VV && $(call side_by_side,.venv-$*/bin/python,$(QUICK),$(NO_PART)); fi
+	.venv-$*/bin/python -VV && $(if $(ONLY_WAIT),$(MAKE) that-wait PYTHON=.venv-$*/bin/python CHOSEN='$(QUICK)' \
+	LEFT_OUT='$(NO_PART)',{ $(call side_by_side,.venv-$*/bin/python,$(QUICK),$(NO_PART)); }); fi
 
 interpreter = $$(for python in python$(1) "$$(pyenv root 2>/dev/null)"/versions/$(1)*/bin/python; do \
 	"$$python" -c '' 2>/dev/null && echo "$$python" && break; done)

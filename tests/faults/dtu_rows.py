@@ -117,7 +117,7 @@ DTUS = (
         "DTU no longer knows an inverter",
         "HMS",
         _remove_inverter,
-        words="does not know|unknown",
+        words="is not known to the DTU",
         count=2,
         fallen_load_w=LOAD_W,
         comes_back=False,

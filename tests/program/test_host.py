@@ -16,7 +16,7 @@ from tests.doubles.devices import Devices, simulated
 from tests.doubles.until import until
 from tests.program.process import running
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
 STOPPED_S = 3.0
 NEAR_W = 60.0
