@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from opendtu_dcload.control.inverter.parameters import InverterParameters
@@ -33,8 +34,8 @@ class Ours(Pilot):
         config = plant_config(
             world, minimum_w=minimum_w, cap_w=cap_w, priority=priority, commands_per_hour=commands_per_hour
         )
-        self.program = Program(world, config, self._make_controller, seed=world.house.seed)
-        self.program.__enter__()
+        self._stack = ExitStack()
+        self.program = self._stack.enter_context(Program(world, config, self._make_controller, seed=world.house.seed))
 
     def _make_controller(
         self, settings: Settings, units: Sequence[InverterParameters], now_s: float
@@ -48,7 +49,7 @@ class Ours(Pilot):
 
     def close(self) -> None:
         """End all tasks."""
-        self.program.__exit__()
+        self._stack.close()
 
     def act(self) -> None:
         """Look whether the limits that rule are within the cap."""
