@@ -84,7 +84,7 @@ mutants: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.mutants
 
-# Plays all faults to the whole program, most of them on virtual time, and says which promise was kept; ten minutes.
+# Plays all faults to the whole program, most of them on virtual time, and says which promise was kept; four minutes.
 faults: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.faults
