@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from opendtu_dcload.sim.runs.program import PASSWORD
@@ -17,9 +18,9 @@ REFUSED = "refuses the password"
 Act = Callable[[FaultStage], None]
 
 
-def _answer(**wrong: object) -> Act:
+def _answer(faults: Faults) -> Act:
     def begin(stage: FaultStage) -> None:
-        stage.opendtu.faults = Faults(**wrong)  # type: ignore[arg-type]
+        stage.opendtu.faults = replace(faults)
 
     return begin
 
@@ -76,18 +77,18 @@ _slow = partial(Lie, never=LOST, comes_back=False, watched_s=30.0)
 
 DTUS = (
     *(Lie(f"DTU refuses, {family}", family, _cut, _mend, LOST, fallen_load_w=LOAD_W) for family in MOST_WH),
-    *(_gone(f"DTU hangs, {family}", family, _answer(delay_s=600.0)) for family in MOST_WH),
-    _gone("DTU hangs in the middle of its answer", "HMS", _answer(stall=True)),
-    _gone("DTU closes the connection", "HMS", _answer(drop=True)),
-    _gone("DTU answers 500", "HMS", _answer(status=500)),
-    _gone("DTU answers null", "HMS", _answer(body="null")),
-    _gone("DTU answers with a web page", "HMS", _answer(body="<html></html>")),
-    _gone("DTU's answer has 4 MB", "HMS", _answer(is_oversize=True)),
-    _gone("DTU's answer ends in the middle", "HMS", _answer(body='{"inverters":[{"serial"')),
+    *(_gone(f"DTU hangs, {family}", family, _answer(Faults(delay_s=600.0))) for family in MOST_WH),
+    _gone("DTU hangs in the middle of its answer", "HMS", _answer(Faults(stall=True))),
+    _gone("DTU closes the connection", "HMS", _answer(Faults(drop=True))),
+    _gone("DTU answers 500", "HMS", _answer(Faults(status=500))),
+    _gone("DTU answers null", "HMS", _answer(Faults(body="null"))),
+    _gone("DTU answers with a web page", "HMS", _answer(Faults(body="<html></html>"))),
+    _gone("DTU's answer has 4 MB", "HMS", _answer(Faults(is_oversize=True))),
+    _gone("DTU's answer ends in the middle", "HMS", _answer(Faults(body='{"inverters":[{"serial"'))),
     _gone(
         "DTU answers 429 for a minute",
         "HMS",
-        _answer(status=429),
+        _answer(Faults(status=429)),
         words="",
         lasts_s=60.0,
         back_s=130.0,

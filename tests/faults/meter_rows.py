@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from opendtu_dcload.sim.runs.program import METER
@@ -13,14 +14,14 @@ from tests.faults.fault import FaultStage
 from tests.plays.lie import MOST_WH, Lie
 
 SILENT = "meter lost|meter stale"
-NAN_FREE = '{"id":0,"a_act_power":%s,"b_act_power":0,"c_act_power":0,"total_act_power":%s}'
+SHOWN = '{"id":0,"a_act_power":%s,"b_act_power":0,"c_act_power":0,"total_act_power":%s}'
 
 Act = Callable[[FaultStage], None]
 
 
-def _answer(**wrong: object) -> Act:
+def _answer(faults: Faults) -> Act:
     def begin(stage: FaultStage) -> None:
-        stage.program.meter.faults = Faults(**wrong)  # type: ignore[arg-type]
+        stage.program.meter.faults = replace(faults)
 
     return begin
 
@@ -53,10 +54,6 @@ def _take(latency: Latency) -> Act:
     return lambda stage: setattr(stage.program.meter, "latency", latency)
 
 
-def _wants_password(stage: FaultStage) -> None:
-    stage.program.meter.faults = Faults(status=401)
-
-
 def _nested(depth: int) -> str:
     return "[" * depth + "]" * depth
 
@@ -73,26 +70,26 @@ _alive = partial(Lie, never=SILENT, regulates=True, watched_s=30.0, comes_back=F
 
 METERS = (
     *(Lie(f"meter refuses, {family}", family, _cut, _mend, SILENT) for family in MOST_WH),
-    *(_silent(f"meter hangs, {family}", family, _answer(delay_s=600.0)) for family in MOST_WH),
-    _silent("meter hangs in the middle of its answer", "HMS", _answer(stall=True)),
-    _silent("meter closes the connection", "HMS", _answer(drop=True)),
-    _silent("meter answers 500", "HMS", _answer(status=500)),
-    _silent("meter answers 404", "HMS", _answer(status=404)),
-    _silent("meter answers 429", "HMS", _answer(status=429), back_s=130.0, watched_s=160.0),
-    _silent("meter redirects", "HMS", _answer(status=302)),
-    _silent("meter wants a password that it did not want before", "HMS", _wants_password, comes_back=False),
-    _silent("meter answers with a web page", "HMS", _answer(body="<html><body>Login</body></html>")),
-    _silent("meter answers null", "HMS", _answer(body="null")),
-    _silent("meter answers an empty object", "HMS", _answer(body="{}")),
-    _silent("meter's answer ends in the middle", "HMS", _answer(body='{"id":0,"total_act_pow')),
-    _silent("meter's answer is nested 100000 deep", "HMS", _answer(body=_nested(100000))),
-    _silent("meter's answer has 4 MB", "HMS", _answer(is_oversize=True)),
-    _silent("meter shows 1e400 W", "HMS", _answer(body=NAN_FREE % ("1e400", "1e400"))),
-    _silent("meter shows NaN", "HMS", _answer(body=NAN_FREE % ("NaN", "NaN"))),
-    _silent("meter shows a megawatt", "HMS", _answer(body=NAN_FREE % ("1e6", "1e6"))),
-    _silent("meter shows text for numbers", "HMS", _answer(body=NAN_FREE % ('"a lot"', '"a lot"'))),
-    _silent("meter shows null for numbers", "HMS", _answer(body=NAN_FREE % ("null", "null"))),
-    Lie("meter names each key twice", "HMS", _answer(body=_twice(-2000.0)), _heal),
+    *(_silent(f"meter hangs, {family}", family, _answer(Faults(delay_s=600.0))) for family in MOST_WH),
+    _silent("meter hangs in the middle of its answer", "HMS", _answer(Faults(stall=True))),
+    _silent("meter closes the connection", "HMS", _answer(Faults(drop=True))),
+    _silent("meter answers 500", "HMS", _answer(Faults(status=500))),
+    _silent("meter answers 404", "HMS", _answer(Faults(status=404))),
+    _silent("meter answers 429", "HMS", _answer(Faults(status=429)), back_s=130.0, watched_s=160.0),
+    _silent("meter redirects", "HMS", _answer(Faults(status=302))),
+    _silent("meter wants a password that it did not want before", "HMS", _answer(Faults(status=401)), comes_back=False),
+    _silent("meter answers with a web page", "HMS", _answer(Faults(body="<html><body>Login</body></html>"))),
+    _silent("meter answers null", "HMS", _answer(Faults(body="null"))),
+    _silent("meter answers an empty object", "HMS", _answer(Faults(body="{}"))),
+    _silent("meter's answer ends in the middle", "HMS", _answer(Faults(body='{"id":0,"total_act_pow'))),
+    _silent("meter's answer is nested 100000 deep", "HMS", _answer(Faults(body=_nested(100000)))),
+    _silent("meter's answer has 4 MB", "HMS", _answer(Faults(is_oversize=True))),
+    _silent("meter shows 1e400 W", "HMS", _answer(Faults(body=SHOWN % ("1e400", "1e400")))),
+    _silent("meter shows NaN", "HMS", _answer(Faults(body=SHOWN % ("NaN", "NaN")))),
+    _silent("meter shows a megawatt", "HMS", _answer(Faults(body=SHOWN % ("1e6", "1e6")))),
+    _silent("meter shows text for numbers", "HMS", _answer(Faults(body=SHOWN % ('"a lot"', '"a lot"')))),
+    _silent("meter shows null for numbers", "HMS", _answer(Faults(body=SHOWN % ("null", "null")))),
+    Lie("meter names each key twice", "HMS", _answer(Faults(body=_twice(-2000.0))), _heal),
     Lie("meter's chip does not answer", "HMS", _show("is_valid", False), _show("is_valid", True), SILENT),
     Lie("meter becomes a device of two channels", "HMS", _be(device="pro3em-mono"), _be(device="pro3em"), SILENT),
     Lie("meter becomes another device of the same kind", "HMS", _be(mac="A0DD6C445566"), _be(mac="A0DD6C112233")),

@@ -36,7 +36,7 @@ def on_virtual_time(work: Awaitable[Parting]) -> tuple[Parting, float]:
 
     selector = VirtualSelector()
     loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.now_s  # type: ignore[method-assign]
+    loop.time = lambda: selector.now_s  # type: ignore[method-assign]  # the loop has no other way to another clock
     try:
         return loop.run_until_complete(timed())
     finally:

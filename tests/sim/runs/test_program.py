@@ -7,6 +7,7 @@ import contextlib
 import random
 from collections.abc import Callable
 
+import aiohttp
 import pytest
 from pydantic import SecretStr
 
@@ -94,12 +95,12 @@ WRONG: dict[str, Callable[[], Faults]] = {
 }
 
 
-async def _told(session: object, hosts: tuple[str, str]) -> list[str]:
+async def _told(session: aiohttp.ClientSession, hosts: tuple[str, str]) -> list[str]:
     """Return the errors of each door."""
     config = OpenDtuConfig(host=hosts[1], password=SecretStr("x"), timeout_s=1.0)
     clock = asyncio.get_running_loop().time
-    dtu = OpenDtu(config, session, ["1124a0000001"], clock)  # type: ignore[arg-type]
-    meter = ShellyMeter(MeterConfig(host=hosts[0], timeout_s=0.5), session, clock)  # type: ignore[arg-type]
+    dtu = OpenDtu(config, session, ["1124a0000001"], clock)
+    meter = ShellyMeter(MeterConfig(host=hosts[0], timeout_s=0.5), session, clock)
     told = []
     for ask in (
         meter.read(),

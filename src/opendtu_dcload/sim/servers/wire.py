@@ -24,7 +24,7 @@ class Wire:
     def __init__(self) -> None:
         self._devices: dict[str, tuple[DeviceServer, _Routes]] = {}
         self.cut: set[str] = set()
-        """Addresses at which nobody answers the telephone: connections are refused."""
+        """Addresses that refuse connections."""
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -49,8 +49,7 @@ class Wire:
         **_: object,
     ) -> _Exchange:
         """Return an exchange, to be entered as aiohttp's."""
-        if middlewares:
-            raise NotImplementedError("a digest login needs real HTTP")
+        assert not middlewares, "a digest login needs real HTTP"
         request = _Request(method, url, data, headers)
         host = url.authority.removesuffix(":80")
         if host in self.cut or host not in self._devices:
