@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from opendtu_dcload.model import InverterStatus
 
 PLAN_S = 10.0
-"""The control decides at least once a second: an older plan says only that it hangs."""
+"""The control decides every 1.2 s at the latest: an older plan says only that it hangs."""
 METER_SHOWN_S = 15.0
 """Older meter values are not shown; with the default ages the control begins to lower the plant then."""
 BATTERY_S = 60.0

@@ -25,9 +25,10 @@ from opendtu_dcload.model import (
     SolarReading,
     Today,
     UserOverrides,
+    content,
 )
 
-Status = TypeVar("Status")
+Status = TypeVar("Status", InverterStatus, LimitStatus)
 
 
 class State:
@@ -37,6 +38,8 @@ class State:
     `set_dtu`), the battery's follower on the bus (`set_battery`, `set_multiplus`), the controls on the GX
     (`set_overrides`), the poller of the plug-in solar (`set_solar`), the relay's task (`set_relay`), the control loop
     (`set_plan`, `set_alarms`, `set_commands`, `set_today`); each poller the links of its own devices (`set_link`).
+
+    A DTU that tells the same again is not told of: who acts on ages looks for himself.
     """
 
     def __init__(self) -> None:
@@ -94,20 +97,26 @@ class State:
 
     def set_inverters(self, dtu: str, inverters: Mapping[str, InverterStatus]) -> None:
         """Keep the measured values of one DTU's inverters, instead of those it had."""
+        before = self._inverters_of.get(dtu)
         self._inverters_of[dtu] = inverters
         self.inverters = _merged(self._inverters_of)
-        self._notify()
+        if before is None or _contents(before) != _contents(inverters):
+            self._notify()
 
     def set_limits(self, dtu: str, limits: Mapping[str, LimitStatus]) -> None:
         """Keep what one DTU knows of the limits, instead of what it knew."""
+        before = self._limits_of.get(dtu)
         self._limits_of[dtu] = limits
         self.limits = _merged(self._limits_of)
-        self._notify()
+        if before is None or _contents(before) != _contents(limits):
+            self._notify()
 
     def set_dtu(self, name: str, status: DtuStatus) -> None:
         """Keep a DTU's own status."""
+        before = self.dtus.get(name)
         self.dtus = MappingProxyType({**self.dtus, name: status})
-        self._notify()
+        if before is None or content(before) != content(status):
+            self._notify()
 
     def set_battery(self, battery: BatteryStatus | None) -> None:
         """Keep what the GX says of the battery."""
@@ -162,6 +171,10 @@ class State:
     def _notify(self) -> None:
         for changed in self._listeners:
             changed.set()
+
+
+def _contents(statuses: Mapping[str, Status]) -> dict[str, object]:
+    return {serial: content(status) for serial, status in statuses.items()}
 
 
 def _merged(parts: Mapping[str, Mapping[str, Status]]) -> Mapping[str, Status]:

@@ -25,16 +25,17 @@ from opendtu_dcload.control.rated_powers import RatedPowers
 from opendtu_dcload.control.reason_log import ReasonLog
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.model import Plan, Reason
+from opendtu_dcload.model import Plan, Reason, UserOverrides
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 
-TICK_S = 1.0
-"""Ages grow without any change of the state: the shortest that is acted on is 5 s."""
+TICK_S = 1.2
+"""Ages grow without any change of the state: the shortest that is acted on is 5 s. It is more than a second because a
+healthy meter answers within one: then nothing is decided for the ages alone."""
 
 
 class ControlLoop:
-    """Decides at each change of the state, and once a second because ages grow without one."""
+    """Decides at each change of the state, and every 1.2 s because ages grow without one."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class ControlLoop:
         alarms = alarms_of(config, self._settings, clock())
         self._books = Books(state, alarms, deliveries.log, trackers, today, is_dry=dry_run)
         self._reasons = ReasonLog(clock())
+        self._overrides = UserOverrides()
         self._is_asked_to_end = False
 
     async def run(self) -> None:
@@ -115,7 +117,9 @@ class ControlLoop:
             return Decision(Plan(now_s, 0.0, 0.0, Reason.READ_ONLY, is_dry=self._dry_run is not None))
         for unit in self._rated_powers.learned(state):
             self._controller.set_unit(unit)
-        self._controller.settings = with_overrides(self._settings, state.overrides)
+        if state.overrides != self._overrides:
+            self._overrides = state.overrides
+            self._controller.settings = with_overrides(self._settings, state.overrides)
         busy = frozenset(name for name, sender in self._senders.items() if sender.is_busy)
         external = ExternalInputs(state.battery, state.multiplus, state.solar, state.relay)
         seen = Seen(now_s, state.meter, state.inverters, state.limits, state.dtus, busy, external)

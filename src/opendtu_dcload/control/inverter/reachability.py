@@ -74,7 +74,8 @@ class Reachability:
         if self.is_fresh or before is None:
             self.fresh_at_s = now_s
         if before is not None and status.at_s < before.at_s + NEWER_S:
-            self.status = replace(status, at_s=before.at_s)
+            if status.at_s != before.at_s:
+                self.status = replace(status, at_s=before.at_s)
             return False
         return self.is_fresh
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
-from opendtu_dcload.model import MeterReading
+from opendtu_dcload.model import MeterReading, content
 
 STILL_S = 60.0
 """Answers that are identical in everything for this long are suspicious; powers alone are not, see `DUE_W`."""
@@ -164,7 +164,7 @@ class MeterMovement:
 
     def is_change(self, reading: MeterReading) -> bool:
         """Tell whether an answer differs in anything from the one before."""
-        return self._told is None or replace(reading, at_s=self._told.at_s) != self._told
+        return self._told is None or content(reading) != content(self._told)
 
     def add_reading(self, reading: MeterReading, output: Output) -> MovementVerdict | None:
         """Take an answer of the meter, and what the plant gave meanwhile; return a verdict when one is due."""

@@ -80,26 +80,25 @@ class Layer:
             total += SPIKES
         for first in range(last - 2, -1, -2):
             start_s, end_s = turned_s[first], turned_s[first + 1]
-            from_s = start_s + age_s + lag_s
-            until_s = from_s + RULES_S
-            if end_s - start_s > age_s and until_s <= now_s:
-                weight = math.exp((start_s - now_s) / FORGET_S)
-                total += weight
-                spent_s = RULES_S if end_s >= until_s else _time_in_state_s(turned_s, first, from_s, until_s)
-                same += weight * spent_s / RULES_S
+            until_s = start_s + age_s + lag_s + RULES_S
+            if end_s - start_s <= age_s or until_s > now_s:
+                continue
+            weight = math.exp((start_s - now_s) / FORGET_S)
+            total += weight
+            same += weight if end_s >= until_s else weight * _time_in_state_s(turned_s, first, until_s) / RULES_S
         return same / total if self.is_on else 1.0 - same / total
 
 
-def _time_in_state_s(turned_s: list[float], first: int, from_s: float, until_s: float) -> float:
-    """Return the time within `from_s` to `until_s` spent in the state that began at `turned_s[first]`."""
-    spent_s = 0.0
-    last = len(turned_s) - 1
-    index = first
-    while index <= last and turned_s[index] < until_s:
-        end_s = turned_s[index + 1] if index < last else until_s
+def _time_in_state_s(turned_s: list[float], first: int, until_s: float) -> float:
+    """Return the time within the 8 s before `until_s` spent in the state that began at `turned_s[first]`."""
+    spent_s, from_s = 0.0, until_s - RULES_S
+    for index in range(first, len(turned_s), 2):
+        start_s = turned_s[index]
+        if start_s >= until_s:
+            break
+        end_s = turned_s[index + 1] if index + 1 < len(turned_s) else until_s
         if end_s > from_s:
-            spent_s += min(end_s, until_s) - max(turned_s[index], from_s)
-        index += 2
+            spent_s += min(end_s, until_s) - max(start_s, from_s)
     return spent_s
 
 

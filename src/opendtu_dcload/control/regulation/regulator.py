@@ -8,6 +8,7 @@ the load best while a command sent now rules, and a change is made when what it 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -179,17 +180,16 @@ def _clamp(power_w: float, limits_w: tuple[float, float]) -> float:
 
 def _lag_of(committed_w: float, means: AvailableMoves) -> Callable[[float], float]:
     """Return the function that tells when a command sent now would bring the plant to an output in W."""
-    steps = {True: _steps(means.rises), False: _steps(means.falls)}
+    rises, falls = _steps(means.rises), _steps(means.falls)
 
     def lag_s(output_w: float) -> float:
-        distance_w = abs(output_w - committed_w)
-        reaches = steps[output_w > committed_w]
-        return next((lag_s for reach_w, lag_s in reaches if distance_w < reach_w), reaches[-1][1] + NEXT_WINDOW_S)
+        reaches_w, lags_s = rises if output_w > committed_w else falls
+        return lags_s[bisect_right(reaches_w, abs(output_w - committed_w))]
 
     return lag_s
 
 
-def _steps(moves: Sequence[Move]) -> list[tuple[float, float]]:
-    """Return how far the plant can be moved by the first commands, and when."""
-    reach_w = accumulate(move.power_w for move in moves)
-    return [(w, move.lag_s) for w, move in zip(reach_w, moves, strict=True)] or [(0.0, UNKNOWN_LAG_S)]
+def _steps(moves: Sequence[Move]) -> tuple[list[float], list[float]]:
+    """Return how far the first commands can move the plant, and when it is there; one time more for what is farther."""
+    lags_s = [move.lag_s for move in moves] or [UNKNOWN_LAG_S]
+    return list(accumulate(move.power_w for move in moves)) or [0.0], [*lags_s, lags_s[-1] + NEXT_WINDOW_S]
