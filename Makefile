@@ -16,21 +16,21 @@ demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m opendtu_dcload demo $(if $(DURATION),--duration $(DURATION))
 
-test test-all: lint
+test test-all: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@$(call need,dbus-send,dbus)
 	@/usr/bin/python3 -c 'import dbus' 2>/dev/null || { $(call install,python3-dbus); }
-	@$(call side_by_side,$(PYTHON),$(if $(filter test,$@),$(QUICK)))
+	@$(call side_by_side,$(PYTHON),$(if $(filter test,$@),$(QUICK)),,lint)
 
 # Tests that wait for real programs and devices wait side by side. Beside them, and after them when they want the
 # processor, run those that compute; of these a file stays in one process, so that what it needs is built once.
 side_by_side = echo 'Two groups of tests run side by side; each is shown when it has ended.' && \
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going that-wait that-compute \
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going $(4) that-wait that-compute \
 	PYTHON=$(1) CHOSEN='$(2)' LEFT_OUT='$(3)'
 that-wait:
 	$(PYTHON) -m pytest --durations=10 -n 8 --dist worksteal -m 'realtime $(CHOSEN)' $(filter-out $(addsuffix %,$(LEFT_OUT)),$(REALTIME))
 that-compute:
-	nice $(PYTHON) -m pytest --durations=10 --timeout 900 -n 2 --dist loadfile --no-loadscope-reorder -m 'not realtime $(CHOSEN)' \
+	nice $(PYTHON) -m pytest --durations=10 --timeout 900 -n 3 --dist loadfile --no-loadscope-reorder -m 'not realtime $(CHOSEN)' \
 		$(addprefix --ignore=,$(REALTIME) $(LEFT_OUT))
 
 lint: $(READY)

@@ -88,6 +88,7 @@ def test_the_plant_comes_to_rest_and_stays_there_whatever_part_of_the_limit_come
     assert restless(prefix, (0.8, 1.1), (0.5, 3.0, 8.0)) == []
 
 
+@pytest.mark.long
 def test_lost_packets_do_not_make_it_cycle():
     assert restless(HMS, (0.985,), (2.0,), loss=0.1) + restless(HM, (0.985,), (8.0,), loss=0.1) == []
 

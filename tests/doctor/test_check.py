@@ -25,6 +25,8 @@ from tests.doctor.plant import plant
 from tests.doctor.told import notes, of, problems, silent
 from tests.doubles.devices import PASSWORD, SERIALS, Devices
 
+pytestmark = pytest.mark.realtime
+
 
 async def found(plant: Devices, **changes: Any) -> Findings:
     findings = silent()

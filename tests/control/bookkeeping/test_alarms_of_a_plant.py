@@ -53,9 +53,8 @@ def calm_house(seconds: int) -> list[float]:
     return [300 + 300 * (t % 900 > 450) for t in range(seconds)]
 
 
-@pytest.mark.parametrize(
-    "prefix", [pytest.param("1124", id="HMS"), pytest.param("1121", id="HM", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("prefix", [pytest.param("1124", id="HMS"), pytest.param("1121", id="HM")])
 def test_two_measured_hours_with_a_lossy_radio_raise_none(prefix: str) -> None:
     scene = WatchedPlant(make_plant(evening(), models_of(prefix=prefix), settings=SETTINGS, loss=0.1))
     scene.until(7200)

@@ -218,7 +218,7 @@ def test_where_no_step_is_possible_nothing_is_asked_or_told():
     assert [s for s in plant.limits(since_s) if abs(s.limit_w - (s.wanted_w or 0.0)) > 10] == []
 
 
-@pytest.mark.parametrize("load_w", [150.0, 350.0])
+@pytest.mark.parametrize("load_w", [150.0, pytest.param(350.0, marks=pytest.mark.long)])
 def test_a_meter_of_whole_watts_in_a_quiet_night_is_asked_every_ten_minutes_at_most_and_believed(load_w):
     plant = make_plant([load_w], inverters("1124"), is_warm=True)
     plant.run.meter.tells_only_watts = True
@@ -235,7 +235,9 @@ def test_a_meter_of_whole_watts_in_a_quiet_night_is_asked_every_ten_minutes_at_m
     assert plant.house.energy.waste_wh - before_wh < 12
 
 
-@pytest.mark.parametrize("refresh_s", [2.0, 5.0, 10.0, 15.0])
+@pytest.mark.parametrize(
+    "refresh_s", [2.0, 10.0, *(pytest.param(refresh_s, marks=pytest.mark.long) for refresh_s in (5.0, 15.0))]
+)
 def test_a_meter_that_refreshes_rarely_is_regulated_by_and_not_asked(refresh_s):
     load_w = [300.0 + 300.0 * (t % 600 > 300) for t in range(3600)]
     plant = make_plant(load_w, inverters("1124"), is_warm=True)

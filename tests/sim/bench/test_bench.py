@@ -235,12 +235,10 @@ def test_the_table_in_the_manual_has_all_lines():
     assert table[2:] == [line[:34] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "only",
-    [
-        "hms/noise",
-        *(pytest.param(only, marks=pytest.mark.long) for only in ("one/", "hm/levels")),
-    ],
+    ["hms/noise", "one/", "hm/levels"],
 )
 def test_the_table_in_the_manual_is_what_the_program_prints(only):
     # A part of it, chosen for being quick: the rest comes from the same command at the same time.

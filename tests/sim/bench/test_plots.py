@@ -136,6 +136,7 @@ def moments() -> list[hour.Moment]:
     return hour.play_hour()
 
 
+@pytest.mark.long
 def test_the_hour_shows_each_curve_as_it_was_played(moments):
     root = ET.fromstring(hour.hour_svg(moments))
     points = {
@@ -158,6 +159,7 @@ def test_the_hour_shows_each_curve_as_it_was_played(moments):
         assert len(wrong) < len(values) / 20, name
 
 
+@pytest.mark.long
 def test_the_hour_tells_the_reason_of_each_moment_and_what_a_silent_meter_leads_to(moments):
     held = hour.bands(moments)
     for moment in moments:
@@ -171,6 +173,7 @@ def test_the_hour_tells_the_reason_of_each_moment_and_what_a_silent_meter_leads_
     assert drawn == [len(spans) for spans in held.values()]
 
 
+@pytest.mark.long
 def test_the_pictures_in_the_manual_are_what_the_program_draws(tmp_path):
     assert main(["bench", "--plots", str(tmp_path / "new")]) == 0
     names = {f"{name}.svg" for name in (*PICTURES, "hour")}

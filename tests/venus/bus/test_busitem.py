@@ -13,6 +13,8 @@ from opendtu_dcload.venus.bus.item import Item
 from tests.doubles.until import until
 from tests.venus.running import running
 
+pytestmark = pytest.mark.realtime
+
 NAME = "com.victronenergy.dcload.test_1"
 UNKNOWN_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
 UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"

@@ -19,6 +19,8 @@ from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
 from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
 from tests.doubles.until import until
 
+pytestmark = pytest.mark.realtime
+
 NAME = "com.victronenergy.settings"
 PATH = "/Settings/OpenDtuDcload/MaxFeedIn"
 

@@ -16,6 +16,8 @@ from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
 from tests.venus.services.alarm_on_bus import BLIND, HOT, LOST, NAME, ShownAlarm, house, platform
 
+pytestmark = pytest.mark.realtime
+
 __all__ = ["house"]  # fixtures
 
 

@@ -20,6 +20,8 @@ from tests.doubles.message_bus import Daemon
 from tests.doubles.until import until
 from tests.venus.services.test_acload import INFO, METER, NAME, meter_service
 
+pytestmark = pytest.mark.realtime
+
 AS_GRID = NAME.replace("acload", "grid")
 SHOWN_S = 15.0
 """As `test_acload.meter_service` has it."""

@@ -95,12 +95,11 @@ def write_plots(folder: Path) -> None:
         BenchError: the controller broke a rule.
         ConfigError: the folder cannot be written.
     """
-    drawn = {name: svg(picture.title, picture.curves()) for name, picture in PICTURES.items()}
-    drawn["hour"] = hour_svg(play_hour())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in drawn.items():
-            (folder / f"{name}.svg").write_text(text, encoding="utf-8")
+        for name, picture in PICTURES.items():
+            (folder / f"{name}.svg").write_text(svg(picture.title, picture.curves()), encoding="utf-8")
+        (folder / "hour.svg").write_text(hour_svg(play_hour()), encoding="utf-8")
     except OSError as err:
         raise ConfigError([f"--plots: {folder} cannot be written ({err.strerror}); name another folder"]) from err
 
