@@ -5,13 +5,20 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.recording.replay import replay
-from tests.recording import FOLDER
-from tests.recording.troubles import TROUBLES, play
+from tests.recording import FOLDER, troubled_program, troubles
+
+PLAYED: dict[str, Callable[[TextIO], None]] = {
+    **{trouble.name: partial(troubles.play, trouble) for trouble in troubles.TROUBLES},
+    troubled_program.NAME: troubled_program.play,
+}
+"""All that is recorded, by the file's name."""
 
 
 def decided_anew(path: Path) -> str:
@@ -32,10 +39,10 @@ def main() -> int:
     """Write the files; 0 when done."""
     for path in map(Path, sys.argv[1:]):
         write(path, decided_anew(path))
-    for trouble in TROUBLES if len(sys.argv) == 1 else ():
+    for name, play in PLAYED.items() if len(sys.argv) == 1 else ():
         text = io.StringIO()
-        play(trouble, text)
-        write(FOLDER / f"{trouble.name}.jsonl.gz", text.getvalue())
+        play(text)
+        write(FOLDER / f"{name}.jsonl.gz", text.getvalue())
     return 0
 
 

@@ -20,8 +20,7 @@ from opendtu_dcload.control.regulation import available_moves
 from opendtu_dcload.recording.replay import replay
 from opendtu_dcload.sim.runs.simulate import simulate
 from tests.recording import FOLDER, recordings
-from tests.recording.__main__ import decided_anew
-from tests.recording.troubles import TROUBLES
+from tests.recording.__main__ import PLAYED, decided_anew
 
 LARGEST_BYTES = 150_000
 BY_NAME = pytest.mark.parametrize("path", recordings(), ids=lambda path: path.name.partition(".")[0])
@@ -40,8 +39,8 @@ def test_decides_the_same_again(path):
 
 
 def test_the_simulated_recordings_are_long_enough():
-    for trouble in TROUBLES:
-        decided = [what for what, _ in events(FOLDER / f"{trouble.name}.jsonl.gz") if what == "decided"]
+    for name in PLAYED:
+        decided = [what for what, _ in events(FOLDER / f"{name}.jsonl.gz") if what == "decided"]
         assert len(decided) >= 900
 
 
