@@ -27,6 +27,9 @@ RESTLESS_SHARE = 0.5
 """Nothing can be told when the meter swung by this share of our step beyond where it began and ended: an estimate."""
 IMPLAUSIBLE_SHARE = 1.8
 """Nothing can be told from a change that is larger than our step by this factor: an estimate."""
+REVERSED_SHARE = 0.6
+"""Moved the same way by this share of our step the meter is turned round, for one that is shows all of it; by less it may
+be the house. An estimate."""
 HIDING_SHARE, MIRRORING_SHARE = 0.7, 1.2
 """A load that hides our step jumps by this share of it, one that mirrors it by more; an answer has a ramp."""
 JUMP_READINGS = 2
@@ -79,6 +82,9 @@ class _Anchor:
     moved_w: float = 0.0
     """How far the meter has moved since, counting only readings in which our output may have moved too."""
 
+    foreign_w: float = 0.0
+    """Largest change of a reading since beyond what our output can have changed between it and the one before."""
+
     def is_before(self, visible_w: tuple[float, float]) -> bool:
         """Tell whether nothing of a step can be visible yet: what the meter shows is the house alone."""
         return _distance_w(visible_w, (self.low_w, self.high_w)) < 1
@@ -107,9 +113,9 @@ class _Anchor:
         answered = -change_w / certain_w
         if answered >= ANSWER_SHARE:
             return MeterAnswer.SEEN
-        if -self.moved_w / certain_w >= HIDDEN_SHARE:
+        if -self.moved_w / certain_w >= HIDDEN_SHARE or self.foreign_w > RESTLESS_SHARE * abs(certain_w):
             return None
-        is_reversed = answered <= -ANSWER_SHARE
+        is_reversed = answered <= -REVERSED_SHARE
         if self.jump_w > (MIRRORING_SHARE if is_reversed else HIDING_SHARE) * abs(possible_w):
             return None
         return MeterAnswer.REVERSED if is_reversed else MeterAnswer.MISSED
@@ -165,6 +171,10 @@ class ResponseGuard:
             self._anchor.highest_w = max(self._anchor.highest_w, grid_w)
             is_moving = visible_w[1] - visible_w[0] > MOVES_W or _distance_w(visible_w, self._visible_w) > MOVES_W
             self._anchor.moved_w += grid_w - self._recent[-1][1] if is_moving and self._recent else 0.0
+            if self._recent:
+                reach_w = max(visible_w[1] - self._visible_w[0], self._visible_w[1] - visible_w[0])
+                foreign_w = abs(grid_w - self._recent[-1][1]) - reach_w
+                self._anchor.foreign_w = max(self._anchor.foreign_w, foreign_w)
             before_w = [w for _, w in self._recent][-JUMP_READINGS:]
             self._anchor.jump_w = max(self._anchor.jump_w, *(abs(grid_w - w) for w in before_w), 0.0)
         if not self._recent:
