@@ -35,10 +35,15 @@ class DeadTime:
         self._unanswered_s = 0.0
         self._received: deque[tuple[float, float]] = deque(maxlen=LEARNED_SAMPLES)
         """When the last limits were posted and, as far as known, received."""
+        self._still_s = 0.0
+        """For so long the inverter's own data have shown nothing of the last limit."""
+        self._at_least_s = 0.0
+        """The longest time for which they showed nothing of a limit that it followed later."""
 
     def posted(self, now_s: float, received_s: float) -> None:
         """Note when a limit posted now will be received."""
         self._received.append((now_s, received_s))
+        self._still_s = 0.0
 
     def late(self, received_s: float) -> None:
         """Note that the last limit cannot have been received before `received_s`."""
@@ -54,8 +59,22 @@ class DeadTime:
         if change_w > 0:
             half_s = max(half_s, 0.5 * change_w / (self._unit.rise_per_s * self._unit.rated_w))
         dead_time_s = half_visible_s - received_s - half_s
-        if dead_time_s <= LONGEST_DEAD_S:
-            self._dead_times_s.append(max(dead_time_s, SHORTEST_DEAD_S))
+        dead_time_s = max(dead_time_s, SHORTEST_DEAD_S)
+        if dead_time_s <= LONGEST_DEAD_S and self._is_possible(dead_time_s):
+            self._dead_times_s.append(dead_time_s)
+
+    def lasts_until(self, at_s: float) -> None:
+        """Note that the inverter's own data show nothing of the last limit at `at_s`."""
+        self._still_s = max(self._still_s, min(at_s - self.received_s, LONGEST_DEAD_S))
+
+    def ended_by(self, at_s: float) -> None:
+        """Note that they show most of it at `at_s`, so what came before was its dead time."""
+        if LEARNED_HIGH * (at_s - self.received_s) < LEARNED_LOW * self._at_least_s:
+            self._at_least_s = 0.0
+        self._at_least_s = max(self._at_least_s, self._still_s)
+        self._still_s = 0.0
+        possible_s = [dead_time_s for dead_time_s in self._dead_times_s if self._is_possible(dead_time_s)]
+        self._dead_times_s = deque(possible_s, LEARNED_SAMPLES)
 
     def unanswered(self, posted_at_s: float, now_s: float) -> float | None:
         """Note that nothing of a step has come out yet; return when it has to at the earliest, None = it is overdue."""
@@ -82,11 +101,16 @@ class DeadTime:
     def bounds_s(self) -> tuple[float, float]:
         """The shortest and the longest dead time that is plausible."""
         quick_s, slow_s = QUICK_SHARE * self._unit.dead_time_s, self._unit.credit_s - 2 * self._unit.time_constant_s
-        slow_s = max(slow_s, self._unanswered_s)
+        slow_s = max(slow_s, self._unanswered_s, self._at_least_s)
         if not self._dead_times_s:
             return quick_s, slow_s
-        learned_s = LEARNED_LOW * min(self._dead_times_s), LEARNED_HIGH * max(self._dead_times_s) + LEARNED_MARGIN_S
+        longest_s = max(*self._dead_times_s, self._at_least_s)
+        learned_s = LEARNED_LOW * min(self._dead_times_s), LEARNED_HIGH * longest_s + LEARNED_MARGIN_S
         return learned_s if self._is_known else (min(quick_s, learned_s[0]), max(slow_s, learned_s[1]))
+
+    def _is_possible(self, dead_time_s: float) -> bool:
+        """Tell whether the inverter's own data allow it: what the meter showed sooner was the house."""
+        return LEARNED_HIGH * dead_time_s >= LEARNED_LOW * self._at_least_s
 
     @property
     def _is_known(self) -> bool:

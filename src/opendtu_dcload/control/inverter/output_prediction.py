@@ -12,6 +12,7 @@ import math
 from collections import deque
 
 from opendtu_dcload.control.inverter.dead_time import RADIO_S, WINDOW_S, DeadTime
+from opendtu_dcload.control.inverter.dead_time_learner import HALF_SHOWN, LEARNED_STEP_W
 from opendtu_dcload.control.inverter.limit_state import LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_checks import ExcessWatch, ModelTrust
 from opendtu_dcload.control.inverter.output_model import OutputModel
@@ -20,6 +21,10 @@ from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.power_state import PowerState
 from opendtu_dcload.limit_reading import SETTLE_S
 
+AGE_S = 1.0
+"""A measurement may be so much older than it says: older firmware gives `data_age` in whole seconds."""
+NOT_BEGUN_SHARE = 0.2
+"""An output that has gone less than this share of its way has not begun to, or it swings by as much: an estimate."""
 ANCHOR_W = 5.0
 """A model without a limit to follow is corrected when it is this far from what was measured."""
 
@@ -46,6 +51,8 @@ class OutputPrediction:
         """Output when it was last fresh."""
         self._sent: deque[tuple[float, float]] = deque()
         """Limits of ours lately: when they were received, as far as known, and W."""
+        self._step_w = (0.0, 0.0)
+        """Output that the last limit of ours began at, and the one that it leads to."""
         self._foreign_at_s = -math.inf
         """When a limit of somebody else was noticed last."""
 
@@ -119,6 +126,7 @@ class OutputPrediction:
         received_s = max(now_s, radio_free_s) + RADIO_S
         self._dead_time.posted(now_s, received_s)
         self._sent.append((received_s, limit_w))
+        self._step_w = self.final_w, self._output_of(limit_w)
         if not self._is_withheld:
             self._aim(received_s, limit_w)
         return received_s
@@ -160,6 +168,8 @@ class OutputPrediction:
     def learn_from(self, output_w: float, at_s: float, now_s: float) -> bool:
         """Take a fresh measurement; return whether the acknowledged limit is to be taken for unknown."""
         self.trust.compare(output_w, now_s)
+        if self._follows_limit and not self._limits.is_pending:
+            self._bound_dead_time(output_w, at_s)
         is_settled = self.has_come_out(at_s)
         if self._limits.is_ours and self._limits.limit_w is not None:
             self._learn(self._limits.limit_w, output_w, at_s, is_settled=is_settled)
@@ -215,6 +225,16 @@ class OutputPrediction:
         if has_changed:
             self.trust.is_trusted &= self.held_w is None
             self._jump()
+
+    def _bound_dead_time(self, output_w: float, at_s: float) -> None:
+        from_w, to_w = self._step_w
+        if abs(to_w - from_w) < LEARNED_STEP_W:
+            return
+        come_out = (output_w - from_w) / (to_w - from_w)
+        if come_out < NOT_BEGUN_SHARE:
+            self._dead_time.lasts_until(at_s - AGE_S)
+        elif come_out > HALF_SHOWN:
+            self._dead_time.ended_by(at_s)
 
     def _look_for_excess(self, output_w: float, at_s: float, now_s: float) -> bool:
         if self.excess.add_settled(output_w, self._limits.limit_w, at_s):

@@ -28,8 +28,8 @@ RESTLESS_SHARE = 0.5
 IMPLAUSIBLE_SHARE = 1.8
 """Nothing can be told from a change that is larger than our step by this factor: an estimate."""
 REVERSED_SHARE = 0.6
-"""Moved the same way by this share of our step the meter is turned round, for one that is shows all of it; by less it may
-be the house. An estimate."""
+"""A meter that moved the same way by this share of our step is turned round, for then it shows all of it; less may be
+the house. An estimate."""
 HIDING_SHARE, MIRRORING_SHARE = 0.7, 1.2
 """A load that hides our step jumps by this share of it, one that mirrors it by more; an answer has a ramp."""
 JUMP_READINGS = 2
