@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults mutants outages lies gx-hours fuzz \
-	try-armhf clean
+	pins try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -106,6 +106,10 @@ gx-hours: $(READY)
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)
 	$(PYTHON) -m tests.fuzz
+
+# The newest packages for the bundles, with hashes of their wheels; then the tests of `deploy`.
+pins: $(READY)
+	$(PYTHON) deploy/pin.py
 
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)
