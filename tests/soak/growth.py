@@ -6,20 +6,18 @@ import asyncio
 import gc
 import os
 from collections import Counter, deque
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+
+from opendtu_dcload.sim.runs.program import Program
 
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
-MEMORY_SHARE = 1.05
-"""Of what it was after the first day."""
-TASKS_MORE = 2
-"""Commands may be on their way at one look and not at another."""
-FILLED_SHARE, FILLED_MORE = 1.25, 200
-"""What is kept of the last minutes or hour depends on what happened in them."""
+MOST = 1.05
+"""How much of what it was on the first day it may be on a later one."""
 OURS = "opendtu_dcload."
-SIMULATED = "opendtu_dcload.sim."
+SIMULATED = ("opendtu_dcload.sim.plant.", "opendtu_dcload.sim.servers.")
 
 
 def resident_kb(pid: int | str = "self") -> int:
@@ -29,7 +27,7 @@ def resident_kb(pid: int | str = "self") -> int:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How big a program is."""
+    """How big a program is at one look."""
 
     memory_kb: int
     objects: int
@@ -38,50 +36,51 @@ class Size:
     """How many elements are in the containers at each path of attributes."""
 
     @classmethod
-    def of(cls, root: object, loop: asyncio.AbstractEventLoop) -> Size:
+    def of(cls, program: Program) -> Size:
         gc.collect()
-        return cls(resident_kb(), len(gc.get_objects()), len(asyncio.all_tasks(loop)), contents(root))
+        held = contents(program.control, program.state)
+        return cls(resident_kb(), len(gc.get_objects()), len(asyncio.all_tasks(program.loop)), held)
 
     @property
     def elements(self) -> int:
         return sum(self.held.values())
 
-    def grown_since(self, first: Size) -> list[str]:
-        """Return what has grown since the first day, one sentence each."""
-        found = []
-        for what, was, now in (
-            ("kB of memory", first.memory_kb, self.memory_kb),
-            ("objects", first.objects, self.objects),
-        ):
-            if now > MEMORY_SHARE * was:
-                found.append(f"{was} {what} after the first day, {now} now")
-        if self.tasks > first.tasks + TASKS_MORE:
-            found.append(f"{first.tasks} tasks after the first day, {self.tasks} now")
-        if self.elements > FILLED_SHARE * first.elements + FILLED_MORE:
-            more = (self.held - first.held).most_common(3)
-            grown = ", ".join(f"{path} by {count}" for path, count in more)
-            found.append(f"{first.elements} elements kept after the first day, {self.elements} now: {grown}")
-        return found
+
+def grown(first: Sequence[Size], now: Sequence[Size]) -> list[str]:
+    """Return what has grown since the looks of the first day, one sentence each.
+
+    What is kept of the last hour is more at one look than at another, but what grows is more at every look.
+    """
+    first_kb, now_kb = max(size.memory_kb for size in first), now[-1].memory_kb
+    found = [f"{first_kb} kB of memory on the first day, {now_kb} now"] if now_kb > MOST * first_kb else []
+    for what in ("objects", "tasks", "elements"):
+        most, least = max(getattr(size, what) for size in first), min(getattr(size, what) for size in now)
+        if least > MOST * most:
+            found.append(f"at most {most} {what} on the first day, at least {least} now")
+            if what == "elements":
+                more = (now[-1].held - first[-1].held).most_common(3)
+                found[-1] += ": " + ", ".join(f"{path} by {count}" for path, count in more)
+    return found
 
 
-def contents(root: object) -> Counter[str]:
-    """Count the elements of all containers that the program's objects from `root` on hold, by their path."""
+def contents(*roots: object) -> Counter[str]:
+    """Count the elements of all containers that our objects from the roots on hold, by their shortest path."""
     held: Counter[str] = Counter()
     seen: set[int] = set()
-    todo: list[tuple[str, object]] = [("", root)]
+    todo = deque((type(root).__name__, root) for root in roots)
     while todo:
-        path, thing = todo.pop()
+        path, thing = todo.popleft()
         if id(thing) in seen:
             continue
         seen.add(id(thing))
-        if isinstance(thing, Mapping):
+        if isinstance(thing, dict | MappingProxyType):  # abstract classes remember whom they were asked about
             held[path] += len(thing)
             todo += [(f"{path}[]", value) for value in thing.values()]
-        elif isinstance(thing, list | tuple | deque | AbstractSet):
+        elif isinstance(thing, list | tuple | deque | set | frozenset):
             held[path] += len(thing)
             todo += [(f"{path}[]", value) for value in thing]
         elif (module := type(thing).__module__).startswith(OURS) and not module.startswith(SIMULATED):
-            todo += [(f"{path}.{name}".strip("."), value) for name, value in _attributes(thing)]
+            todo += [(f"{path}.{name}", value) for name, value in _attributes(thing)]
     return held
 
 

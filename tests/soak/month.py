@@ -25,7 +25,7 @@ from opendtu_dcload.sim.runs.program import Program, plant_config
 from opendtu_dcload.sim.runs.score import ideal_waste_wh
 from tests.faults.fault import FaultStage, broken_rules
 from tests.soak.books import OPEN_SHARE, ROLLED_OVER_S, Books
-from tests.soak.growth import Size
+from tests.soak.growth import Size, grown
 from tests.soak.troubles import SURE_AGAIN_S, Trouble, troubles_of
 from tests.soak.weather import DAY_S, MonthLoad
 
@@ -41,6 +41,9 @@ BATTERY = {"min_voltage_v": 48.6}
 ROOF_W = 5000.0
 """What the panels on the roof charge the battery with in full sun."""
 LOOK_S = 60.0
+NEAR_S = 1e-6
+"""The house comes no closer to a time."""
+HOUR_S = 3600.0
 BOOKS_BEFORE_MIDNIGHT_S = 10.0
 OVER_AFTER_S = 1800.0
 """So long after a fault's end nothing may be told of it any more."""
@@ -119,6 +122,7 @@ class Month:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._load_wh = 0.0
+        self._sizes: list[Size] = []
         self._last: Trouble | None = None
         self._stack = ExitStack()
         self.log = _Log()
@@ -159,12 +163,13 @@ class Month:
 
     def days(self) -> Iterator[DayFigures]:
         """Play all days, and yield the figures of each."""
-        first: Size | None = None
+        first: list[Size] = []
         for number in range(len(self.load_w) // DAY_S):
             figures = self._play_day(number)
-            first = first or figures.size
+            sizes, self._sizes = self._sizes, []
+            first = first or sizes
             yield figures
-            self._promise(figures.size.grown_since(first))
+            self._promise(grown(first, sizes))
 
     def _play_day(self, number: int) -> DayFigures:
         began = time.process_time(), self.log.lines, replace(self.house.energy), self.stage.dtu.counters.limits
@@ -197,7 +202,7 @@ class Month:
             self.log.lines - lines,
             open_share,
             sure.counted_exported_wh / max(sure.house_exported_wh, 1.0),
-            Size.of(self.program.control, self.program.loop),
+            self._sizes[-1],
             time.process_time() - cpu_s,
             self.digest,
         )
@@ -221,14 +226,16 @@ class Month:
 
     def play_until(self, at_s: float) -> None:
         """Let everything happen until a time, and look each minute whether all is as it was promised."""
-        while self.house.now_s < at_s:
-            look_s = min(at_s, self.house.now_s + LOOK_S)
+        while (now_s := self.house.now_s + NEAR_S) < at_s:
+            look_s = min(at_s, (now_s // LOOK_S + 1) * LOOK_S)
             while self._due and self._due[0][0] <= look_s:
                 due_s, _, act = heapq.heappop(self._due)
                 self.program.advance(due_s)
                 act()
             self.program.advance(look_s)
             self._look()
+            if look_s % HOUR_S == 0:
+                self._sizes.append(Size.of(self.program))
 
     def _look(self) -> None:
         self._promise([*broken_rules(self.controller, self.stage.dtu), *self.log.wrong])

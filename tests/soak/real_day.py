@@ -28,10 +28,11 @@ from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
 from tests.doubles.message_bus import Daemon
 from tests.program.process import on_bus
 from tests.soak.books import OPEN_SHARE, apart, told_wrong
-from tests.soak.growth import MEMORY_SHARE, resident_kb
+from tests.soak.growth import MOST, resident_kb
 from tests.soak.month import BrokenPromiseError
 
 HOUR_S = 3600.0
+DAY_H = 24
 SHOWN_WITHIN_S = 90.0
 """As in `books`; so long is looked at the house before what the devices and the bus show is compared with it."""
 LOOKS = 10
@@ -40,6 +41,7 @@ HANDLES_MORE = 2
 ENDS_WITHIN_S = 20.0
 RAM = Path("/dev/shm")
 LIBRARIES = "lib*/**/faketime/libfaketime.so.1"
+SWITCH = "switch.opendtu_dcload"
 ACLOAD = f"acload.shelly_{METER_MAC.lower()}"
 MUST_NOT = re.compile(r"^(ERROR|CRITICAL)\b|Traceback \(most recent|never retrieved|never awaited")
 
@@ -70,7 +72,7 @@ class Look:
     def grown_since(self, first: Look) -> list[str]:
         """Return what is no longer as it was after the first hour, one sentence each."""
         wrong = []
-        if self.memory_kb > MEMORY_SHARE * first.memory_kb:
+        if self.memory_kb > MOST * first.memory_kb:
             wrong.append(f"{first.memory_kb} kB of memory after the first hour, {self.memory_kb} kB now")
         if self.handles > first.handles + HANDLES_MORE:
             wrong.append(f"{first.handles} file descriptors after the first hour, {self.handles} now")
@@ -144,11 +146,13 @@ class RealDay:
         began_real_s = time.monotonic()
         first: Look | None = None
         begun = self._live()
-        wrong: list[str] = []
+        today_wh, midnights = 0.0, 0
         for hour in range(1, count + 1):
             while (live := self._live())["at_s"] < begun["at_s"] + hour * HOUR_S - SHOWN_WITHIN_S:
                 self._sleep(SHOWN_WITHIN_S)
             balance, wrong = self._books(begun)
+            before_wh, today_wh = today_wh, self._shown_wh(SWITCH, "/Health/ExportedToday")
+            midnights += today_wh < before_wh
             look = self._look()
             if first is None:
                 first, self._files = look, self._written()
@@ -157,10 +161,13 @@ class RealDay:
             yield (
                 f"hour {hour:2} | {balance} | {look.memory_kb / 1024:.1f} MB, {look.handles} descriptors, "
                 f"{look.names} names and {look.paths} paths on the bus, {look.written_bytes} bytes written | "
-                f"{live['limits']} limits | {100 * look.cpu_s / taken_s:.0f} % of a core after {taken_s / 60:.0f} min"
+                f"{live['limits']} limits, {today_wh:.0f} Wh exported today | "
+                f"{100 * look.cpu_s / taken_s:.0f} % of a core after {taken_s / 60:.0f} min"
             )
             if wrong:
                 raise BrokenPromiseError(f"hour {hour}: " + "; ".join(wrong))
+        if count >= DAY_H and not midnights:
+            raise BrokenPromiseError("what was exported today never began anew at midnight")
         if code := self._end(self.service):
             raise BrokenPromiseError(f"the service ends with {code} when it is told to")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from opendtu_dcload.control.bookkeeping.statistics import CommandLog
-from tests.soak.growth import Size, contents
+from tests.soak.growth import Size, contents, grown
 from tests.soak.month import BrokenPromiseError, Month
 from tests.soak.troubles import QUIET_S, troubles_of
 from tests.soak.weather import DAY_S, Day, MonthLoad
@@ -60,15 +60,29 @@ def test_a_month_has_all_weathers_and_guests_on_some_days():
     ],
 )
 def test_growth_is_said(now: Size, said: str):
-    (sentence,) = now.grown_since(FIRST)
+    (sentence,) = grown([FIRST, FIRST], [now, now])
     assert said in sentence
-    assert FIRST.grown_since(FIRST) == []
+    assert grown([FIRST, FIRST], [FIRST, FIRST]) == []
+
+
+def test_what_is_kept_of_the_last_hour_may_be_more_at_one_look_than_at_another():
+    busy = replace(FIRST, objects=150_000, tasks=7, held=Counter({"loop.kept": 3000}))
+    assert grown([FIRST], [busy, FIRST]) == []
 
 
 def test_containers_are_found_wherever_they_are():
     log = CommandLog()
     log.records = {"one": [1, 2], "two": deque([3])}  # type: ignore[dict-item]
-    assert contents(log) == {"records": 2, "records[]": 3, "_counted": 0}
+    assert contents(log) == {"CommandLog.records": 2, "CommandLog.records[]": 3, "CommandLog._counted": 0}
+
+
+def test_what_a_running_program_keeps_is_found_too():
+    with Month(1, 1) as month:
+        month.play_until(120.0)
+        kept = Size.of(month.program).held
+        assert sum(path.startswith("ControlLoop._controller.") for path in kept) > 20
+        month.controller.watch.found["leak"] = ["again"] * 1000
+        assert (Size.of(month.program).held - kept)["ControlLoop._controller.watch.found[]"] == 1000
 
 
 def test_what_is_told_otherwise_than_it_was_is_noticed():

@@ -6,6 +6,7 @@ import math
 import random
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from opendtu_dcload.sim.bench.cases import CASES, Kind
@@ -24,6 +25,9 @@ PLUG_IN_W = 800.0
 SKIES = {"clear": (1.0, 1.0), "clouds": (0.15, 1.0), "overcast": (0.05, 0.2)}
 """What reaches the ground at least and at most, as a share."""
 CLOUD_S = (20, 300)
+
+
+_whole = cache(load_trace)
 
 
 class Day:
@@ -55,6 +59,9 @@ class MonthLoad(Sequence[float]):
     def __init__(self, days: int, seed: int) -> None:
         self._seconds = days * DAY_S
         self._seed = seed
+        for case in CASES.values():  # what they read is kept, so the first day already holds all of it
+            case.load_w(seed)
+        _whole(DEFAULT_TRACE)
         self.day = Day(0, seed)
 
     def __len__(self) -> int:
@@ -75,7 +82,7 @@ def _piece(rng: random.Random) -> Sequence[float]:
     measured = [case for case in CASES.values() if case.kind is not Kind.SYNTHETIC]
     if (chosen := rng.randrange(2 * len(measured))) < len(measured):
         return measured[chosen].load_w(rng.randrange(1000))
-    whole = load_trace(DEFAULT_TRACE)
+    whole = _whole(DEFAULT_TRACE)
     first_s = rng.randrange(len(whole) - WINDOW_S)
     return whole[first_s : first_s + WINDOW_S]
 
