@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults mutants outages lies gx-hours fuzz \
-	try-armhf clean
+	soak pins try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -40,7 +40,7 @@ lint: $(READY)
 
 # The lower bounds in pyproject.toml are true: the tests pass with exactly these versions. Left out is what these packages
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
-NO_PART := tests/control tests/deploy tests/sim/bench tests/sim/runs tests/sim/servers/test_meter_view.py \
+NO_PART := tests/control tests/deploy tests/soak tests/sim/bench tests/sim/runs tests/sim/servers/test_meter_view.py \
 	$(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))
@@ -106,6 +106,14 @@ gx-hours: $(READY)
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)
 	$(PYTHON) -m tests.fuzz
+
+# Plays a month to the whole program on virtual time, with weather, guests and faults at random; an hour or two on one core.
+soak: $(READY)
+	$(PYTHON) -m tests.soak
+
+# The newest packages for the bundles, with hashes of their wheels.
+pins: $(READY)
+	$(PYTHON) deploy/pin.py
 
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)

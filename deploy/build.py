@@ -4,13 +4,14 @@
 
 makes `dist/opendtu-dcload-<version>-gx-<arch>.tar.gz`. The same folder is a package of kwindrem's SetupHelper
 (PackageDevelopmentGuidelines.md there): `version`, `gitHubInfo`, `setup`, `services`, `firstCompatibleVersion`.
-Needs pip and a package index; nothing is compiled.
+Needs pip and a package index; nothing is compiled, and nothing is taken that `requirements.txt` has no hash of.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PINS = ROOT / "deploy/requirements.txt"
+"""Versions and hashes of all that a bundle holds beside the program."""
+ARCHITECTURES = ("armv7l", "aarch64", "x86_64")
 GX_PYTHON = "3.12"
 """Of Venus OS since 3.60."""
 OLDEST_GLIBC, NEWEST_GLIBC = 17, 31
@@ -29,7 +33,7 @@ EXECUTABLE, FILE = 0o755, 0o644
 def main() -> int:
     """Build what the command line asks for and print its path."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--arch", choices=("armv7l", "aarch64", "x86_64"), required=True)
+    parser.add_argument("--arch", choices=ARCHITECTURES, required=True)
     parser.add_argument("--python", default=GX_PYTHON, help=f"minor version, default {GX_PYTHON}")
     parser.add_argument("--wheel", type=Path, help="the program's wheel, default: built from this checkout")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder, default dist/")
@@ -62,9 +66,14 @@ def platforms(arch: str) -> list[str]:
 
 
 def install_tree(wheel: Path, arch: str, python: str, tree: Path) -> None:
-    """Unpack the program and all it needs into a folder, as `pip install --target` on the GX itself would."""
+    """Unpack the program and the pinned packages into a folder, as `pip install --target` on the GX itself would."""
     for_gx = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, *platforms(arch)]
-    _pip("install", "--no-compile", "--no-warn-conflicts", "--target", tree, *for_gx, wheel)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+        wanted.write(f"{PINS.read_text()}{wheel.absolute().as_uri()} --hash=sha256:{digest}\n")
+        wanted.flush()
+        with_hashes = ["--require-hashes", "--requirement", wanted.name]
+        _pip("install", "--no-compile", "--no-warn-conflicts", "--target", tree, *for_gx, *with_hashes)
     shutil.rmtree(tree / "bin")  # starts with the path of the Python that built it
     for traces in (*tree.glob("*.dist-info/direct_url.json"), *tree.glob("*.dist-info/REQUESTED")):
         traces.unlink()

@@ -22,10 +22,13 @@ HERE = platform.machine()
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def build(out: Path, arch: str, python: str, *arguments: str | Path) -> Path:
-    """Build a bundle and return its path."""
+def build(out: Path, arch: str, python: str, *arguments: str | Path, only_from: Path | None = None) -> Path:
+    """Build a bundle and return its path; with `only_from` from the wheels of this folder, without an index."""
     command = [sys.executable, BUILD, "--arch", arch, "--python", python, "--out", out, *arguments]
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True)
+    environ = dict(os.environ)
+    if only_from is not None:
+        environ |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(only_from)}
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True, env=environ)
     return Path(done.stdout.strip())
 
 

@@ -6,15 +6,17 @@ import struct
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.conftest import Once, build
+from tests.deploy.conftest import BUILD, HERE, PYTHON, Once, build
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200)]
 
 MB = 1_000_000
+PINS = BUILD.parent / "requirements.txt"
 MACHINES = {"armv7l": (1, 40), "aarch64": (2, 183)}
 """Class (1 = 32 bit, 2 = 64 bit) and machine in the head of an ELF file (elf.h: EM_ARM, EM_AARCH64)."""
 HARD_FLOAT = 0x400
@@ -57,6 +59,22 @@ def test_a_bundle_tells_nothing_of_the_machine_that_built_it(package: Path, whee
     for file in package.rglob("*"):
         if file.is_file() and file.suffix != ".so":
             assert not any(path in file.read_bytes() for path in own), file
+
+
+def test_a_package_with_other_bytes_than_the_pinned_ones_is_refused(
+    tmp_path: Path, wheel: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    taken = tmp_path / "taken"
+    pip = [sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--require-hashes", "-r", PINS]
+    subprocess.run([*map(str, pip), "--dest", str(taken)], check=True)
+    build(tmp_path / "as it is", HERE, PYTHON, "--wheel", wheel, only_from=taken)
+    changed = next(taken.glob("yarl-*.whl"))
+    with zipfile.ZipFile(changed, "a") as archive:
+        archive.writestr("yarl/added.py", "")
+    with pytest.raises(subprocess.CalledProcessError):
+        build(tmp_path / "changed", HERE, PYTHON, "--wheel", wheel, only_from=taken)
+    assert "DO NOT MATCH THE HASHES" in capfd.readouterr().err
+    assert not list(tmp_path.glob("changed/*"))
 
 
 @pytest.mark.parametrize("arch", MACHINES)

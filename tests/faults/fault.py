@@ -86,14 +86,15 @@ def play(fault: Lie, seed: int = 1) -> list[Promise]:
     finally:
         log.removeHandler(listener)
         log.setLevel(level)
-    return [*stage.promises, _rules(made[0], dtu)]
+    broken = broken_rules(made[0], dtu)
+    return [*stage.promises, Promise("no rule broken", "; ".join(broken) or "none", not broken)]
 
 
-def _rules(controller: InvariantChecker, dtu: SimDtu) -> Promise:
-    """Return whether a rule was broken that holds whatever happens, by the design's invariants."""
+def broken_rules(controller: InvariantChecker, dtu: SimDtu) -> list[str]:
+    """Return what was done against the rules that hold whatever happens, by the design's invariants."""
     broken = [f"{kind}: {texts[0]}" for kind, texts in controller.watch.found.items()]
     if dtu.counters.persistent:
         broken.append("a persistent limit")
     if dtu.counters.raised_or_repeated_while_pending:
         broken.append("a limit raised or repeated while one was on its way")
-    return Promise("no rule broken", "; ".join(broken) or "none", not broken)
+    return broken

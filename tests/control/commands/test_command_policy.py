@@ -244,3 +244,15 @@ def test_nothing_is_raised_or_repeated_while_pending(plant, cap_w):
         tracker = trackers[command.serial]
         if isinstance(command, SetLimit) and tracker.is_pending:
             assert command.limit_w < (tracker.wanted_w or 0.0)
+
+
+def test_a_limit_that_the_dtu_still_sends_is_not_repeated_because_of_a_restart():
+    tracker = pending("a", 100, 20, since_s=60)
+    for after_s, state in ((5, CommandState.FAILURE), (9, CommandState.PENDING)):
+        told = LimitStatus("a", NOW_S - 60 + after_s, 25.0, 400.0, state)
+        tracker.apply_limit_status(told, told.at_s)
+    tracker.post_restart()
+    tracker.apply_limit_status(LimitStatus("a", NOW_S - 1, 25.0, 400.0, CommandState.PENDING), NOW_S - 1)
+    assert ask(tracker, DesiredState(20)) == []
+    tracker.apply_limit_status(LimitStatus("a", NOW_S, 25.0, 400.0, CommandState.FAILURE), NOW_S)
+    assert ask(tracker, DesiredState(20)) == [SetLimit("a", 20)]

@@ -190,6 +190,19 @@ def test_an_inverter_that_is_deaf_until_it_is_restarted_is_restarted_once_and_ob
     assert plant.house.grid_w == pytest.approx(0, abs=40)
 
 
+def test_an_inverter_that_was_long_out_of_reach_is_not_restarted_when_it_comes_back() -> None:
+    plant = make_plant([500.0] * 3000, models_of(2), is_warm=True)
+    plant.until(100.0)
+    serial = max(plant.house.inverters, key=lambda s: plant.house.inverters[s].output_w)
+    plant.house.inverters[serial].is_in_reach = False
+    plant.until(100.0 + 2 * RESTART_AFTER_S)
+    assert plant.controller.trackers[serial].limits.is_unconfirmed(plant.house.now_s)
+    plant.house.inverters[serial].is_in_reach = True
+    plant.until(100.0 + 2 * RESTART_AFTER_S + 120.0)
+    assert restarts_of(plant) == []
+    assert plant.reason is Reason.REGULATING
+
+
 def test_an_only_inverter_is_restarted_though_the_meter_is_doubted_because_of_it():
     plant = make_plant(
         [300.0] * 120 + [80.0] * 2000, models_of(1), settings=Settings(max_feed_in_w=400.0), is_warm=True

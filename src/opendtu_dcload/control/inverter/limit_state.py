@@ -149,8 +149,9 @@ class LimitState:
             self.unconfirmed_since_s = math.inf
 
     def withdraw(self) -> None:
-        """What is on its way will not rule: the inverter is being restarted."""
+        """What is on its way will not rule: the inverter is being restarted. The DTU may go on sending it."""
         self.posted_w, self._superseded_w, self.unconfirmed_since_s = None, 0.0, math.inf
+        self.has_failed = False
 
     def forget(self) -> None:
         """The DTU or the inverter restarted: what rules now is unknown."""

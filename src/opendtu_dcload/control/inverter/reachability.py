@@ -26,6 +26,8 @@ class Reachability:
         """The measured values are young enough to act on, and the inverter answers the DTU."""
         self.fresh_at_s = -math.inf
         """When they last were, or when they were first heard of."""
+        self.fresh_since_s = math.inf
+        """Since when they have been all the time."""
         self.trouble: Reason | None = None
         """Why its DTU cannot be commanded."""
         self.is_busy = False
@@ -70,7 +72,10 @@ class Reachability:
     def add_status(self, status: InverterStatus, now_s: float, stale_after_s: float) -> bool:
         """Take the measured values; return whether they are fresh ones, and newer than the last."""
         before, self.status = self.status, status
+        was_fresh = self.is_fresh
         self.is_fresh = believed(status, now_s, stale_after_s) is not None
+        if self.is_fresh and not was_fresh:
+            self.fresh_since_s = now_s
         if self.is_fresh or before is None:
             self.fresh_at_s = now_s
         if before is not None and status.at_s < before.at_s + NEWER_S:

@@ -94,7 +94,7 @@ class InverterTracker:
         """Since when it has answered and not done as it was told; None when it does, or does not answer."""
         is_owed = self.limits.was_commanded and not self.limits.ignored  # a command that is dropped is the DTU's fault
         since_s = min(self.limits.unconfirmed_since_s if is_owed else math.inf, self.output.excess.since_s)
-        return since_s if self.is_fresh and math.isfinite(since_s) else None
+        return max(since_s, self.contact.fresh_since_s) if self.is_fresh and math.isfinite(since_s) else None
 
     @property
     def attainable_w(self) -> float:

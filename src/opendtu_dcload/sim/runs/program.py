@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -31,6 +32,10 @@ from opendtu_dcload.tasks.device_tasks import arming, reading
 METER = "meter"
 """The address of the simulated meter; a DTU has its name."""
 PASSWORD = "simulated"  # noqa: S105  what the simulated DTUs want
+
+FIRST_DAY = date(2026, 1, 1)
+"""The program's date at time 0, which is midnight: what it counts by day is the same whenever it is played."""
+DAY_S = 86400
 
 MakeController = Callable[[Settings, Sequence[InverterParameters], float], Controller]
 
@@ -110,13 +115,16 @@ class Program:
     async def _start(self) -> None:
         config, state, session, clock = self.config, self.state, self.wire.session, self.loop.time
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
-        self.control = ControlLoop(config, state, dtus, clock, make_controller=self._make_controller)
+        self.control = ControlLoop(config, state, dtus, clock, today=self._today, make_controller=self._make_controller)
         for name, task in (
             *reading(config, state, session, None, dtus, clock),
             *arming(config, state, session, clock, is_dry=False),
             ("control", self.control.run()),
         ):
             self._tasks.append(self.loop.create_task(task, name=name))
+
+    def _today(self) -> date:
+        return FIRST_DAY + timedelta(days=self.loop.time() // DAY_S)
 
     def advance(self, at_s: float) -> None:
         """Let everything happen until a time.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
@@ -71,6 +71,7 @@ class Score:
         self._dtu = dtu
         self._rules = rules
         self.began_s = dtu.house.now_s
+        self.began = replace(dtu.house.energy)
         self._samples: list[tuple[float, float]] = []
         self._from_wh: tuple[float, float] | None = None
         dtu.house.watchers.append(self._watch)
@@ -150,9 +151,10 @@ class Backstage(DeviceServer):
             "grid_w": round(house.grid_w, 1),
             "output_w": {serial: round(i.output_w, 1) for serial, i in house.inverters.items()},
             "limit_w": {serial: round(i.limit_w, 1) for serial, i in house.inverters.items()},
+            "yield_wh": {serial: round(i.energy_wh, 3) for serial, i in house.inverters.items()},
             "battery_v": round(house.battery.voltage_v(house.dc_power_w), 2),
-            "imported_wh": round(house.energy.imported_wh, 3),
-            "exported_wh": round(house.energy.exported_wh, 3),
+            "imported_wh": round(house.energy.imported_wh - self.score.began.imported_wh, 3),
+            "exported_wh": round(house.energy.exported_wh - self.score.began.exported_wh, 3),
             "limits": counters.limits,
             "power": counters.power,
             "persistent": counters.persistent,
