@@ -9,7 +9,7 @@ QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
-.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults mutants outages lies gx-hours fuzz \
+.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies gx-hours fuzz \
 	try-armhf clean
 
 demo: $(READY)
@@ -88,6 +88,13 @@ mutants: $(READY)
 faults: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.faults
+
+# Plays ten windows of load on virtual time and to real processes, and prints whether they cost the same; half an hour.
+# What it has measured is kept in RESULTS, and not measured again.
+RESULTS := agreement.json
+agreement: $(READY)
+	@$(call need,faketime,faketime)
+	$(PYTHON) -m tests.agreement $(RESULTS)
 
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)
