@@ -40,7 +40,7 @@ lint: $(READY)
 
 # The lower bounds in pyproject.toml are true: the tests pass with exactly these versions. Left out is what these packages
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
-NO_PART := tests/control tests/deploy tests/sim/bench tests/sim/runs tests/sim/servers/test_meter_view.py \
+NO_PART := tests/control tests/deploy tests/sim/bench tests/sim/peers tests/sim/runs tests/sim/servers/test_meter_view.py \
 	$(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))

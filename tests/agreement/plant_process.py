@@ -18,7 +18,7 @@ from typing import Any
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.sim.bench.cost import Account
 from opendtu_dcload.sim.peers.on_battery import OnBattery
-from opendtu_dcload.sim.peers.played_peer import setup_for
+from opendtu_dcload.sim.peers.played_peer import run_from_some_time_on, setup_for
 from opendtu_dcload.sim.runs.played import PASSWORD
 from opendtu_dcload.sim.servers.latency import opendtu_latency, shelly_latency
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
@@ -53,8 +53,9 @@ async def play(window: Window, controller: str) -> dict[str, Any]:
         lags_s: list[float] = []
         if controller == "on battery":
             session = await stack.enter_async_context(open_session())
-            peer = asyncio.create_task(OnBattery(setup, session, clock, world).run(), name=controller)
-            stack.callback(peer.cancel)
+            peer = OnBattery(setup, session, clock, world)
+            task = asyncio.create_task(run_from_some_time_on(peer, window.name), name=controller)
+            stack.callback(task.cancel)
         await _until(SETTLING_S, clock, world.advance, lags_s)
         account = Account(world)
         lags_s.clear()

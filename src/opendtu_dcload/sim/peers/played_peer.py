@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Mapping
 
 import aiohttp
@@ -16,6 +18,8 @@ from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played
 
 PEERS: Mapping[str, type[Peer]] = {"original": Original, "zero export": ZeroExport, "on battery": OnBattery}
 """All by name."""
+LATEST_S = 5.0
+"""A program begins within this time: a DTU polls its inverters as often."""
 
 
 def setup_for(world: World, hosts: Mapping[str, str], meter: str, *, minimum_w: float, cap_w: float) -> Setup:
@@ -34,15 +38,25 @@ def make_peer(kind: type[Peer], setup: Setup, session: aiohttp.ClientSession, cl
     return kind(setup, session, clock, world) if issubclass(kind, OnBattery) else kind(setup, session, clock)
 
 
+async def run_from_some_time_on(peer: Peer, seed: object) -> None:
+    """Run a program for ever, beginning at a moment that the seed sets.
+
+    What asks by the clock would else meet the DTU's own polling always in the same phase.
+    """
+    await asyncio.sleep(random.Random(f"begins {seed}").uniform(0.0, LATEST_S))
+    await peer.run()
+
+
 class PlayedPeer(Played):
-    """Runs from the world's present time on."""
+    """Runs from some seconds after the world's present time on."""
 
     def __init__(self, world: World, kind: type[Peer], *, minimum_w: float, cap_w: float, seed: int = 1) -> None:
         super().__init__(world, seed=seed)
         self._kind = kind
+        self._seed = seed
         self._setup = setup_for(world, {name: name for name in self.dtus}, METER, minimum_w=minimum_w, cap_w=cap_w)
 
     async def start(self) -> None:
         """Start the program."""
         peer = make_peer(self._kind, self._setup, self.wire.session, self.loop.time, self.world)
-        self.tasks.append(self.loop.create_task(peer.run(), name=self._kind.__name__))
+        self.tasks.append(self.loop.create_task(run_from_some_time_on(peer, self._seed), name=self._kind.__name__))
