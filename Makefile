@@ -9,8 +9,13 @@ QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
+<<<<<<< HEAD
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults mutants outages lies gx-hours fuzz \
 	soak pins try-armhf clean
+=======
+.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies gx-hours fuzz \
+	try-armhf clean
+>>>>>>> m-agree
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -40,7 +45,11 @@ lint: $(READY)
 
 # The lower bounds in pyproject.toml are true: the tests pass with exactly these versions. Left out is what these packages
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
+<<<<<<< HEAD
 NO_PART := tests/control tests/deploy tests/soak tests/sim/bench tests/sim/runs tests/sim/servers/test_meter_view.py \
+=======
+NO_PART := tests/control tests/deploy tests/sim/bench tests/sim/peers tests/sim/runs tests/sim/servers/test_meter_view.py \
+>>>>>>> m-agree
 	$(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))
@@ -88,6 +97,13 @@ mutants: $(READY)
 faults: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.faults
+
+# Plays ten windows of load on virtual time and to real processes, and prints whether they cost the same; half an hour.
+# What it has measured is kept in RESULTS, and not measured again.
+RESULTS := agreement.json
+agreement: $(READY)
+	@$(call need,faketime,faketime)
+	$(PYTHON) -m tests.agreement $(RESULTS)
 
 # Takes meter, OpenDTU and bus away from a running demo and brings them back; half an hour of real time.
 outages: $(READY)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from opendtu_dcload.sim.runs.program import PASSWORD
+from opendtu_dcload.sim.runs.played import PASSWORD
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.latency import Latency
 from tests.faults.fault import FaultStage

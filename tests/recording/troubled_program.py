@@ -10,7 +10,8 @@ from typing import TextIO
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
-from opendtu_dcload.sim.runs.program import METER, Program, plant_config
+from opendtu_dcload.sim.runs.played import METER
+from opendtu_dcload.sim.runs.program import Program, plant_config
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.latency import Latency
 

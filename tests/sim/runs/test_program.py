@@ -10,7 +10,8 @@ from opendtu_dcload.sim.plant.house import House
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
-from opendtu_dcload.sim.runs.program import METER, Program, ProgramError, plant_config
+from opendtu_dcload.sim.runs.played import METER, ProgramError
+from opendtu_dcload.sim.runs.program import Program, plant_config
 from opendtu_dcload.sim.runs.simulate import default_models
 from opendtu_dcload.sim.servers.latency import Latency
 

@@ -13,7 +13,7 @@ from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.bench.cells import check
 from opendtu_dcload.sim.bench.pilots import Ours
-from opendtu_dcload.sim.runs.program import METER
+from opendtu_dcload.sim.runs.played import METER
 
 TITLE = "An hour of three HMS-400, at most 800 W; from minute 40 the meter is silent for 2 minutes"
 PLANT = PLANTS["hms"]

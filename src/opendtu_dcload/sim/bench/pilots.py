@@ -11,14 +11,43 @@ from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.bench.omniscient import Omniscient
-from opendtu_dcload.sim.bench.peers import OnBattery, Original, ZeroExport
 from opendtu_dcload.sim.bench.pilot import Pilot
+from opendtu_dcload.sim.peers.on_battery import OnBattery
+from opendtu_dcload.sim.peers.original import Original
+from opendtu_dcload.sim.peers.peer import Peer
+from opendtu_dcload.sim.peers.played_peer import PlayedPeer
+from opendtu_dcload.sim.peers.zero_export import ZeroExport
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import SLACK_W, InvariantChecker
+from opendtu_dcload.sim.runs.played import Played
 from opendtu_dcload.sim.runs.program import Program, plant_config
 
 
-class Ours(Pilot):
+class Playing(Pilot):
+    """Lets tasks of its own talk to the plant's devices, as late as over a network."""
+
+    def __init__(self, world: World, played: Played) -> None:
+        super().__init__(world)
+        self._stack = ExitStack()
+        self._played = self._stack.enter_context(played)
+
+    def advance(self, at_s: float) -> None:
+        """Let everything happen until a time."""
+        self._played.advance(at_s)
+
+    def close(self) -> None:
+        """End all tasks."""
+        self._stack.close()
+
+
+class Told(Playing):
+    """A program of other people."""
+
+    def __init__(self, peer: type[Peer], world: World, minimum_w: float, cap_w: float) -> None:
+        super().__init__(world, PlayedPeer(world, peer, minimum_w=minimum_w, cap_w=cap_w, seed=world.house.seed))
+
+
+class Ours(Playing):
     """The service's own tasks, watched; `commands_per_hour` is what each DTU may be given, None = the default."""
 
     def __init__(
@@ -29,27 +58,18 @@ class Ours(Pilot):
         commands_per_hour: int | None = None,
         priority: Priority = Priority.BALANCED,
     ) -> None:
-        super().__init__(world)
         self._limits_w = math.inf
         config = plant_config(
             world, minimum_w=minimum_w, cap_w=cap_w, priority=priority, commands_per_hour=commands_per_hour
         )
-        self._stack = ExitStack()
-        self.program = self._stack.enter_context(Program(world, config, self._make_controller, seed=world.house.seed))
+        self.program = Program(world, config, self._make_controller, seed=world.house.seed)
+        super().__init__(world, self.program)
 
     def _make_controller(
         self, settings: Settings, units: Sequence[InverterParameters], now_s: float
     ) -> InvariantChecker:
         self.controller = InvariantChecker(settings, units, now_s)
         return self.controller
-
-    def advance(self, at_s: float) -> None:
-        """Let everything happen until a time."""
-        self.program.advance(at_s)
-
-    def close(self) -> None:
-        """End all tasks."""
-        self._stack.close()
 
     def act(self) -> None:
         """Look whether the limits that rule are within the cap."""
@@ -80,9 +100,9 @@ VARIANTS: Mapping[str, Sequence[str]] = {"hms": (*BUDGETED, NO_EXPORT), "hm": (N
 """The real controller with other settings than the defaults, by the plant whose tuning cases it plays."""
 PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
     "ours": Ours,
-    "original": Original,
-    "zero export": ZeroExport,
-    "on battery": OnBattery,
+    "original": partial(Told, Original),
+    "zero export": partial(Told, ZeroExport),
+    "on battery": partial(Told, OnBattery),
     "omniscient": Omniscient,
     **{name: partial(Ours, commands_per_hour=budget) for name, budget in BUDGETED.items()},
     NO_EXPORT: partial(Ours, priority=Priority.NO_EXPORT),

