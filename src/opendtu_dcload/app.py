@@ -25,6 +25,7 @@ from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
+from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.recording.bounded_file import open_recording
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
@@ -42,10 +43,6 @@ log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
-
-
-class _StopError(Exception):
-    """Ends the task group in good order."""
 
 
 async def run(
@@ -92,20 +89,17 @@ async def run(
             log.info("nothing is commanded, what is shown as set is what would be")
         watch = ServiceWatch(bus) if bus is not None else None
         services = _services(config, state, bus, watch) if bus is not None and watch is not None else None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for name, task in chain(
-                    [("stop", _stop_when(stop, loop))],
-                    reading(config, state, session, watch, dtus, clock),
-                    arming(config, state, session, clock, is_dry=dry_run),
-                    ((name, service.run()) for name, service in (services.by_name if services else {}).items()),
-                    [("control", _regulate(loop, services.controls if services else None))],
-                    [("health", report_health(supervisor, state, __version__, clock, feed))],
-                    [("live", print_live(state, clock))] if live else [],
-                ):
-                    tasks.create_task(task, name=name)
-        except* _StopError:
-            pass
+        tasks = chain(
+            reading(config, state, session, watch, dtus, clock),
+            arming(config, state, session, clock, is_dry=dry_run),
+            (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
+            [Task("control", _regulate(loop, services.controls if services else None))],
+            [Task("health", report_health(supervisor, state, __version__, clock, feed))],
+            [Task("live", print_live(state, clock), may_end=True)] if live else [],
+        )
+        async with lasting(tasks):
+            await stop.wait()
+            loop.end()
 
 
 def _recorded(
@@ -161,12 +155,6 @@ async def _is_alone(
         for task in (claiming, stopping):
             task.cancel()
         await asyncio.gather(claiming, stopping, return_exceptions=True)
-
-
-async def _stop_when(stop: asyncio.Event, loop: ControlLoop) -> None:
-    await stop.wait()
-    loop.end()
-    raise _StopError
 
 
 async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:

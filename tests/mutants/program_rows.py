@@ -203,6 +203,14 @@ ROWS: Rows = {
             "test_who_does_not_decide_is_not_kept_alive[it hangs]",
         ),
         Mutant(
+            "a task that returns is not missed",
+            "lasting.py",
+            ' name="watch over tasks") if watched else None',
+            ' name="watch over tasks") if not watched else None',
+            "program/test_ended_task.py",
+            "test_what_returns_ends_what_it_runs_beside",
+        ),
+        Mutant(
             "a task that fails ends the program as if all were well",
             "cli.py",
             "raise _first(group) from group",
