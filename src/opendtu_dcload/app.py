@@ -19,7 +19,7 @@ from pathlib import Path
 from opendtu_dcload import __version__
 from opendtu_dcload.config import Config
 from opendtu_dcload.control.controller import Controller
-from opendtu_dcload.control.from_config import settings_of
+from opendtu_dcload.control.from_config import freshness_of
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
@@ -31,7 +31,7 @@ from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.device_tasks import arming, reading
-from opendtu_dcload.tasks.live_line import print_live
+from opendtu_dcload.tasks.live_line import Source, print_live
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
@@ -95,7 +95,7 @@ async def run(
             (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
             [Task("control", _regulate(loop, services.controls if services else None))],
             [Task("health", report_health(supervisor, state, __version__, clock, feed))],
-            [Task("live", print_live(state, clock), may_end=True)] if live else [],
+            [Task("live", print_live(state, _sources(config), clock), may_end=True)] if live else [],
         )
         async with lasting(tasks):
             await stop.wait()
@@ -164,5 +164,9 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
 
 
 def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch) -> PlantServices:
-    freshness = {name: dtu.freshness_s for name, dtu in settings_of(config).dtus.items()}
-    return PlantServices(config, state, bus, watch, freshness, time.monotonic)
+    return PlantServices(config, state, bus, watch, freshness_of(config), time.monotonic)
+
+
+def _sources(config: Config) -> dict[str, Source]:
+    rules, dtus = freshness_of(config), {inverter.serial: config.dtu_of(inverter).name for inverter in config.inverters}
+    return {serial: (dtu, rules[dtu]) for serial, dtu in dtus.items()}
