@@ -17,6 +17,8 @@ PLAYED = (
     "DTU reboots in the middle of a command",
     "DTU comes back with old firmware",
     "lost inverter, 2 x HM-800",
+    "no new data and called reachable, 2 x HMS-800",
+    "read-back of 100 %, 2 x HMS-800",
     "meter frozen at +150 W, HMS-800",
 )
 
