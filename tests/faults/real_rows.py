@@ -75,6 +75,11 @@ BATTERY_AND_GX = (
         f"{_GUARD}test_a_multiplus_at_work_stops_the_plant_until_it_rests",
     ),
     RealRow(
+        "systemcalc killed",
+        "last values with their age, said when lost; followed again when it is back",
+        f"{_FOLLOWER}test_a_systemcalc_that_is_killed_leaves_the_last_values_and_is_followed_again",
+    ),
+    RealRow(
         "localsettings killed",
         "said in one line each way; what is set meanwhile is kept when it is back",
         f"{_SETTINGS}test_a_localsettings_that_was_away_for_seconds_is_told_to_be_away_and_to_be_back",
@@ -144,6 +149,17 @@ HOST = (
         f"{_HOST}test_stopped_for_longer_than_a_hang_it_ends_after_the_inverters_were_told",
     ),
     RealRow(
+        "a tenth of the processor for 20 s, the load falls and rises",
+        "lives on, regulated within 60 W",
+        f"{_HOST}test_starved_of_the_processor_it_regulates_on",
+    ),
+    RealRow(
+        "a task of the program ends by a mistake of ours",
+        "exit 1 for the supervisor, inverters at their minimum, one sentence",
+        "tests/program/test_ended_task.py::"
+        "test_a_task_that_returns_costs_one_sentence_and_exit_code_1_after_the_inverters_were_told",
+    ),
+    RealRow(
         "hang in a loop, in a wait, or of the control task",
         "exit 1 for the supervisor, inverters at their minimum, one line",
         "tests/program/test_hang.py::test_a_hang_ends_the_program_after_the_inverters_were_told",
@@ -162,6 +178,16 @@ HOST = (
         "folder for what is kept cannot be written",
         "one line, regulated within 30 W",
         f"{_PROGRAM}test_the_seasonal_soc_is_kept_where_the_supervisor_says",
+    ),
+    RealRow(
+        "disk full while it records",
+        "one line, regulated within 60 W, exit 0, inverters at their minimum",
+        f"{_HOST}test_on_a_full_disk_the_recording_ends_and_the_regulation_does_not",
+    ),
+    RealRow(
+        "disk full under the log",
+        "regulated within 60 W, exit 0, inverters at their minimum",
+        f"{_HOST}test_a_log_on_a_full_disk_stops_nothing",
     ),
     RealRow(
         "disk full, uninstalling on a GX",
@@ -202,8 +228,13 @@ PEOPLE = (
         "tests/venus/gx/test_gx_controls.py::test_after_ten_thousand_odd_writes_everything_is_in_order",
     ),
     RealRow(
-        "inverter taken from the list",
-        "it is neither read nor shown any more",
+        "inverter taken from the list, and a restart",
+        "it has its minimum and is commanded no more; the others regulate",
+        f"{_PROGRAM}test_an_inverter_taken_off_the_list_is_told_its_minimum_and_never_again",
+    ),
+    RealRow(
+        "inverter known to the DTU and not listed",
+        "it is neither read nor shown",
         "tests/tasks/test_poll_dtu.py::test_of_what_the_dtu_knows_only_listed_inverters_reach_the_state",
     ),
 )
