@@ -36,8 +36,36 @@ class RealRow:
 _FOLLOWER = "tests/venus/gx/test_battery_follower.py::"
 _GUARD = "tests/control/protection/test_plant_guard.py::"
 _SETTINGS = "tests/venus/gx/test_localsettings.py::"
+_HTTP = "tests/devices/test_http.py::"
 _PROGRAM = "tests/program/test_program.py::"
 _HOST = "tests/program/test_host.py::"
+METERS_AND_DTUS = (
+    RealRow(
+        "meter answers with headers without end",
+        "silent: minimum, then off; no memory is filled",
+        f"{_PROGRAM}test_meter_that_answers_without_end_counts_as_silent_and_fills_no_memory",
+    ),
+    RealRow(
+        "device answers without end, in a header or a chunk",
+        "cut off before the time limit, one of our errors",
+        f"{_HTTP}test_an_answer_without_end_is_cut_off_before_the_time_limit",
+    ),
+    RealRow(
+        "device answers byte by byte",
+        "given up after the time limit",
+        f"{_HTTP}test_time_limit_covers_an_answer_that_comes_byte_by_byte",
+    ),
+    RealRow(
+        "device answers with compressed data",
+        "refused before it is unpacked",
+        f"{_HTTP}test_a_compressed_answer_is_refused_before_it_is_unpacked",
+    ),
+    RealRow(
+        "device redirects to another host",
+        "not followed, no credentials leave",
+        "tests/devices/test_http_logins.py::test_credentials_never_follow_a_redirect",
+    ),
+)
 BATTERY_AND_GX = (
     RealRow(
         "BMS refuses and allows every 20 s",
@@ -127,6 +155,12 @@ HOST = (
         "nothing flows 300 s later; started anew, the minimum is acknowledged before the relay closes",
         "tests/program/test_behind_a_relay.py::"
         "test_killed_it_drops_the_inverters_within_300_s_and_limits_come_before_the_relay_when_it_is_back",
+    ),
+    RealRow(
+        "SIGKILL at 90 random moments, started anew at once",
+        "within the cap, nothing raised or repeated while the predecessor's limit waits",
+        "tests/control/test_killed.py::"
+        "test_killed_at_any_moment_nothing_is_raised_or_repeated_while_the_predecessors_limit_waits",
     ),
     RealRow(
         "SIGTERM, SIGINT or SIGHUP",
@@ -238,7 +272,7 @@ PEOPLE = (
         "tests/tasks/test_poll_dtu.py::test_of_what_the_dtu_knows_only_listed_inverters_reach_the_state",
     ),
 )
-REAL: tuple[RealRow, ...] = (*BATTERY_AND_GX, *HOST, *PEOPLE)
+REAL: tuple[RealRow, ...] = (*METERS_AND_DTUS, *BATTERY_AND_GX, *HOST, *PEOPLE)
 
 
 def play_real(rows: Sequence[RealRow] = REAL) -> list[tuple[str, list[Promise]]]:
