@@ -41,6 +41,17 @@ _PROGRAM = "tests/program/test_program.py::"
 _HOST = "tests/program/test_host.py::"
 METERS_AND_DTUS = (
     RealRow(
+        "one of two DTUs silent",
+        "the inverters of the other regulate on",
+        "tests/control/test_several_dtus.py::test_while_one_dtu_is_silent_the_inverters_of_the_other_regulate_on",
+    ),
+    RealRow(
+        "OpenDTU silent, behind a relay",
+        "the relay opens 5 minutes after it was last armed, within 6 minutes",
+        "tests/tasks/test_rearm_relay.py::"
+        "test_when_the_meter_the_dtu_or_the_control_falls_silent_it_opens_within_six_minutes",
+    ),
+    RealRow(
         "meter answers with headers without end",
         "silent: minimum, then off; no memory is filled",
         f"{_PROGRAM}test_meter_that_answers_without_end_counts_as_silent_and_fills_no_memory",
@@ -67,6 +78,22 @@ METERS_AND_DTUS = (
     ),
 )
 BATTERY_AND_GX = (
+    RealRow(
+        "BMS forbids discharge",
+        "nothing flows at once, for a minute",
+        "tests/control/protection/test_battery_guard.py::"
+        "test_a_battery_that_refuses_is_obeyed_at_once_and_for_a_minute",
+    ),
+    RealRow(
+        "inverters do not obey the battery guard",
+        "power off after 40 s, then the relay opens, and it is told",
+        f"{_GUARD}test_a_power_off_that_is_lost_opens_the_relay_and_is_told",
+    ),
+    RealRow(
+        "battery's values are older than a minute",
+        "no longer believed",
+        "tests/control/protection/test_battery_guard.py::test_values_older_than_a_minute_are_not_believed",
+    ),
     RealRow(
         "BMS refuses and allows every 20 s",
         "off within 30 s, and no more switching in 15 minutes",
@@ -166,6 +193,11 @@ HOST = (
         "SIGTERM, SIGINT or SIGHUP",
         "exit 0, both inverters at their minimum of 20 W",
         f"{_PROGRAM}test_regulates_and_leaves_the_inverters_at_their_minimum",
+    ),
+    RealRow(
+        "told to end while the DTU is slow",
+        "ends within 5 s, however slowly it answers",
+        "tests/control/commands/test_leave.py::test_it_ends_in_time_however_slowly_the_dtu_answers",
     ),
     RealRow(
         "SIGTERM with a raise in flight that the DTU executes late",
