@@ -93,7 +93,7 @@ mutants: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.mutants
 
-# Plays all faults to the whole program, most of them on virtual time, and says which promise was kept; four minutes.
+# Plays all faults to the whole program, most of them on virtual time, and says which promise was kept; six minutes.
 faults: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.faults

@@ -19,18 +19,19 @@ from pathlib import Path
 from opendtu_dcload import __version__
 from opendtu_dcload.config import Config
 from opendtu_dcload.control.controller import Controller
-from opendtu_dcload.control.from_config import settings_of
+from opendtu_dcload.control.from_config import freshness_of
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
+from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.recording.bounded_file import open_recording
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.device_tasks import arming, reading
-from opendtu_dcload.tasks.live_line import print_live
+from opendtu_dcload.tasks.live_line import Source, print_live
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
@@ -42,10 +43,6 @@ log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
-
-
-class _StopError(Exception):
-    """Ends the task group in good order."""
 
 
 async def run(
@@ -92,20 +89,17 @@ async def run(
             log.info("nothing is commanded, what is shown as set is what would be")
         watch = ServiceWatch(bus) if bus is not None else None
         services = _services(config, state, bus, watch) if bus is not None and watch is not None else None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for name, task in chain(
-                    [("stop", _stop_when(stop, loop))],
-                    reading(config, state, session, watch, dtus, clock),
-                    arming(config, state, session, clock, is_dry=dry_run),
-                    ((name, service.run()) for name, service in (services.by_name if services else {}).items()),
-                    [("control", _regulate(loop, services.controls if services else None))],
-                    [("health", report_health(supervisor, state, __version__, clock, feed))],
-                    [("live", print_live(state, clock))] if live else [],
-                ):
-                    tasks.create_task(task, name=name)
-        except* _StopError:
-            pass
+        tasks = chain(
+            reading(config, state, session, watch, dtus, clock),
+            arming(config, state, session, clock, is_dry=dry_run),
+            (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
+            [Task("control", _regulate(loop, services.controls if services else None))],
+            [Task("health", report_health(supervisor, state, __version__, clock, feed))],
+            [Task("live", print_live(state, _sources(config), clock), may_end=True)] if live else [],
+        )
+        async with lasting(tasks):
+            await stop.wait()
+            loop.end()
 
 
 def _recorded(
@@ -163,12 +157,6 @@ async def _is_alone(
         await asyncio.gather(claiming, stopping, return_exceptions=True)
 
 
-async def _stop_when(stop: asyncio.Event, loop: ControlLoop) -> None:
-    await stop.wait()
-    loop.end()
-    raise _StopError
-
-
 async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
     if controls is not None:  # what was switched off must not come on for the first second
         await controls.asked()
@@ -176,5 +164,9 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
 
 
 def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch) -> PlantServices:
-    freshness = {name: dtu.freshness_s for name, dtu in settings_of(config).dtus.items()}
-    return PlantServices(config, state, bus, watch, freshness, time.monotonic)
+    return PlantServices(config, state, bus, watch, freshness_of(config), time.monotonic)
+
+
+def _sources(config: Config) -> dict[str, Source]:
+    rules, dtus = freshness_of(config), {inverter.serial: config.dtu_of(inverter).name for inverter in config.inverters}
+    return {serial: (dtu, rules[dtu]) for serial, dtu in dtus.items()}

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── ConfigError              the user must edit something; exit code 2
+├── TaskEndedError           a mistake of ours; the program ends and is started anew
 ├── BusError                 the message bus cannot be used now; tried again for ever
 │   ├── NameTakenError           another process owns the service's name
 │   ├── EndedOnPurposeError      we ended the connection, to come again
@@ -27,6 +28,10 @@ class ConfigError(ServiceError):
         """Keep one line per problem, each with key, value and what is allowed."""
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class TaskEndedError(ServiceError):
+    """A part of the program has ended that should run for as long as the program does."""
 
 
 class BusError(ServiceError):

@@ -120,6 +120,21 @@ async def test_time_limit_covers_the_headers(rig: DoorRig) -> None:
         await rig.build(timeout_s=0.05).get("/a")
 
 
+async def test_time_limit_covers_an_answer_that_comes_byte_by_byte(rig: DoorRig) -> None:
+    async def dribble(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while not rig.device.closing.is_set():
+                await response.write(b" ")
+                await asyncio.sleep(0.001)
+        return response
+
+    rig.device.answers["/a"] = dribble
+    with pytest.raises(DeviceTimeoutError):
+        await rig.build(timeout_s=0.05).get("/a")
+
+
 async def test_waiting_for_its_turn_does_not_count_as_the_devices_time(rig: DoorRig) -> None:
     rig.device.answers["/slow"] = rig.device.stall
     rig.device.answers["/a"] = {}

@@ -14,6 +14,7 @@ from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
 from opendtu_dcload.sim.runs.program import Program, plant_config
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
+from tests.faults.shown import ShownWatch
 from tests.plays.lie import MINIMUM_W, Lie, LieStage, Promise
 
 WARM_UP_S = 300.0
@@ -80,9 +81,10 @@ def play(fault: Lie, seed: int = 1) -> list[Promise]:
         script = fault.script(stage)
         until_s = next(script)  # what begins before the program does has begun now
         with program:
-            program.advance(until_s)
+            watched = ShownWatch(program, made[0].watch)
+            watched.advance(until_s)
             for until_s in script:
-                program.advance(until_s)
+                watched.advance(until_s)
     finally:
         log.removeHandler(listener)
         log.setLevel(level)

@@ -98,7 +98,7 @@ METERS = (
     _alive("half of the meter's answers are lost", "HMS", _take(Latency(0.05, 0.4, lost_share=0.5)), never=""),
     *(
         _alive(f"meter has new values each {refresh_s} s, {family}", family, _show("refresh_s", refresh_s))
-        for refresh_s in (2.0, 5.0)
+        for refresh_s in (2.0, 5.0, 15.0)
         for family in MOST_WH
     ),
     _alive("meter shows whole watts and nothing else", "HMS", _show("tells_only_watts", True)),

@@ -36,9 +36,64 @@ class RealRow:
 _FOLLOWER = "tests/venus/gx/test_battery_follower.py::"
 _GUARD = "tests/control/protection/test_plant_guard.py::"
 _SETTINGS = "tests/venus/gx/test_localsettings.py::"
+_HTTP = "tests/devices/test_http.py::"
 _PROGRAM = "tests/program/test_program.py::"
 _HOST = "tests/program/test_host.py::"
+METERS_AND_DTUS = (
+    RealRow(
+        "one of two DTUs silent",
+        "the inverters of the other regulate on",
+        "tests/control/test_several_dtus.py::test_while_one_dtu_is_silent_the_inverters_of_the_other_regulate_on",
+    ),
+    RealRow(
+        "OpenDTU silent, behind a relay",
+        "the relay opens 5 minutes after it was last armed, within 6 minutes",
+        "tests/tasks/test_rearm_relay.py::"
+        "test_when_the_meter_the_dtu_or_the_control_falls_silent_it_opens_within_six_minutes",
+    ),
+    RealRow(
+        "meter answers with headers without end",
+        "silent: minimum, then off; no memory is filled",
+        f"{_PROGRAM}test_meter_that_answers_without_end_counts_as_silent_and_fills_no_memory",
+    ),
+    RealRow(
+        "device answers without end, in a header or a chunk",
+        "cut off before the time limit, one of our errors",
+        f"{_HTTP}test_an_answer_without_end_is_cut_off_before_the_time_limit",
+    ),
+    RealRow(
+        "device answers byte by byte",
+        "given up after the time limit",
+        f"{_HTTP}test_time_limit_covers_an_answer_that_comes_byte_by_byte",
+    ),
+    RealRow(
+        "device answers with compressed data",
+        "refused before it is unpacked",
+        f"{_HTTP}test_a_compressed_answer_is_refused_before_it_is_unpacked",
+    ),
+    RealRow(
+        "device redirects to another host",
+        "not followed, no credentials leave",
+        "tests/devices/test_http_logins.py::test_credentials_never_follow_a_redirect",
+    ),
+)
 BATTERY_AND_GX = (
+    RealRow(
+        "BMS forbids discharge",
+        "nothing flows at once, for a minute",
+        "tests/control/protection/test_battery_guard.py::"
+        "test_a_battery_that_refuses_is_obeyed_at_once_and_for_a_minute",
+    ),
+    RealRow(
+        "inverters do not obey the battery guard",
+        "power off after 40 s, then the relay opens, and it is told",
+        f"{_GUARD}test_a_power_off_that_is_lost_opens_the_relay_and_is_told",
+    ),
+    RealRow(
+        "battery's values are older than a minute",
+        "no longer believed",
+        "tests/control/protection/test_battery_guard.py::test_values_older_than_a_minute_are_not_believed",
+    ),
     RealRow(
         "BMS refuses and allows every 20 s",
         "off within 30 s, and no more switching in 15 minutes",
@@ -73,6 +128,11 @@ BATTERY_AND_GX = (
         "ESS charges from the grid, or inverts, with 300 W",
         "nothing flows within 60 s; regulated within 240 s of its end",
         f"{_GUARD}test_a_multiplus_at_work_stops_the_plant_until_it_rests",
+    ),
+    RealRow(
+        "systemcalc killed",
+        "last values with their age, said when lost; followed again when it is back",
+        f"{_FOLLOWER}test_a_systemcalc_that_is_killed_leaves_the_last_values_and_is_followed_again",
     ),
     RealRow(
         "localsettings killed",
@@ -124,9 +184,20 @@ HOST = (
         "test_killed_it_drops_the_inverters_within_300_s_and_limits_come_before_the_relay_when_it_is_back",
     ),
     RealRow(
+        "SIGKILL at 90 random moments, started anew at once",
+        "within the cap, nothing raised or repeated while the predecessor's limit waits",
+        "tests/control/test_killed.py::"
+        "test_killed_at_any_moment_nothing_is_raised_or_repeated_while_the_predecessors_limit_waits",
+    ),
+    RealRow(
         "SIGTERM, SIGINT or SIGHUP",
         "exit 0, both inverters at their minimum of 20 W",
         f"{_PROGRAM}test_regulates_and_leaves_the_inverters_at_their_minimum",
+    ),
+    RealRow(
+        "told to end while the DTU is slow",
+        "ends within 5 s, however slowly it answers",
+        "tests/control/commands/test_leave.py::test_it_ends_in_time_however_slowly_the_dtu_answers",
     ),
     RealRow(
         "SIGTERM with a raise in flight that the DTU executes late",
@@ -142,6 +213,17 @@ HOST = (
         "SIGSTOP for longer than counts as a hang",
         "exit 1 for the supervisor, inverters told the minimum",
         f"{_HOST}test_stopped_for_longer_than_a_hang_it_ends_after_the_inverters_were_told",
+    ),
+    RealRow(
+        "a tenth of the processor for 20 s, the load falls and rises",
+        "lives on, regulated within 60 W",
+        f"{_HOST}test_starved_of_the_processor_it_regulates_on",
+    ),
+    RealRow(
+        "a task of the program ends by a mistake of ours",
+        "exit 1 for the supervisor, inverters at their minimum, one sentence",
+        "tests/program/test_ended_task.py::"
+        "test_a_task_that_returns_costs_one_sentence_and_exit_code_1_after_the_inverters_were_told",
     ),
     RealRow(
         "hang in a loop, in a wait, or of the control task",
@@ -162,6 +244,16 @@ HOST = (
         "folder for what is kept cannot be written",
         "one line, regulated within 30 W",
         f"{_PROGRAM}test_the_seasonal_soc_is_kept_where_the_supervisor_says",
+    ),
+    RealRow(
+        "disk full while it records",
+        "one line, regulated within 60 W, exit 0, inverters at their minimum",
+        f"{_HOST}test_on_a_full_disk_the_recording_ends_and_the_regulation_does_not",
+    ),
+    RealRow(
+        "disk full under the log",
+        "regulated within 60 W, exit 0, inverters at their minimum",
+        f"{_HOST}test_a_log_on_a_full_disk_stops_nothing",
     ),
     RealRow(
         "disk full, uninstalling on a GX",
@@ -197,17 +289,22 @@ PEOPLE = (
         "tests/venus/gx/test_gx_controls.py::test_what_is_written_to_the_feed_in",
     ),
     RealRow(
-        "ten thousand odd values set on the GX",
+        "thousands of odd values set on the GX",
         "everything is in order afterwards",
-        "tests/venus/gx/test_gx_controls.py::test_after_ten_thousand_odd_writes_everything_is_in_order",
+        "tests/venus/gx/test_gx_controls.py::test_after_thousands_of_odd_writes_everything_is_in_order",
     ),
     RealRow(
-        "inverter taken from the list",
-        "it is neither read nor shown any more",
+        "inverter taken from the list, and a restart",
+        "it has its minimum and is commanded no more; the others regulate",
+        f"{_PROGRAM}test_an_inverter_taken_off_the_list_is_told_its_minimum_and_never_again",
+    ),
+    RealRow(
+        "inverter known to the DTU and not listed",
+        "it is neither read nor shown",
         "tests/tasks/test_poll_dtu.py::test_of_what_the_dtu_knows_only_listed_inverters_reach_the_state",
     ),
 )
-REAL: tuple[RealRow, ...] = (*BATTERY_AND_GX, *HOST, *PEOPLE)
+REAL: tuple[RealRow, ...] = (*METERS_AND_DTUS, *BATTERY_AND_GX, *HOST, *PEOPLE)
 
 
 def play_real(rows: Sequence[RealRow] = REAL) -> list[tuple[str, list[Promise]]]:

@@ -193,6 +193,50 @@ ROWS: Rows = {
             "test_a_plan_of_yesterday_is_no_plan",
         ),
     ),
+    "nothing is shown older than promised": (
+        Mutant(
+            "meter values are shown for a minute",
+            "freshness.py",
+            "METER_SHOWN_S = 15.0",
+            "METER_SHOWN_S = 60.0",
+            "faults/test_faults.py",
+            "test_the_promises_of_a_fault_are_kept[meter refuses, HMS]",
+        ),
+        Mutant(
+            "an inverter's values are as old as the answer that brings them",
+            "devices/opendtu/opendtu_answers.py",
+            "at_s=answered_at_s - _age_s(entry),",
+            "at_s=answered_at_s,",
+            "faults/test_faults.py",
+            "test_the_promises_of_a_fault_are_kept[no new data and called reachable, 2 x HMS-800]",
+        ),
+        Mutant(
+            "the live line shows an inverter's output for ever",
+            "tasks/live_line.py",
+            "reported_of(state, plan.serial, *sources[plan.serial], now_s).status",
+            "known",
+            "faults/test_faults.py",
+            "test_the_promises_of_a_fault_are_kept[DTU refuses, HM]",
+        ),
+        Mutant(
+            "the DC sum outlives its DTU",
+            "freshness.py",
+            "return max(10.0, 2 * poll_interval_s)",
+            "return max(100.0, 2 * poll_interval_s)",
+            "faults/test_adversity.py",
+            "test_whatever_happens_no_rule_is_broken_and_nothing_old_is_shown[0]",
+        ),
+    ),
+    "no queue grows": (
+        Mutant(
+            "an inverter that is to be off is told so at each decision",
+            "control/inverter/power_state.py",
+            "return self.is_producing and now_s - self.sent_at_s >= POWER_AGAIN_S",
+            "return self.is_producing",
+            "faults/test_faults.py",
+            "test_the_promises_of_a_fault_are_kept[read-back of 100 %, 2 x HMS-800]",
+        ),
+    ),
     "no task ends in silence": (
         Mutant(
             "a program that decides nothing gives a sign of life",
@@ -201,6 +245,14 @@ ROWS: Rows = {
             "        feed()\n        if plan is not None:\n",
             "tasks/test_watchdog.py",
             "test_who_does_not_decide_is_not_kept_alive[it hangs]",
+        ),
+        Mutant(
+            "a task that returns is not missed",
+            "lasting.py",
+            ' name="watch over tasks") if watched else None',
+            ' name="watch over tasks") if not watched else None',
+            "program/test_ended_task.py",
+            "test_what_returns_ends_what_it_runs_beside",
         ),
         Mutant(
             "a task that fails ends the program as if all were well",

@@ -64,9 +64,15 @@ DISOBEYS = "inverter gives more than it is told"
 UNKNOWN_MODEL = "OpenDTU does not know this model"
 FOREIGN = "another controller"
 BLAMES_METER = f"{FROZEN}|meter does not see"
+SOON_S = 50.0
+"""30 s, and what it takes until a command is due after the beginning."""
 _lost = partial(Lie, begin=_set_inverter("is_in_reach", False), end=_set_inverter("is_in_reach", True))
-_held = partial(Lie, begin=_set_inverter("held_w", HELD_W), end=_set_inverter("held_w", math.inf), words=HELD)
-_pending = partial(Lie, begin=_set_dtu("withholds_limits", True), end=_set_dtu("withholds_limits", False))
+_held = partial(
+    Lie, begin=_set_inverter("held_w", HELD_W), end=_set_inverter("held_w", math.inf), words=HELD, told_s=SOON_S
+)
+_pending = partial(
+    Lie, begin=_set_dtu("withholds_limits", True), end=_set_dtu("withholds_limits", False), told_s=SOON_S
+)
 _told_all = partial(Lie, family="HMS", end=_give_battery_back, never=FOREIGN, count=2, lasts_s=420.0, watched_s=420.0)
 LIES = (
     *(
@@ -101,12 +107,12 @@ LIES = (
     _told_all("read-back of 100 %, 2 x HMS-800", begin=partial(_read_back, shown_pct=100.0), comes_back=False),
     _told_all("read-back of 0.1 %, 2 x HMS-800", begin=partial(_read_back, shown_pct=0.1), comes_back=False),
     Lie("commands disabled, HMS-800", "HMS", _set_dtu("commands_enabled", False), _set_dtu("commands_enabled", True),
-        NO_EFFECT),
+        NO_EFFECT, told_s=SOON_S + 25.0),
     *(_pending(f"pending for ever, {family}-800", family, words=NOT_CONFIRMED) for family in MOST_WH),
     Lie("never acknowledged, 2 x HMS-800", "HMS", _set_inverter("is_deaf", True), _set_inverter("is_deaf", False),
-        NOT_CONFIRMED, count=2),
+        NOT_CONFIRMED, count=2, told_s=SOON_S),
     Lie("acknowledged and not obeyed, 2 x HMS-800", "HMS", _set_inverter("obeys", False), _set_inverter("obeys", True),
-        DISOBEYS, count=2, back_s=BACK_S + 20.0),  # it hears its limit anew once a minute
+        DISOBEYS, count=2, back_s=BACK_S + 20.0, told_s=110.0),  # it hears its limit anew once a minute
     Lie("max_power 0, HMS-800", "HMS", _forget_model, lambda stage: stage.dtu.unknown_models.clear(), UNKNOWN_MODEL,
         is_from_start=True, regulates=True),
     Lie("no lie: new values each 10 s, HMS-800", "HMS", _set_meter("refresh_s", 10.0), never=BLAMES_METER,

@@ -1,8 +1,9 @@
-"""The machine under the program: it is stopped, its wall clock jumps, it has no descriptors left."""
+"""The machine under the program: stopped or starved, with a wall clock that jumps, a full disk, no descriptors left."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import sys
@@ -19,6 +20,7 @@ from tests.program.process import running
 pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
 STOPPED_S = 3.0
+STARVED_S = 20.0
 NEAR_W = 60.0
 """What is left of a step costs more in commands than it is worth for half a minute."""
 JUMPING = """
@@ -110,6 +112,58 @@ async def test_stopped_for_longer_than_a_hang_it_ends_after_the_inverters_were_t
     assert program.returncode == 1
     assert b"stopping, inverters told minimum" in log
     assert b"Traceback" not in log
+    await until(lambda: devices.limits_w == [20, 20])
+
+
+async def test_starved_of_the_processor_it_regulates_on(devices: Devices, tmp_path: Path) -> None:
+    async with running("--config", devices.config(tmp_path)) as program:
+        await until(lambda: is_regulated(devices))
+        began_s = devices.clock()
+        devices.house.load_w = [150.0]
+        while devices.clock() < began_s + STARVED_S:
+            program.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(0.18)
+            program.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.02)
+        await until(lambda: is_regulated(devices))
+        devices.house.load_w = [400.0]
+        await until(lambda: is_regulated(devices))
+        program.terminate()
+        _, log = await program.communicate()
+        assert program.returncode == 0
+    assert b"hangs" not in log
+    assert b"Traceback" not in log
+
+
+async def test_on_a_full_disk_the_recording_ends_and_the_regulation_does_not(devices: Devices, tmp_path: Path) -> None:
+    config = devices.config(tmp_path, more="[log]\nrecord = true\n")
+    async with running("--config", config) as program:
+        await until(lambda: is_regulated(devices))
+        resource.prlimit(program.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        assert program.stderr is not None
+        log = await program.stderr.readuntil(b"recording.jsonl ends, regulation goes on")
+        devices.house.load_w = [150.0]
+        await until(lambda: not is_regulated(devices))
+        await until(lambda: is_regulated(devices))
+        program.terminate()
+        _, last = await program.communicate()
+        assert program.returncode == 0
+    assert b"Traceback" not in log + last
+    await until(lambda: devices.limits_w == [20, 20])
+
+
+async def test_a_log_on_a_full_disk_stops_nothing(devices: Devices, tmp_path: Path) -> None:
+    argv = (sys.executable, "-m", "opendtu_dcload", "--config", str(devices.config(tmp_path)))
+    full = os.open("/dev/full", os.O_WRONLY)
+    program = await asyncio.create_subprocess_exec(*argv, stdout=full, stderr=full)
+    os.close(full)
+    try:
+        await until(lambda: is_regulated(devices))
+        program.terminate()
+        assert await program.wait() == 0
+    finally:
+        if program.returncode is None:
+            program.kill()
     await until(lambda: devices.limits_w == [20, 20])
 
 

@@ -166,6 +166,31 @@ async def test_a_copy_that_waits_ends_when_it_is_told_and_sends_nothing(devices:
             assert sum(devices.limits_w) > 200, "it has told no inverter the minimum"
 
 
+@pytest.mark.long
+async def test_an_inverter_taken_off_the_list_is_told_its_minimum_and_never_again(
+    devices: Devices, tmp_path: Path
+) -> None:
+    kept, taken = devices.serials
+    async with running("--config", devices.config(tmp_path)) as program:
+        await until(lambda: abs(devices.house.grid_w - 10) < 30)
+        program.terminate()
+        assert await program.wait() == 0
+    await until(lambda: devices.house.output_w < 50)
+    devices.opendtu.posted.clear()
+    devices.serials = (kept,)
+    async with running("--config", devices.config(tmp_path)) as program:
+        await until(lambda: abs(devices.house.grid_w - 10) < 30)
+        devices.house.load_w = [150.0]
+        await until(lambda: devices.house.grid_w < -50)
+        await until(lambda: abs(devices.house.grid_w - 10) < 30)
+        program.terminate()
+        assert await program.wait() == 0
+    told = str(devices.opendtu.posted)
+    assert kept in told
+    assert taken not in told
+    assert devices.limits_w[1] == 20
+
+
 async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
     async with running("--config", devices.config(tmp_path), "--dry-run", "--live") as program:
         planned = r"grid +-?\d+ W \| HMS 1 \d+ W \(set \d+\) \| HMS 2 \d+ W \(set \d+\) \| dry run: \w"

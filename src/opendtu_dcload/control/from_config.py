@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from opendtu_dcload.config import METER_AGES, Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.bookkeeping.alarms import Alarms, Watched
 from opendtu_dcload.control.dtu_settings import DtuSettings
@@ -12,7 +14,7 @@ from opendtu_dcload.control.protection.plant_guard import GuardSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
 from opendtu_dcload.freshness import dtu_silent_after_s, missed_rounds_s
-from opendtu_dcload.model import Priority
+from opendtu_dcload.model import DtuStatus, Priority
 
 GUESSED_INPUT_W = 500.0
 """Rated power per DC input that no Hoymiles inverter exceeds; used until the DTU knows the real one."""
@@ -28,6 +30,11 @@ def stale_after_s(config: Config, dtu: OpenDtuConfig) -> float:
 def dtu_silent_s(dtu: OpenDtuConfig) -> float:
     """Return the time in s without a good answer after which a DTU is silent: two polls have failed."""
     return dtu_silent_after_s(dtu.poll_interval_s)
+
+
+def freshness_of(config: Config) -> dict[str, Callable[[DtuStatus | None], float]]:
+    """Return by each DTU's name the rule up to which age in s its inverters' values count, see `DtuSettings`."""
+    return {name: dtu.freshness_s for name, dtu in settings_of(config).dtus.items()}
 
 
 def guards_of(config: Config, seasonal_highest_pct: float | None) -> GuardSettings:

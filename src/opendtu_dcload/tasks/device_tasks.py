@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import aiohttp
 
@@ -14,15 +13,13 @@ from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
+from opendtu_dcload.lasting import Task
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.poll_dtu import DtuPoller
 from opendtu_dcload.tasks.poll_meter import poll_meter, poll_solar
 from opendtu_dcload.tasks.rearm_relay import RelayTask
 from opendtu_dcload.tasks.suggest_inverters import offer_inverters
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-
-Task = tuple[str, Coroutine[Any, Any, object]]
-"""What it is called, and what is to be run."""
 
 
 def reading(
@@ -45,15 +42,15 @@ def reading(
     """
     meter = make_meter(config.meter, session, watch, clock)
     interval_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
-    yield "meter", poll_meter(meter, state, clock, interval_s=interval_s, lost_after_s=lost_after_s)
+    yield Task("meter", poll_meter(meter, state, clock, interval_s=interval_s, lost_after_s=lost_after_s))
     for dtu in config.dtus:
         poller = DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
-        yield f"DTU {dtu.name}", poller.run()
+        yield Task(f"DTU {dtu.name}", poller.run())
         if config.is_read_only:
-            yield f"offer {dtu.name}", offer_inverters(dtu, poller, state)
+            yield Task(f"offer {dtu.name}", offer_inverters(dtu, poller, state), may_end=True)
     if config.solar is not None:
         solar = ShellyMeter(config.solar, session, clock, section="solar")
-        yield "solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s)
+        yield Task("solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s))
 
 
 def arming(
@@ -63,4 +60,4 @@ def arming(
     if config.relay is not None:
         relay = ShellyRelay(config.relay, config.relay.output, session, clock)
         task = RelayTask(relay, state, [dtu.name for dtu in config.dtus], clock, is_dry=is_dry or config.is_read_only)
-        yield "relay", task.run()
+        yield Task("relay", task.run())

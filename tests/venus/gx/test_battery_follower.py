@@ -15,7 +15,7 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.item import Value
 from opendtu_dcload.venus.gx.battery_follower import FORGOTTEN_S, SLOW_S, BatteryFollower
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SETTINGS, SYSTEM, VEBUS, gx
+from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SETTINGS, SYSTEM, SYSTEM_VALUES, VEBUS, gx
 from tests.doubles.until import until
 
 QUICK_S = 0.5
@@ -178,6 +178,20 @@ async def test_a_battery_that_was_taken_away_is_forgotten_after_ten_minutes(daem
         assert plant.battery == FULL
         plant.now_s += 1
         await until(lambda: plant.state.battery is None)
+
+
+async def test_a_systemcalc_that_is_killed_leaves_the_last_values_and_is_followed_again(daemon, plant, caplog):
+    caplog.set_level(logging.INFO)
+    async with gx(daemon.address) as stand_in:
+        await plant.shows(soc_pct=63.0)
+        await stand_in.leave(SYSTEM)
+        await until(lambda: "battery lost" in caplog.text)
+        plant.now_s += 30.0
+        stand_in.set(BATTERY, {"/Soc": 61.0})
+        assert plant.battery == FULL
+        await stand_in.join(SYSTEM, SYSTEM_VALUES)
+        await plant.shows(soc_pct=61.0, at_s=130.0)
+    assert caplog.text.count("battery back after 30 s") == 1
 
 
 async def test_a_lost_bus_leaves_the_last_values_and_all_comes_back(daemon, plant):

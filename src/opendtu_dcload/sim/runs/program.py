@@ -17,6 +17,7 @@ from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
+from opendtu_dcload.lasting import Task
 from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played
@@ -81,12 +82,12 @@ class Program(Played):
         config, state, session, clock = self.config, self.state, self.wire.session, self.loop.time
         dtus = {dtu.name: OpenDtu(dtu, session, config.serials_of(dtu), clock) for dtu in config.dtus}
         self.control = ControlLoop(config, state, dtus, clock, today=self._today, make_controller=self._make_controller)
-        for name, task in (
+        for task in (
             *reading(config, state, session, None, dtus, clock),
             *arming(config, state, session, clock, is_dry=False),
-            ("control", self.control.run()),
+            Task("control", self.control.run()),
         ):
-            self.tasks.append(self.loop.create_task(task, name=name))
+            self.tasks.append(self.loop.create_task(task.coroutine, name=task.name))
 
     def _today(self) -> date:
         return FIRST_DAY + timedelta(days=self.loop.time() // DAY_S)

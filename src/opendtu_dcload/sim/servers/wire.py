@@ -6,6 +6,7 @@ Client and device are the ones that also talk over real HTTP. Left out are aioht
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import cast
@@ -25,6 +26,8 @@ class Wire:
         self._devices: dict[str, tuple[DeviceServer, _Routes]] = {}
         self.cut: set[str] = set()
         """Addresses that refuse connections."""
+        self.unresolved: set[str] = set()
+        """Names that nobody knows, as while a router starts."""
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -52,8 +55,10 @@ class Wire:
         assert not middlewares, "a digest login needs real HTTP"
         request = _Request(method, url, data, headers)
         host = url.authority.removesuffix(":80")
+        if host in self.unresolved:
+            return _Exchange(OSError(socket.EAI_AGAIN, "Temporary failure in name resolution"), None, request)
         if host in self.cut or host not in self._devices:
-            return _Exchange(None, None, request)
+            return _Exchange(aiohttp.ClientConnectionError("connection refused"), None, request)
         device, routes = self._devices[host]
         return _Exchange(device, routes.find(request), request)
 
@@ -112,14 +117,15 @@ class _Request:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, device: DeviceServer | None, handler: Handler | None, request: _Request) -> None:
+    def __init__(self, device: DeviceServer | Exception, handler: Handler | None, request: _Request) -> None:
         self._device = device
         self._handler = handler
         self._request = request
 
     async def __aenter__(self) -> _Answer:
-        if self._device is None or self._handler is None:
-            raise aiohttp.ClientConnectionError("connection refused")
+        if isinstance(self._device, Exception):
+            raise self._device
+        assert self._handler is not None
         response = await self._device.respond(cast("web.Request", self._request), self._handler)
         if self._request.is_aborted:
             raise aiohttp.ServerDisconnectedError

@@ -18,6 +18,7 @@ from dbus_next.message import Message
 from dbus_next.signature import Variant
 
 from opendtu_dcload.errors import BusError
+from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.connection import RETRY_DELAYS_S, Connection, stay_connected
 from opendtu_dcload.venus.bus.item import Item, Value
@@ -138,13 +139,11 @@ class BusService:
 
     async def run_until(self, is_over: Callable[[], Awaitable[object]]) -> None:
         """Stay on the bus until `is_over` returns, then leave it in good order: what was sent, replies too, arrives."""
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(self.run(), name=self.name)
+        async with lasting([Task(self.name, self.run())]):
             await is_over()
             if self._connection is not None and self.is_online:
                 with contextlib.suppress(BusError):  # then the name is free anyway
                     await self._connection.release_name(self.name)
-            running.cancel()
 
     async def _start(self, connection: Connection) -> None:
         self._owns_name = False

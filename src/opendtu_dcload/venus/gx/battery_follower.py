@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from opendtu_dcload.errors import BusError
+from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.gx.battery_movement import BatteryMovement
@@ -158,8 +159,7 @@ class BatteryFollower:
     async def run(self) -> NoReturn:
         """Follow both independently: one that hangs does not hold up the other."""
         await self._watch.wait_ready()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(self._battery, self.read_battery), name="battery")
+        async with lasting([Task("values of the battery", self._follow(self._battery, self.read_battery))]):
             await self._follow(self._multiplus, self.read_multiplus)
 
     async def _follow(

@@ -17,6 +17,7 @@ from dbus_next.message import Message
 from dbus_next.signature import Variant
 
 from opendtu_dcload.errors import BusError, CallRefusedError
+from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.bus.busitem import INTERFACE as BUS_ITEM
 from opendtu_dcload.venus.bus.connection import RETRY_DELAYS_S, Connection, stay_connected
@@ -182,9 +183,8 @@ class LocalSettings:
         When it is cancelled, what has not been written yet is written at once: a restart must not bring back what was
         shown before.
         """
-        async with asyncio.TaskGroup() as tasks:
-            connecting = stay_connected("settings", self._address, self._start, self._retry_delays_s)
-            tasks.create_task(connecting, name="settings connection")
+        connecting = stay_connected("settings", self._address, self._start, self._retry_delays_s)
+        async with lasting([Task("settings connection", connecting)]):
             try:
                 await self._keep()
             finally:

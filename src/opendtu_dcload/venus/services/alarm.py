@@ -14,6 +14,7 @@ import logging
 from collections.abc import Mapping
 from typing import Literal, NoReturn
 
+from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.model import Alarm, Severity
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Value
@@ -143,10 +144,12 @@ class AlarmService:
 
     async def run(self) -> NoReturn:
         """Notify of alarms for ever; the digital input is on the bus whenever it is needed."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._platform.run(), name="notifications")
-            tasks.create_task(self._show(), name=f"alarms of {self.service.name}")
-            tasks.create_task(self._tell(), name="telling alarms")
+        beside = (
+            Task("notifications", self._platform.run()),
+            Task(f"alarms of {self.service.name}", self._show()),
+            Task("telling alarms", self._tell()),
+        )
+        async with lasting(beside):
             while True:
                 await wait_until(self._state, self._is_needed, 1.0)
                 await serve_until(

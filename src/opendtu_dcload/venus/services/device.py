@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeAlias, TypeVar
 
 from opendtu_dcload.freshness import believed, fresh
+from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.busitem import BusService
@@ -198,15 +199,9 @@ async def serve_until(
     service.update(values())
 
     async def show() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            renaming = None
-            if device is not None:
-                renaming = tasks.create_task(
-                    _follow_device(service, values, device), name=f"instance of {service.name}"
-                )
+        name = f"instance of {service.name}"
+        async with lasting([Task(name, _follow_device(service, values, device))] if device is not None else []):
             await follow(state, service, values, tick_s, is_over)
-            if renaming is not None:
-                renaming.cancel()
 
     await service.run_until(show)
 
