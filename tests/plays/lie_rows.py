@@ -68,7 +68,12 @@ SOON_S = 50.0
 """30 s, and what it takes until a command is due after the beginning."""
 _lost = partial(Lie, begin=_set_inverter("is_in_reach", False), end=_set_inverter("is_in_reach", True))
 _held = partial(
-    Lie, begin=_set_inverter("held_w", HELD_W), end=_set_inverter("held_w", math.inf), words=HELD, told_s=SOON_S
+    Lie,
+    begin=_set_inverter("held_w", HELD_W),
+    end=_set_inverter("held_w", math.inf),
+    words=HELD,
+    told_s=SOON_S,
+    back_s=BACK_S + 20.0,  # it hears its limit anew once a minute
 )
 _pending = partial(
     Lie, begin=_set_dtu("withholds_limits", True), end=_set_dtu("withholds_limits", False), told_s=SOON_S

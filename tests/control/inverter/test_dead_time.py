@@ -69,11 +69,11 @@ def test_an_inverter_that_has_become_quicker_is_learned_anew():
 
 
 def stepped(begins_s: float) -> InverterTracker:
-    """An inverter that has begun to follow a step so many seconds after it was told, and was measured each second."""
+    """An inverter that has begun to follow a step so many seconds after it was told, and was measured every 5 s."""
     tracker = known(100)
     tracker.post(10.0, 300, 10.0)
     feed(tracker, shown(13.0, 300))
-    for at_s in range(14, 60):
+    for at_s in range(14, 100, 5):
         output_w = 100.0 if at_s < 10 + begins_s else 300.0
         tracker.apply_measurement(status(float(at_s), output_w), float(at_s), 20.0)
     return tracker
@@ -82,3 +82,9 @@ def stepped(begins_s: float) -> InverterTracker:
 def test_the_inverters_own_data_lengthen_the_credit_of_a_slow_one():
     assert stepped(3.0).output.credit_s == UNIT.credit_s
     assert 11.0 <= stepped(15.0).output.credit_s - 2 * UNIT.time_constant_s <= 15.0
+
+
+def test_that_something_else_held_the_output_for_long_is_no_dead_time():
+    tracker = stepped(45.0)
+    assert tracker.output.held_w is None, "it has been let go"
+    assert tracker.output.credit_s == UNIT.credit_s

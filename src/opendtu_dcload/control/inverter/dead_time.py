@@ -67,6 +67,10 @@ class DeadTime:
         """Note that the inverter's own data show nothing of the last limit at `at_s`."""
         self._still_s = max(self._still_s, min(at_s - self.received_s, LONGEST_DEAD_S))
 
+    def not_followed(self) -> None:
+        """Note that something else than the last limit may rule the output: what its data show is no dead time."""
+        self._still_s = 0.0
+
     def ended_by(self, at_s: float) -> None:
         """Note that they show most of it at `at_s`, so what came before was its dead time."""
         if LEARNED_HIGH * (at_s - self.received_s) < LEARNED_LOW * self._at_least_s:

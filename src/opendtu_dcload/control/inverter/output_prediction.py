@@ -168,7 +168,9 @@ class OutputPrediction:
     def learn_from(self, output_w: float, at_s: float, now_s: float) -> bool:
         """Take a fresh measurement; return whether the acknowledged limit is to be taken for unknown."""
         self.trust.compare(output_w, now_s)
-        if self._follows_limit and not self._limits.is_pending:
+        if not self._follows_limit:
+            self._dead_time.not_followed()
+        elif not self._limits.is_pending:
             self._bound_dead_time(output_w, at_s)
         is_settled = self.has_come_out(at_s)
         if self._limits.is_ours and self._limits.limit_w is not None:
