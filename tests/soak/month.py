@@ -243,6 +243,8 @@ class Month:
             alarms = [alarm.text for alarm in self.program.state.alarms if alarm.cause not in OF_THE_BATTERY]
             self._promise([f"nothing has been wrong for half an hour, and it says: {text}" for text in alarms])
         self.controller.sent.clear()
+        for server in self.program.dtus.values():
+            server.posted.clear()
 
     def _promise(self, wrong: list[str]) -> None:
         if wrong:
