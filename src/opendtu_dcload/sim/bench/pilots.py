@@ -15,7 +15,7 @@ from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.peers.on_battery import OnBattery
 from opendtu_dcload.sim.peers.original import Original
 from opendtu_dcload.sim.peers.peer import Peer
-from opendtu_dcload.sim.peers.played_peer import PlayedPeer
+from opendtu_dcload.sim.peers.played_peer import PlayedPeer, begins_after_s
 from opendtu_dcload.sim.peers.zero_export import ZeroExport
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import SLACK_W, InvariantChecker
@@ -62,7 +62,9 @@ class Ours(Playing):
         config = plant_config(
             world, minimum_w=minimum_w, cap_w=cap_w, priority=priority, commands_per_hour=commands_per_hour
         )
-        self.program = Program(world, config, self._make_controller, seed=world.house.seed)
+        seed = world.house.seed
+        world.advance(world.house.now_s + begins_after_s(seed))
+        self.program = Program(world, config, self._make_controller, seed=seed)
         super().__init__(world, self.program)
 
     def _make_controller(

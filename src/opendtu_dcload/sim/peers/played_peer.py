@@ -38,12 +38,14 @@ def make_peer(kind: type[Peer], setup: Setup, session: aiohttp.ClientSession, cl
     return kind(setup, session, clock, world) if issubclass(kind, OnBattery) else kind(setup, session, clock)
 
 
-async def run_from_some_time_on(peer: Peer, seed: object) -> None:
-    """Run a program for ever, beginning at a moment that the seed sets.
+def begins_after_s(seed: object) -> float:
+    """Return after how many seconds a program begins: who asks by the clock meets the DTU's polling in all phases."""
+    return random.Random(f"begins {seed}").uniform(0.0, LATEST_S)
 
-    What asks by the clock would else meet the DTU's own polling always in the same phase.
-    """
-    await asyncio.sleep(random.Random(f"begins {seed}").uniform(0.0, LATEST_S))
+
+async def run_from_some_time_on(peer: Peer, seed: object) -> None:
+    """Run a program for ever, beginning at a moment that the seed sets."""
+    await asyncio.sleep(begins_after_s(seed))
     await peer.run()
 
 
