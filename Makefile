@@ -9,13 +9,8 @@ QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
-<<<<<<< HEAD
-.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults mutants outages lies gx-hours fuzz \
-	soak pins try-armhf clean
-=======
-.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies gx-hours fuzz \
-	try-armhf clean
->>>>>>> m-agree
+.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
+	gx-hours fuzz soak pins try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -45,11 +40,7 @@ lint: $(READY)
 
 # The lower bounds in pyproject.toml are true: the tests pass with exactly these versions. Left out is what these packages
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
-<<<<<<< HEAD
-NO_PART := tests/control tests/deploy tests/soak tests/sim/bench tests/sim/runs tests/sim/servers/test_meter_view.py \
-=======
-NO_PART := tests/control tests/deploy tests/sim/bench tests/sim/peers tests/sim/runs tests/sim/servers/test_meter_view.py \
->>>>>>> m-agree
+NO_PART := tests/control tests/deploy tests/soak tests/sim/bench tests/sim/peers tests/sim/runs tests/sim/servers/test_meter_view.py \
 	$(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +123,17 @@ def test_every_link_leads_somewhere(page):
 def test_every_file_of_ours_that_is_named_exists(page):
     named = re.findall(r"\b((?:src|tests|deploy)/[\w./-]+\.\w+)", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_make_knows_every_target_that_is_named():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    make = ["make", "--question", "--print-data-base", "--no-builtin-rules", "--directory", str(ROOT), "clean"]
+    database = subprocess.run(make, env=environment, capture_output=True, text=True, check=False).stdout
+    targets = re.findall(r"^([\w-]+):", database, flags=re.MULTILINE)
+    pages = [*PAGES, ROOT / "CONTRIBUTING.md"]
+    named = {name for page in pages for name in re.findall(r"`make ([\w-]+)", page.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert named - set(targets) == set()
 
 
 def test_every_page_is_reached_from_the_readme():
