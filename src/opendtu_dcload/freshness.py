@@ -1,13 +1,20 @@
-"""Up to which age in s a value counts: for the control, the D-Bus, the live line, the watchdog and the doctor.
+"""Up to which age in s a value counts, and whether it tells anything new: for all who ask.
 
 How the age of the grid meter takes the plant down step by step is `control.protection.meter_age.Ladder`.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from opendtu_dcload.model import InverterStatus
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PLAN_S = 10.0
 """The control decides every 1.2 s at the latest: an older plan says only that it hangs."""
@@ -17,6 +24,9 @@ BATTERY_S = 60.0
 """What the bus says of the battery and of the inverter/charger; each is read every 3 s."""
 SOLAR_S = 15.0
 """What plug-in solar gives; afterwards it counts with the most that it may give."""
+
+TIMES = frozenset({"at_s", "answered_at_s", "uptime_s"})
+"""What is different in each answer of a device, although nothing has happened."""
 
 
 class Dated(Protocol):
@@ -56,3 +66,13 @@ def dtu_summed_s(poll_interval_s: float) -> float:
     It is shorter than for anything else, because what is too much in that sum overcharges the battery.
     """
     return max(10.0, 2 * poll_interval_s)
+
+
+def content(status: DataclassInstance) -> object:
+    """Return all that a device tells but its times, to be compared."""
+    return _fields(type(status))(status)
+
+
+@cache
+def _fields(kind: type[DataclassInstance]) -> Callable[[Any], object]:
+    return attrgetter(*(field.name for field in fields(kind) if field.name not in TIMES))

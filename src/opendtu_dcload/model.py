@@ -7,28 +7,8 @@ its age decides what may be done with it. None means "this device has no such va
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from functools import cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-TIMES = frozenset({"at_s", "answered_at_s", "uptime_s"})
-"""What is different in each answer of a device, although nothing has happened."""
-
-
-def content(status: DataclassInstance) -> object:
-    """Return all that a device tells but its times, to be compared."""
-    return _fields(type(status))(status)
-
-
-@cache
-def _fields(kind: type[DataclassInstance]) -> Callable[[Any], object]:
-    return attrgetter(*(field.name for field in fields(kind) if field.name not in TIMES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from opendtu_dcload.freshness import PLAN_S, fresh
+from opendtu_dcload.freshness import PLAN_S, content, fresh
 from opendtu_dcload.model import (
     Alarm,
     BatteryStatus,
@@ -25,7 +25,6 @@ from opendtu_dcload.model import (
     SolarReading,
     Today,
     UserOverrides,
-    content,
 )
 
 Status = TypeVar("Status", InverterStatus, LimitStatus)

@@ -13,7 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
-from opendtu_dcload.model import MeterReading, content
+from opendtu_dcload.freshness import content
+from opendtu_dcload.model import MeterReading
 
 STILL_S = 60.0
 """Answers that are identical in everything for this long are suspicious; powers alone are not, see `DUE_W`."""
