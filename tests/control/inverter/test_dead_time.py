@@ -68,14 +68,22 @@ def test_an_inverter_that_has_become_quicker_is_learned_anew():
     assert dead_time.usual_s == pytest.approx(1.0)
 
 
+def measure(tracker: InverterTracker, at_s: float, output_w: float) -> None:
+    tracker.apply_measurement(status(at_s, output_w), at_s, 20.0)
+
+
+def tell(tracker: InverterTracker, at_s: float, limit_w: float) -> None:
+    """Give it a limit that it acknowledges."""
+    tracker.post(at_s, limit_w, at_s)
+    feed(tracker, shown(at_s + 3.0, limit_w))
+
+
 def stepped(begins_s: float) -> InverterTracker:
     """An inverter that has begun to follow a step so many seconds after it was told, and was measured every 5 s."""
     tracker = known(100)
-    tracker.post(10.0, 300, 10.0)
-    feed(tracker, shown(13.0, 300))
+    tell(tracker, 10.0, 300)
     for at_s in range(14, 100, 5):
-        output_w = 100.0 if at_s < 10 + begins_s else 300.0
-        tracker.apply_measurement(status(float(at_s), output_w), float(at_s), 20.0)
+        measure(tracker, at_s, 100.0 if at_s < 10 + begins_s else 300.0)
     return tracker
 
 
@@ -87,4 +95,31 @@ def test_the_inverters_own_data_lengthen_the_credit_of_a_slow_one():
 def test_that_something_else_held_the_output_for_long_is_no_dead_time():
     tracker = stepped(45.0)
     assert tracker.output.held_w is None, "it has been let go"
+    assert tracker.output.credit_s == UNIT.credit_s
+
+
+def test_an_output_that_dips_long_after_its_step_has_no_longer_dead_time():
+    tracker = stepped(3.0)
+    for at_s, output_w in ((104.0, 110.0), (109.0, 300.0)):
+        measure(tracker, at_s, output_w)
+    assert tracker.output.credit_s == UNIT.credit_s
+
+
+def test_a_slow_one_that_is_told_to_come_back_before_it_has_begun_is_taken_for_no_quicker():
+    tracker = stepped(15.0)
+    before_s = tracker.output.credit_s
+    tell(tracker, 100.0, 100)
+    measure(tracker, 104.0, 300.0)
+    tell(tracker, 106.0, 300)
+    measure(tracker, 109.5, 300.0)  # where the last limit leads to, since the one before has not come out yet
+    assert tracker.output.credit_s == before_s
+
+
+def test_that_an_output_moves_after_a_limit_that_was_declined_tells_nothing():
+    tracker = known(100)
+    tracker.post(10.0, 300, 10.0)
+    tracker.decline(10.1)
+    for at_s in range(14, 100, 5):
+        measure(tracker, at_s, 100.0)
+    measure(tracker, 104.0, 300.0)
     assert tracker.output.credit_s == UNIT.credit_s

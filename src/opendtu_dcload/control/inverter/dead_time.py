@@ -35,8 +35,8 @@ class DeadTime:
         self._unanswered_s = 0.0
         self._received: deque[tuple[float, float]] = deque(maxlen=LEARNED_SAMPLES)
         """When the last limits were posted and, as far as known, received."""
-        self._still_s = 0.0
-        """For so long the inverter's own data have shown nothing of the last limit."""
+        self._still_s: float | None = None
+        """For so long the inverter's own data have shown nothing of the last limit; None = they tell no more of it."""
         self._at_least_s = 0.0
         """The longest time for which they showed nothing of a limit that it followed later."""
 
@@ -65,18 +65,21 @@ class DeadTime:
 
     def lasts_until(self, at_s: float) -> None:
         """Note that the inverter's own data show nothing of the last limit at `at_s`."""
-        self._still_s = max(self._still_s, min(at_s - self.received_s, LONGEST_DEAD_S))
+        if self._still_s is not None:
+            self._still_s = max(self._still_s, min(at_s - self.received_s, LONGEST_DEAD_S))
 
     def not_followed(self) -> None:
-        """Note that something else than the last limit may rule the output: what its data show is no dead time."""
-        self._still_s = 0.0
+        """Note that something else than the last limit may rule the output: its data tell nothing of its dead time."""
+        self._still_s = None
 
     def ended_by(self, at_s: float) -> None:
-        """Note that they show most of it at `at_s`, so what came before was its dead time."""
+        """Note that they show most of it at `at_s`, so what came before was its dead time, and nothing later is."""
+        if self._still_s is None:
+            return
         if LEARNED_HIGH * (at_s - self.received_s) < LEARNED_LOW * self._at_least_s:
             self._at_least_s = 0.0
         self._at_least_s = max(self._at_least_s, self._still_s)
-        self._still_s = 0.0
+        self._still_s = None
         possible_s = [dead_time_s for dead_time_s in self._dead_times_s if self._is_possible(dead_time_s)]
         self._dead_times_s = deque(possible_s, LEARNED_SAMPLES)
 

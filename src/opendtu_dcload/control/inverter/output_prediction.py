@@ -127,6 +127,8 @@ class OutputPrediction:
         self._dead_time.posted(now_s, received_s)
         self._sent.append((received_s, limit_w))
         self._step_w = self.final_w, self._output_of(limit_w)
+        if self._measured_w is None or self._come_out(self._measured_w) >= NOT_BEGUN_SHARE:
+            self._dead_time.not_followed()  # the limit before has yet to come out, so nobody can tell which one does
         if not self._is_withheld:
             self._aim(received_s, limit_w)
         return received_s
@@ -139,6 +141,7 @@ class OutputPrediction:
 
     def fall_back(self) -> None:
         """Follow the limit before: the DTU has declined the last one."""
+        self._dead_time.not_followed()
         if self._limits.wanted_w is None or self._is_withheld:
             self._jump()
         else:
@@ -168,9 +171,7 @@ class OutputPrediction:
     def learn_from(self, output_w: float, at_s: float, now_s: float) -> bool:
         """Take a fresh measurement; return whether the acknowledged limit is to be taken for unknown."""
         self.trust.compare(output_w, now_s)
-        if not self._follows_limit:
-            self._dead_time.not_followed()
-        elif not self._limits.is_pending:
+        if not self._limits.is_pending:
             self._bound_dead_time(output_w, at_s)
         is_settled = self.has_come_out(at_s)
         if self._limits.is_ours and self._limits.limit_w is not None:
@@ -228,12 +229,16 @@ class OutputPrediction:
             self.trust.is_trusted &= self.held_w is None
             self._jump()
 
-    def _bound_dead_time(self, output_w: float, at_s: float) -> None:
+    def _come_out(self, output_w: float) -> float:
+        """Return the share of the last step that has come out at an output in W, infinite where that is too small."""
         from_w, to_w = self._step_w
-        if abs(to_w - from_w) < LEARNED_STEP_W:
-            return
-        come_out = (output_w - from_w) / (to_w - from_w)
-        if come_out < NOT_BEGUN_SHARE:
+        return (output_w - from_w) / (to_w - from_w) if abs(to_w - from_w) >= LEARNED_STEP_W else math.inf
+
+    def _bound_dead_time(self, output_w: float, at_s: float) -> None:
+        come_out = self._come_out(output_w)
+        if not self._follows_limit:
+            self._dead_time.not_followed()
+        elif come_out < NOT_BEGUN_SHARE:
             self._dead_time.lasts_until(at_s - AGE_S)
         elif come_out > HALF_SHOWN:
             self._dead_time.ended_by(at_s)
@@ -270,6 +275,7 @@ class OutputPrediction:
 
     def _jump(self) -> None:
         """Begin anew from what is confirmed: the limit where it rules, else what was measured last."""
+        self._dead_time.not_followed()
         if not self._power.is_producing:
             output_w = 0.0
         elif self._follows_limit or self._measured_w is None:
