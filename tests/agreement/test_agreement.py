@@ -58,6 +58,10 @@ def test_sums_that_differ_by_more_than_10_pct_do_not_agree(tmp_path, real_wh, do
     assert lines[1].endswith(" starved")
 
 
+def test_what_was_not_played_does_not_agree(tmp_path) -> None:
+    assert table(Results(tmp_path / "none.json")) == ([HEAD], False)
+
+
 def test_results_are_read_again(tmp_path) -> None:
     kept = results(tmp_path, 10.0)
     kept.keep()
