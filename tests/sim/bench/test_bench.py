@@ -99,8 +99,8 @@ def persistent(ours: Ours, world: World) -> None:
 
 def repeated(ours: Ours, world: World) -> None:
     dtu = world.dtus[0]
-    if dtu.in_flight_w(dtu.serials[0]) is not None:
-        dtu.post_limit(dtu.serials[0], 0, 300)
+    for limit_w in (100, 300):
+        dtu.post_limit(dtu.serials[0], 0, limit_w)
 
 
 def posted(limit_w: float) -> Callable[[Ours, World], None]:
