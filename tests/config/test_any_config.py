@@ -45,7 +45,7 @@ TABLES = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(source=TABLES, key=st.sampled_from(["password", "password_env"]), is_list=st.booleans())
 @example(source=table(), key="password", is_list=False)
 @example(source=table(), key="password", is_list=True)

@@ -61,7 +61,7 @@ def restless(
         pytest.param(HMS, (0.5, 1.0, 2.0), id="HMS as quick as believed"),
         pytest.param(HMS, (4.0, 6.0, 8.0, 10.0, 12.0), id="HMS slower than believed", marks=pytest.mark.long),
         pytest.param(HM, (0.5, 2.0, 4.0), id="HM quicker than believed", marks=pytest.mark.long),
-        pytest.param(HM, (6.0, 9.0, 12.0), id="HM as quick as believed"),
+        pytest.param(HM, (6.0, 9.0, 12.0), id="HM as quick as believed", marks=pytest.mark.long),
     ],
 )
 def test_the_plant_comes_to_rest(prefix, dead_times_s):

@@ -204,6 +204,7 @@ def test_an_alarm_that_comes_back_before_it_is_over_is_the_same_one() -> None:
     assert scene.log == [("up", "Inverter lost: Left")]
 
 
+@pytest.mark.long
 def test_a_device_that_comes_and_goes_for_hours_becomes_one_long_alarm() -> None:
     scene = Scene()
     scene.run(10)

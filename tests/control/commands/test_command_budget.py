@@ -171,7 +171,8 @@ def test_repeated_limits_take_at_most_half_of_the_budget(per_hour, every_s):
     assert 0.8 * left <= changes / 4 <= left + 0.1 * per_hour
 
 
-@pytest.mark.parametrize(("count", "per_hour"), [(2, 12), pytest.param(9, 60, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("count", "per_hour"), [(3, 12), (9, 60)])
 def test_limits_that_are_only_repeated_do_not_keep_the_plant_at_its_minimum(count, per_hour):
     # Each HMS is told its limit anew each 210 s, which is more than these budgets hold.
     settings = Settings(max_feed_in_w=400.0 * count, dtus={"opendtu": DtuSettings(max_commands_per_hour=per_hour)})

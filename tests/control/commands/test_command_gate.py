@@ -143,7 +143,7 @@ HOSTILE: dict[str, Hostile] = {
     "the radio flaps": radio_flaps,
     "the DTU reboots again and again": dtu_reboots,
 }
-QUICK = ("commands disabled every other minute", "the meter flaps", "the battery's permission flaps")
+QUICK = ("the meter flaps", "the battery's permission flaps")
 
 
 @pytest.mark.parametrize(

@@ -286,7 +286,8 @@ def test_a_relay_is_not_armed_while_unreachable_inverters_may_exceed_the_cap():
 # ---- all together
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_beside_the_plant_no_rule_is_broken_and_it_comes_back(seed):
     rng = random.Random(seed)
     guards = GuardSettings(

@@ -40,6 +40,7 @@ def test_what_was_not_needed_for_half_an_hour_is_powered_off_and_the_rest_regula
     assert {i.note for i in plant.controller.decision.plan.inverters} == {"", "standby, number 1 since the start"}  # type: ignore[union-attr]  # decided long ago
 
 
+@pytest.mark.long
 def test_by_default_nobody_rests():
     plant = house([SMALL_W] * 4000, may_rest=False)
     plant.until(IDLE_S + 400)
@@ -47,6 +48,7 @@ def test_by_default_nobody_rests():
     assert switched(plant, on=False) == []
 
 
+@pytest.mark.long
 def test_the_last_hours_peak_has_to_be_within_reach_of_the_others():
     load_w = ([LARGE_W] * 120 + [SMALL_W] * 2280) * 2
     plant = house(load_w)
@@ -65,6 +67,7 @@ def test_when_the_others_are_nearly_at_their_limit_one_after_the_other_comes_bac
     assert plant.house.grid_w == pytest.approx(0, abs=30)
 
 
+@pytest.mark.long
 def test_under_a_cap_that_the_others_reach_alone_nobody_is_woken_for_nothing():
     plant = house([SMALL_W] * 2400 + [LARGE_W] * 1200, cap_w=380.0)
     plant.until(2400.0)
@@ -107,6 +110,7 @@ def test_when_the_user_switches_off_who_is_awake_another_one_takes_its_part():
     assert plant.house.grid_w == pytest.approx(0, abs=30)
 
 
+@pytest.mark.long
 def test_a_silent_dtu_wakes_nobody():
     plant = house([SMALL_W] * 4000)
     plant.until(IDLE_S + 400)
