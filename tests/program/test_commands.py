@@ -70,7 +70,7 @@ async def test_wrong_password_is_one_sentence_without_the_password(devices: Devi
 
 async def test_a_password_that_others_can_read_is_told_in_log_and_check(devices: Devices) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        os.chmod(name, 0o755)  # noqa: PTH101
+        os.chmod(name, 0o755)  # noqa: PTH101 - a name, as tempfile gives it
         path = devices.config(Path(name))
         path.chmod(0o644)
         advice = f"every user of this computer can read the password in {path}: chmod o-rwx {path}"

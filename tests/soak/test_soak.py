@@ -72,7 +72,7 @@ def test_what_is_kept_of_the_last_hour_may_be_more_at_one_look_than_at_another()
 
 def test_containers_are_found_wherever_they_are():
     log = CommandLog()
-    log.records = {"one": [1, 2], "two": deque([3])}  # type: ignore[dict-item]
+    log.records = {"one": [1, 2], "two": deque([3])}  # type: ignore[dict-item]  # any containers
     assert contents(log) == {"CommandLog.records": 2, "CommandLog.records[]": 3, "CommandLog._counted": 0}
 
 

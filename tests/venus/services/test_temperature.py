@@ -40,7 +40,7 @@ async def test_the_type_that_the_setup_page_offers_can_be_set_and_is_kept(daemon
         service = TemperatureService(context)
         tasks = [asyncio.create_task(settings.run()), asyncio.create_task(service.run())]
         state.set_battery(BatteryStatus(at_s=100.0, temperature_c=4.0))
-        await until(lambda service=service: service.service.is_online)  # type: ignore[misc]
+        await until(lambda service=service: service.service.is_online)  # type: ignore[misc]  # mypy infers no lambda with a default
         assert await client.get(NAME, "/TemperatureType") == ["i", before]
         told = await client.call(NAME, "/TemperatureType", "SetValue", "v", ["i", written])
         assert told["ok"] == ["i", answer]
