@@ -157,6 +157,8 @@ class SteppedHouse:
         pytest.param(0.29, MeterAnswer.MISSED, id="less is none"),
         pytest.param(0.0, MeterAnswer.MISSED, id="blind"),
         pytest.param(-0.29, MeterAnswer.MISSED, id="a little the wrong way may be the house"),
+        pytest.param(-0.59, MeterAnswer.MISSED, id="more of it may be too: one with the wrong sign shows all"),
+        pytest.param(-0.61, MeterAnswer.REVERSED, id="most of a step the wrong way"),
         pytest.param(-1.0, MeterAnswer.REVERSED, id="wrong sign"),
     ],
 )
@@ -216,6 +218,18 @@ def test_one_movement_the_same_way_may_be_the_house():
     assert house.step(200.0) is MeterAnswer.SEEN
     assert house.step(200.0, drift_w=400.0) is MeterAnswer.REVERSED
     assert house.guard.suspicion is None
+
+
+def test_what_jumps_further_than_our_output_can_is_the_house():
+    # The bounds of three slow HM that have just been told to rise, while the load of a measured house jumps.
+    guard = ResponseGuard()
+    guard.add_reading(0.0, 2015.0, (59.0, 59.0), 59.0)
+    guard.stepped()
+    for at_s, (grid_w, low_w, high_w) in enumerate(
+        ((2149.0, 59.0, 59.0), (2542.0, 59.0, 158.0), (2542.0, 59.0, 259.0), (2542.0, 126.0, 457.0)), start=1
+    ):
+        assert guard.add_reading(float(at_s), grid_w, (low_w, high_w), 1182.0) is None
+    assert guard.add_reading(5.0, 2541.0, (226.0, 725.0), 1182.0) is None
 
 
 def test_a_suspicion_that_was_only_tried_again_stays_a_doubt_until_an_answer_disproves_it():

@@ -81,7 +81,6 @@ class _Anchor:
     """Largest change within two readings since."""
     moved_w: float = 0.0
     """How far the meter has moved since, counting only readings in which our output may have moved too."""
-
     foreign_w: float = 0.0
     """Largest change of a reading since beyond what our output can have changed between it and the one before."""
 
