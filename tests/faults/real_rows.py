@@ -256,6 +256,11 @@ HOST = (
         f"{_HOST}test_a_log_on_a_full_disk_stops_nothing",
     ),
     RealRow(
+        "disk full under the seasonal minimum SoC",
+        "what was kept before stays, one line",
+        "tests/tasks/test_seasonal_store.py::test_on_a_full_disk_what_was_kept_before_stays_and_it_is_said_once",
+    ),
+    RealRow(
         "disk full, uninstalling on a GX",
         "everything is taken off",
         "tests/deploy/test_gx_broken.py::test_uninstall_on_a_full_disk_takes_everything_off",
