@@ -111,7 +111,7 @@ DTUS = (
     _gone("DTU answers 500", "HMS", _answer(Faults(status=500))),
     _gone("DTU answers null", "HMS", _answer(Faults(body="null"))),
     _gone("DTU answers with a web page", "HMS", _answer(Faults(body="<html></html>"))),
-    _gone("DTU's answer has 4 MB", "HMS", _answer(Faults(is_oversize=True))),
+    _gone("DTU's answer has 10 MB", "HMS", _answer(Faults(is_oversize=True))),
     _gone("DTU's answer ends in the middle", "HMS", _answer(Faults(body='{"inverters":[{"serial"'))),
     _gone(
         "DTU answers 429 for a minute",

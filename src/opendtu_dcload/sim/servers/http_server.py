@@ -17,7 +17,7 @@ from opendtu_dcload.sim.servers.latency import LOST_S, Latency
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OVERSIZE_BYTES = 4_000_000
+OVERSIZE_BYTES = 10_000_000
 TICK_S = 0.2
 
 
