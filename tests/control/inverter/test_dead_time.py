@@ -113,6 +113,10 @@ def test_a_slow_one_that_is_told_to_come_back_before_it_has_begun_is_taken_for_n
     tell(tracker, 106.0, 300)
     measure(tracker, 109.5, 300.0)  # where the last limit leads to, since the one before has not come out yet
     assert tracker.output.credit_s == before_s
+    tell(tracker, 110.0, 100)
+    measure(tracker, 114.5, 300.0)
+    measure(tracker, 115.5, 100.0)  # by the first of the three
+    assert tracker.output.credit_s == before_s
 
 
 def test_that_an_output_moves_after_a_limit_that_was_declined_tells_nothing():

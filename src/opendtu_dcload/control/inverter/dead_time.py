@@ -37,6 +37,8 @@ class DeadTime:
         """When the last limits were posted and, as far as known, received."""
         self._still_s: float | None = None
         """For so long the inverter's own data have shown nothing of the last limit; None = they tell no more of it."""
+        self.is_out = False
+        """They have shown most of the last limit."""
         self._at_least_s = 0.0
         """The longest time for which they showed nothing of a limit that it followed later."""
 
@@ -44,6 +46,7 @@ class DeadTime:
         """Note when a limit posted now will be received."""
         self._received.append((now_s, received_s))
         self._still_s = 0.0
+        self.is_out = False
 
     def late(self, received_s: float) -> None:
         """Note that the last limit cannot have been received before `received_s`."""
@@ -80,6 +83,7 @@ class DeadTime:
             self._at_least_s = 0.0
         self._at_least_s = max(self._at_least_s, self._still_s)
         self._still_s = None
+        self.is_out = True
         possible_s = [dead_time_s for dead_time_s in self._dead_times_s if self._is_possible(dead_time_s)]
         self._dead_times_s = deque(possible_s, LEARNED_SAMPLES)
 
