@@ -116,7 +116,8 @@ class DeadTime:
         if not self._dead_times_s:
             return quick_s, slow_s
         longest_s = max(*self._dead_times_s, self._at_least_s)
-        learned_s = LEARNED_LOW * min(self._dead_times_s), LEARNED_HIGH * longest_s + LEARNED_MARGIN_S
+        slowest_s = min(LEARNED_HIGH * longest_s + LEARNED_MARGIN_S, LONGEST_DEAD_S)
+        learned_s = LEARNED_LOW * min(self._dead_times_s), slowest_s
         return learned_s if self._is_known else (min(quick_s, learned_s[0]), max(slow_s, learned_s[1]))
 
     def _is_possible(self, dead_time_s: float) -> bool:
