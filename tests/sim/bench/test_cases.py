@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 import pytest
 
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
-from opendtu_dcload.sim.bench.cases import CASES, SYNTHETIC_S, WINDOW_S, Kind, jittered
+from opendtu_dcload.sim.bench.cases import CASES, WINDOW_S, Kind, jittered
 from opendtu_dcload.sim.runs.score import ideal_waste_wh, steps
 from opendtu_dcload.sim.runs.simulate import SKIPPED_S
 from opendtu_dcload.sim.runs.trace import load_trace
@@ -72,8 +72,8 @@ def test_the_raster_of_six_seconds_is_gone():
 def test_a_case_depends_on_the_seed_only_and_is_a_house_load(case):
     load_w = case.load_w(1)
     assert load_w == case.load_w(1)
-    assert len(load_w) == (SYNTHETIC_S if case.kind is Kind.SYNTHETIC else WINDOW_S)
-    assert min(load_w) >= 0
+    assert len(load_w) == case.seconds
+    assert (min(load_w) < 0) == (case.kind in (Kind.SOLAR_TUNING, Kind.SOLAR_CHECK))
     assert len(levels(load_w)) > 20
 
 

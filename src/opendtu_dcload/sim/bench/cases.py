@@ -1,7 +1,8 @@
-"""The loads that controllers are compared on: cut measured traces, and synthetic ones that isolate a difficulty.
+"""The loads that controllers are compared on: measured ones, alone and less what solar panels give, and synthetic ones.
 
-Controllers are tuned on the tuning and the synthetic cases only; the check cases show whether that helped elsewhere
-too. Each load has one value in W per second and depends on nothing but the seed.
+Measured loads are cut from traces, synthetic ones isolate a difficulty. Controllers are tuned on the tuning,
+the solar tuning and the synthetic cases only; the check cases show whether that helped elsewhere too. Each load has one
+value in W per second and depends on nothing but the seed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from enum import StrEnum
 from functools import cache, partial
 from itertools import pairwise
 
+from opendtu_dcload.sim.bench.clouds import sky
 from opendtu_dcload.sim.runs.trace import load_trace
 
 WINDOW_S = 7200
 """Every measured case lasts two hours."""
 SYNTHETIC_S = 3900
+SOLAR_S = 3900
+SUN = 0.75
+"""What an array gives in full sun of what it could, at the time of the day of the solar cases."""
+BALCONY_W, ROOF_W = 800.0, 2400.0
 JITTER_S = 6
 """UK-DALE was sampled every 6 s: each of its edges really happened up to this much later or earlier."""
 
@@ -28,6 +34,17 @@ class Kind(StrEnum):
     TUNING = "tuning"
     CHECK = "check"
     SYNTHETIC = "synthetic"
+    SOLAR_TUNING = "solar tuning"
+    SOLAR_CHECK = "solar check"
+
+
+SECONDS: Mapping[Kind, int] = {
+    Kind.TUNING: WINDOW_S,
+    Kind.CHECK: WINDOW_S,
+    Kind.SYNTHETIC: SYNTHETIC_S,
+    Kind.SOLAR_TUNING: SOLAR_S,
+    Kind.SOLAR_CHECK: SOLAR_S,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +58,13 @@ class Case:
     @property
     def seconds(self) -> int:
         """Return how long it lasts."""
-        return SYNTHETIC_S if self.kind is Kind.SYNTHETIC else WINDOW_S
+        return SECONDS[self.kind]
 
     def load_w(self, seed: int) -> list[float]:
-        """Return the load in W, one value per second, the first 300 s of which are not counted."""
+        """Return the load in W, one value per second, the first 300 s of which are not counted.
+
+        It is negative while panels of the house's own give more than the house takes.
+        """
         return self._make(random.Random(f"{self.name} {seed}"))
 
 
@@ -72,6 +92,12 @@ def _measured(trace: str, start_s: int, _: random.Random) -> list[float]:
 
 def _ukdale(trace: str, start_s: int, rng: random.Random) -> list[float]:
     return jittered(_measured(trace, start_s, rng), rng)
+
+
+def _solar(trace: str, start_s: int, array_w: float, rng: random.Random) -> list[float]:
+    """Return a measured load less what an array below broken clouds gives."""
+    load_w = _ukdale(trace, start_s, rng)[:SOLAR_S]
+    return [round(w - SUN * array_w * share, 1) for w, share in zip(load_w, sky(SOLAR_S, rng), strict=True)]
 
 
 def _levels(rng: random.Random) -> list[float]:
@@ -121,6 +147,12 @@ _ALL = (
     *(Case(f"hob {period_s} s", Kind.SYNTHETIC, partial(_hob, period_s)) for period_s in (8, 16, 30, 60)),
     Case("ramps", Kind.SYNTHETIC, _ramps),
     Case("noise", Kind.SYNTHETIC, _noise),
+    Case("solar a", Kind.SOLAR_TUNING, partial(_solar, "ukdale_h3_2013-03-30_45000", 0, BALCONY_W)),
+    Case("solar b", Kind.SOLAR_TUNING, partial(_solar, "ukdale_h1_2013-04-13", 39300, BALCONY_W)),
+    Case("surplus a", Kind.SOLAR_TUNING, partial(_solar, "ukdale_h3_2013-03-28_66000", 0, ROOF_W)),
+    Case("solar c", Kind.SOLAR_CHECK, partial(_solar, "ukdale_h3_2013-03-26_32400", 0, BALCONY_W)),
+    Case("solar d", Kind.SOLAR_CHECK, partial(_solar, "ukdale_h1_2013-04-15_64200", 3300, BALCONY_W)),
+    Case("surplus b", Kind.SOLAR_CHECK, partial(_solar, "ukdale_h3_2013-03-26_32400", 3300, ROOF_W)),
 )
 
 CASES: Mapping[str, Case] = {case.name: case for case in _ALL}

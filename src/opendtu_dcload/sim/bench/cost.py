@@ -28,6 +28,7 @@ class Cost:
     """What a run cost, and what the idealised controller would have cost."""
 
     exported_wh: float
+    """By the plant: what the house's own panels give too much is exported whatever the plant does."""
     avoidable_wh: float
     ideal_wh: float
     commands: float
@@ -85,7 +86,8 @@ class Account:
 
     def sample(self) -> None:
         """Count the meter sample at which the world stands."""
-        self._over_s += self._world.house.meter.power_w < -EXPORT_W
+        sample = self._world.house.meter
+        self._over_s += min(-sample.power_w, sample.output_w) > EXPORT_W
 
     def cost(self, plant: BenchPlant, load_w: Sequence[float]) -> Cost:
         """Return the cost until now; `load_w` is the load of the same time, one value in W per second."""
@@ -96,4 +98,4 @@ class Account:
     def _now(self) -> tuple[float, float, float]:
         energy = self._world.house.energy
         commands = sum(dtu.counters.limits + dtu.counters.power for dtu in self._world.dtus)
-        return energy.exported_wh, energy.avoidable_wh, float(commands)
+        return energy.given_away_wh, energy.avoidable_wh, float(commands)
