@@ -124,11 +124,12 @@ class OutputPrediction:
         """
         self._is_withheld |= is_doubtful or self.excess.is_on
         received_s = max(now_s, radio_free_s) + RADIO_S
+        is_alone = self._dead_time.is_out or now_s >= self._dead_time.received_s + self.credit_s
         self._dead_time.posted(now_s, received_s)
         self._sent.append((received_s, limit_w))
         self._step_w = self.final_w, self._output_of(limit_w)
-        if self._measured_w is None or self._come_out(self._measured_w) >= NOT_BEGUN_SHARE:
-            self._dead_time.not_followed()  # the limit before has yet to come out, so nobody can tell which one does
+        if not is_alone or self._measured_w is None or self._come_out(self._measured_w) >= NOT_BEGUN_SHARE:
+            self._dead_time.not_followed()  # one before may have yet to come out, so nobody can tell which one does
         if not self._is_withheld:
             self._aim(received_s, limit_w)
         return received_s
