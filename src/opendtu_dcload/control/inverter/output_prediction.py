@@ -17,6 +17,7 @@ from opendtu_dcload.control.inverter.limit_state import LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_checks import ExcessWatch, ModelTrust
 from opendtu_dcload.control.inverter.output_model import OutputModel
 from opendtu_dcload.control.inverter.output_ratio import Ratio
+from opendtu_dcload.control.inverter.output_rules import KEPT_LIMITS
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.power_state import PowerState
 from opendtu_dcload.limit_reading import SETTLE_S
@@ -49,7 +50,7 @@ class OutputPrediction:
         """The model does not follow the limit on its way: nothing shows that the inverter will."""
         self._measured_w: float | None = None
         """Output when it was last fresh."""
-        self._sent: deque[tuple[float, float]] = deque()
+        self._sent: deque[tuple[float, float]] = deque(maxlen=KEPT_LIMITS)
         """Limits of ours lately: when they were received, as far as known, and W."""
         self._step_w = (0.0, 0.0)
         """Output that the last limit of ours began at, and the one that it leads to."""

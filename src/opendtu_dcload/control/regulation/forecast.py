@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 FINEST_W = 10.0
 """Width of the layers near zero: an estimate, a few times the smallest change that is worth a command."""
@@ -44,7 +45,7 @@ class Layer:
         self.is_on = is_on
         self.follows = False
         """It went on together with a layer that has just gone off, which may be the first half of one fall."""
-        self._turned_s = [since_s]
+        self._turned_s = deque([since_s], 2 * KEPT)
 
     @property
     def since_s(self) -> float:
@@ -59,7 +60,7 @@ class Layer:
     def turn(self, at_s: float) -> None:
         """Note that the load crossed it."""
         self.is_on = not self.is_on
-        self._turned_s = [*self._turned_s[1 - 2 * KEPT :], at_s]
+        self._turned_s.append(at_s)
 
     def is_like(self, other: Layer) -> bool:
         """Tell whether another layer went on and off at the same times."""
@@ -89,7 +90,7 @@ class Layer:
         return same / total if self.is_on else 1.0 - same / total
 
 
-def _time_in_state_s(turned_s: list[float], first: int, until_s: float) -> float:
+def _time_in_state_s(turned_s: Sequence[float], first: int, until_s: float) -> float:
     """Return the time within the 8 s before `until_s` spent in the state that began at `turned_s[first]`."""
     spent_s, from_s = 0.0, until_s - RULES_S
     for index in range(first, len(turned_s), 2):
