@@ -79,7 +79,7 @@ def _piece(rng: random.Random) -> Sequence[float]:
     if rng.random() < SYNTHETIC_SHARE:
         synthetic = [case for case in CASES.values() if case.kind is Kind.SYNTHETIC]
         return rng.choice(synthetic).load_w(rng.randrange(1000))
-    measured = [case for case in CASES.values() if case.kind is not Kind.SYNTHETIC]
+    measured = [case for case in CASES.values() if case.kind in (Kind.TUNING, Kind.CHECK)]
     if (chosen := rng.randrange(2 * len(measured))) < len(measured):
         return measured[chosen].load_w(rng.randrange(1000))
     whole = _whole(DEFAULT_TRACE)

@@ -15,8 +15,8 @@ from opendtu_dcload.sim.bench.scale import measure
 from opendtu_dcload.sim.runs.report import progress_bar
 
 HEAD = """\
-plant  case        controller      export  import   waste  waste  commands  > 50 W  settled in  overshoot
-                                       Wh      Wh      Wh    /J0     per h       s   down/up s  down/up %"""
+plant  case           controller      export  import   waste  waste  commands  > 50 W  settled in  overshoot
+                                          Wh      Wh      Wh    /J0     per h       s   down/up s  down/up %"""
 
 
 def print_bench(only: str, controllers: str, *, seeds: int, phases: int, is_json: bool) -> int:
@@ -59,7 +59,7 @@ def _line(plant: str, case: str, controller: str, parts: Mapping[AnyCell, Cost])
     settled = _pair(cost.down, cost.up, "settling_s")
     overshoot = _pair(cost.down, cost.up, "overshoot_pct")
     return (
-        f"{plant:6} {case:11} {controller:14} {cost.exported_wh / each:7.2f} {cost.avoidable_wh / each:7.2f}"
+        f"{plant:6} {case:14} {controller:14} {cost.exported_wh / each:7.2f} {cost.avoidable_wh / each:7.2f}"
         f" {cost.waste_wh / each:7.2f} {cost.ratio:6.2f} {cost.commands_per_h:9.0f} {cost.over_50_w_s / each:7.1f}"
         f" {settled:>11} {overshoot:>10}"
     ).rstrip()

@@ -229,13 +229,15 @@ class Energy:
 
     imported_wh: float = 0.0
     exported_wh: float = 0.0
+    given_away_wh: float = 0.0
+    """What of the export came from the inverters: solar surplus of the house's own would be exported without them."""
     avoidable_wh: float = 0.0
     """Imported although the inverters had room below the cap."""
 
     @property
     def waste_wh(self) -> float:
-        """Exported energy is lost for good, avoidable import only postponed: so it counts twice."""
-        return 2 * self.exported_wh + self.avoidable_wh
+        """Energy given away is lost for good, avoidable import only postponed: so it counts twice."""
+        return 2 * self.given_away_wh + self.avoidable_wh
 
 
 @dataclass(slots=True)
@@ -253,7 +255,7 @@ class House:
     """Load, inverters, battery and meter, moved by `advance`."""
 
     load_w: Sequence[float]
-    """House load in W, one value per second; the last one holds on."""
+    """House load in W, one value per second; the last one holds on. Negative: panels of the house's own give more."""
     models: Sequence[InverterModel]
     seed: int = 1
     cap_w: float = math.inf
@@ -345,6 +347,7 @@ class House:
         wh = grid_w * dt_s * WH_PER_WS
         if grid_w < 0:
             self.energy.exported_wh -= wh
+            self.energy.given_away_wh += min(-grid_w, output_w) * dt_s * WH_PER_WS
             return
         self.energy.imported_wh += wh
         self.energy.avoidable_wh += min(grid_w, max(0.0, self._room_w - output_w)) * dt_s * WH_PER_WS

@@ -16,7 +16,8 @@ STEP_W = 100.0
 def ideal_waste_wh(load_w: Sequence[float], *, minimum_w: float, maximum_w: float, lag_s: float = IDEAL_LAG_S) -> float:
     """Return J0 in Wh: 2 x export + avoidable import of a plant that gives the load of `lag_s` ago, clipped.
 
-    `load_w` has one value per second; before its start the load is taken as its first value.
+    `load_w` has one value per second; before its start the load is taken as its first value. While it is negative only
+    the plant's own output counts as export.
     """
     whole_s = int(lag_s)
     late_share = lag_s - whole_s
@@ -25,7 +26,7 @@ def ideal_waste_wh(load_w: Sequence[float], *, minimum_w: float, maximum_w: floa
         for back_s, share in ((whole_s + 1, late_share), (whole_s, 1 - late_share)):
             output_w = min(max(load_w[max(index - back_s, 0)], minimum_w), maximum_w)
             grid_w = now_w - output_w
-            waste_ws += share * (-2 * grid_w if grid_w < 0 else min(grid_w, maximum_w - output_w))
+            waste_ws += share * (2 * min(-grid_w, output_w) if grid_w < 0 else min(grid_w, maximum_w - output_w))
     return waste_ws * WH_PER_WS
 
 
