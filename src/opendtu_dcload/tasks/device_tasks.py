@@ -43,14 +43,19 @@ def reading(
     meter = make_meter(config.meter, session, watch, clock)
     interval_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
     yield Task("meter", poll_meter(meter, state, clock, interval_s=interval_s, lost_after_s=lost_after_s))
+    yield from asking(config, state, dtus, clock)
+    if config.solar is not None:
+        solar = ShellyMeter(config.solar, session, clock, section="solar")
+        yield Task("solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s))
+
+
+def asking(config: Config, state: State, dtus: Mapping[str, OpenDtu], clock: Clock) -> Iterator[Task]:
+    """Yield what asks the DTUs."""
     for dtu in config.dtus:
         poller = DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
         yield Task(f"DTU {dtu.name}", poller.run())
         if config.is_read_only:
             yield Task(f"offer {dtu.name}", offer_inverters(dtu, poller, state), may_end=True)
-    if config.solar is not None:
-        solar = ShellyMeter(config.solar, session, clock, section="solar")
-        yield Task("solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s))
 
 
 def arming(

@@ -18,11 +18,19 @@ import aiohttp
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.devices.http import Clock, DeviceHttp, Login
 from opendtu_dcload.devices.opendtu import opendtu_answers as answers
-from opendtu_dcload.devices.opendtu.opendtu_answers import InverterSettings, KnownInverter
+from opendtu_dcload.devices.opendtu.opendtu_answers import InverterSettings, KnownInverter, LivePart
 from opendtu_dcload.errors import DeviceAnswerError, DeviceRefusedError
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 
-__all__ = ["LIMIT_ABSOLUTE_W", "LIMIT_RELATIVE_PCT", "InverterSettings", "KnownInverter", "LiveData", "OpenDtu"]
+__all__ = [
+    "LIMIT_ABSOLUTE_W",
+    "LIMIT_RELATIVE_PCT",
+    "InverterSettings",
+    "KnownInverter",
+    "LiveData",
+    "LivePart",
+    "OpenDtu",
+]
 
 # The only two types that mean the same in all versions and do not write to the inverter's EEPROM. The persistent ones
 # are 256 and 257 up to v25.8 and 2 and 3 from v25.9.11 on.
@@ -143,6 +151,13 @@ class OpenDtu:
             has_factory_password=answers.hint(document, "default_password"),
             has_radio_problem=answers.hint(document, "radio_problem"),
         )
+
+    async def live_of(self, serial: str) -> LivePart:
+        """Return the values of one inverter that may be commanded, up to v24.1.26 of all of them."""
+        path = f"{_LIVE}?inv={serial}"
+        document = await self._live.get(path)
+        with self._understanding(path):
+            return answers.part(document, self._listed, self._clock())
 
     async def limits(self) -> dict[str, LimitStatus]:
         """Return what the DTU knows of the limits of all its inverters, by serial."""
