@@ -15,6 +15,7 @@ from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.lasting import Task
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.follow_push import PushFollower
 from opendtu_dcload.tasks.poll_dtu import DtuPoller
 from opendtu_dcload.tasks.poll_meter import poll_meter, poll_solar
 from opendtu_dcload.tasks.rearm_relay import RelayTask
@@ -56,6 +57,8 @@ def asking(config: Config, state: State, dtus: Mapping[str, OpenDtu], clock: Clo
         yield Task(f"DTU {dtu.name}", poller.run())
         if config.is_read_only:
             yield Task(f"offer {dtu.name}", offer_inverters(dtu, poller, state), may_end=True)
+        else:
+            yield Task(f"push {dtu.name}", PushFollower(dtu.label, dtus[dtu.name], poller, clock).run())
 
 
 def arming(

@@ -13,6 +13,10 @@ ON_AIR_S = 0.5
 """Within this time of its turn an inverter has answered its DTU: as long as the DTU listens for it."""
 LATE_S = 2.0
 """A limit keeps the radio for so long, and the inverter whose turn it is waits."""
+PUSHED_S = 4.0
+"""Where the DTU pushes by itself, an inverter is asked for only when so much later nothing new has come."""
+OLDER_S = 1.0
+"""What was measured so much before what is known comes late; `data_age` in whole seconds varies by less."""
 
 
 class LiveValues:
@@ -66,6 +70,16 @@ class LiveValues:
         self._keep(told)
         for serial, status in told.items():
             self._due_s[serial] = self._next_s(status, now_s)
+
+    def add_pushed(self, told: Mapping[str, InverterStatus]) -> None:
+        """Take what the DTU tells without being asked; it may be no news, or have been on its way for long."""
+        self._keep({s: status for s, status in told.items() if self._is_later(status, -OLDER_S)})
+        for serial, status in told.items():
+            self._due_s[serial] = max(self._due_s[serial], status.at_s + self.round_s + ON_AIR_S + PUSHED_S)
+
+    def _is_later(self, status: InverterStatus, by_s: float) -> bool:
+        known = self._values.get(status.serial)
+        return known is None or status.at_s - known.at_s > by_s
 
     def _keep(self, told: Mapping[str, InverterStatus]) -> None:
         for serial, status in told.items():

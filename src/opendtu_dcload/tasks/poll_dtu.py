@@ -11,7 +11,7 @@ from typing import Any
 
 from opendtu_dcload.config import OpenDtuConfig
 from opendtu_dcload.devices.http import Clock
-from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter, OpenDtu
+from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter, LivePart, OpenDtu
 from opendtu_dcload.errors import DeviceAnswerError, DeviceAuthError, DeviceError
 from opendtu_dcload.freshness import contents
 from opendtu_dcload.model import CommandState, LimitStatus
@@ -55,7 +55,7 @@ class DtuPoller:
         self._clock = clock
         self._presence = Availability(config.label, state, clock(), lost_after_s=lost_after_s)
         self._noticed_post_at_s = dtu.posted_at_s
-        self._is_login_wrong = False
+        self._is_answering = self._is_login_wrong = False
         self._radio_interval_s = 0.0
         self._limits_before: Mapping[str, LimitStatus] = {}
         """What was told of the limits when the last command was sent."""
@@ -63,6 +63,8 @@ class DtuPoller:
         self._values = LiveValues(config.name, state, serials, self._interval_s, clock())
         self.known: tuple[KnownInverter, ...] | None = None
         """All inverters that the DTU lists; None = not asked yet."""
+        self.has_begun = asyncio.Event()
+        """Set once the DTU has answered all that is asked first."""
 
     async def run(self) -> None:
         """Poll for ever."""
@@ -70,14 +72,23 @@ class DtuPoller:
         while True:
             try:
                 await self._round()
+                self.has_begun.set()
+                self._is_answering = True
                 self._presence.answered(self._clock())
                 pause_s = PENDING_S
             except DeviceError as err:
+                self._is_answering = False
                 self._presence.failed(self._clock(), err)
                 self._limits_due_s = self._silent_s = self._clock() + pause_s
                 self._values.postpone(self._limits_due_s)
                 pause_s = min(2 * pause_s, max(self._interval_s, PENDING_S))
             await self._pause()
+
+    def take(self, part: LivePart) -> None:
+        """Take what the DTU tells without being asked: no sign of life while it does not answer what it is asked."""
+        self._values.add_pushed(part.inverters)
+        if self._is_answering:
+            self._answered(is_clock_set=part.is_clock_set)
 
     async def _pause(self) -> None:
         """Wait until something is due, or a command was sent."""

@@ -10,16 +10,17 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
 from opendtu_dcload.devices import json_fields
+from opendtu_dcload.devices.frames import Frames
 from opendtu_dcload.devices.http import Clock, DeviceHttp, Login
 from opendtu_dcload.devices.opendtu import opendtu_answers as answers
 from opendtu_dcload.devices.opendtu.opendtu_answers import InverterSettings, KnownInverter, LivePart
-from opendtu_dcload.errors import DeviceAnswerError, DeviceRefusedError
+from opendtu_dcload.errors import DeviceAnswerError, DeviceRefusedError, DeviceTimeoutError
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 
 __all__ = [
@@ -41,6 +42,9 @@ LARGEST_LIMIT = 2250.0
 """OpenDTU refuses more, in W and in %."""
 
 _LIVE = "/api/livedata/status"
+_PUSH = "/livedata"
+PUSH_SILENT_S = 12.0
+"""OpenDTU pushes each inverter every 10 s at least."""
 _LIMITS = "/api/limit/status"
 _INVERTERS = "/api/inverter/list"
 _DTU = "/api/dtu/config"
@@ -86,13 +90,15 @@ class OpenDtu:
     ) -> None:
         self._listed = frozenset(serial.lower() for serial in listed)
         self._clock = clock
-        # Three back-offs for one device: a wrong password must not stop the reading, which needs none by default, and
-        # the lack of memory that the large live document meets (429) must not hold back a command and its status.
+        # Four back-offs for one device: a wrong password must not stop the reading, which needs none by default, and
+        # the lack of memory that the large live document meets (429) must not hold back a command and its status;
+        # and the websocket may want a login of its own.
         lock = asyncio.Lock()
         self._live = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
         self._reads = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
         self._admin = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
-        for door in (self._live, self._reads, self._admin):
+        self._push = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
+        for door in (self._live, self._reads, self._admin, self._push):
             door.authenticate_with("basic")
         self.posted = asyncio.Event()
         """Set when a command to an inverter was sent, well or not, for whoever looks for its acknowledgement."""
@@ -159,6 +165,23 @@ class OpenDtu:
         with self._understanding(path):
             return answers.part(document, self._listed, self._clock())
 
+    async def pushed(self) -> AsyncGenerator[LivePart]:
+        """Yield what the DTU tells of its inverters without being asked; to be closed by the caller.
+
+        Only what may be commanded is told of. Frames without inverters, as OnBattery sends them too, count for nothing.
+
+        Raises:
+            DeviceError: it does not push, or no longer.
+        """
+        async with self._push.listen(_PUSH) as frames:
+            while True:
+                try:
+                    async with asyncio.timeout(PUSH_SILENT_S):
+                        part = await self._next_part(frames)
+                except TimeoutError as err:
+                    raise DeviceTimeoutError(f"{self._push.name} has pushed nothing for {PUSH_SILENT_S:g} s") from err
+                yield part
+
     async def limits(self) -> dict[str, LimitStatus]:
         """Return what the DTU knows of the limits of all its inverters, by serial."""
         document = await self._reads.get(_LIMITS)
@@ -220,6 +243,13 @@ class OpenDtu:
         answered_at_s = self._clock()
         with self._understanding(path):
             return answers.inverters(document).get(serial), answered_at_s
+
+    async def _next_part(self, frames: Frames) -> LivePart:
+        while True:
+            document = await frames.document()
+            with contextlib.suppress(ValueError):
+                if answers.inverters(document):
+                    return answers.part(document, self._listed, self._clock())
 
     async def _post_limit(self, serial: str, limit_type: int, value: float) -> None:
         if limit_type not in {LIMIT_ABSOLUTE_W, LIMIT_RELATIVE_PCT}:

@@ -85,6 +85,8 @@ class DeviceServer(ABC):
         """How long each answer takes: without any time, requests in parallel would not be seen as such."""
         self.stall: Callable[[web.Request, web.StreamResponse], Awaitable[web.StreamResponse]] = _stall
         """Answers in part, and never ends."""
+        self.make_socket: Callable[[], web.WebSocketResponse] = web.WebSocketResponse
+        """Makes the device's end of a websocket."""
         self.faults = Faults()
         self.asked: Counter[str] = Counter()
         """How often each path was asked for, query included."""
