@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from opendtu_dcload.freshness import content, contents
 from opendtu_dcload.model import InverterStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.availability import count
@@ -40,6 +41,8 @@ class LiveValues:
         self._state = state
         self._interval_s = self.round_s = interval_s
         self._values: dict[str, InverterStatus] = {}
+        self._pushed: dict[str, object] = {}
+        """What was pushed last of each inverter."""
         self._due_s = dict.fromkeys(serials, now_s)
 
     round_s: float
@@ -72,14 +75,20 @@ class LiveValues:
             self._due_s[serial] = self._next_s(status, now_s)
 
     def add_pushed(self, told: Mapping[str, InverterStatus]) -> None:
-        """Take what the DTU tells without being asked; it may be no news, or have been on its way for long."""
-        self._keep({s: status for s, status in told.items() if self._is_later(status, -OLDER_S)})
-        for serial, status in told.items():
+        """Take what the DTU tells without being asked; it may be no news, or have been on its way for long.
+
+        What comes again word for word may be as old as it was the first time: whoever wants to know has to ask.
+        """
+        news = {serial: status for serial, status in told.items() if self._is_news(serial, status)}
+        self._pushed |= contents(told)
+        self._keep(news)
+        for serial, status in news.items():
             self._due_s[serial] = max(self._due_s[serial], status.at_s + self.round_s + ON_AIR_S + PUSHED_S)
 
-    def _is_later(self, status: InverterStatus, by_s: float) -> bool:
-        known = self._values.get(status.serial)
-        return known is None or status.at_s - known.at_s > by_s
+    def _is_news(self, serial: str, status: InverterStatus) -> bool:
+        known = self._values.get(serial)
+        is_late = known is not None and status.at_s < known.at_s - OLDER_S
+        return not is_late and self._pushed.get(serial) != content(status)
 
     def _keep(self, told: Mapping[str, InverterStatus]) -> None:
         for serial, status in told.items():

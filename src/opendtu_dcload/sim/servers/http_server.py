@@ -208,6 +208,8 @@ def _drop(request: web.Request) -> web.Response:
 
 
 async def _stall(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    if not isinstance(response, web.Response):  # a websocket has no body to stop in
+        await asyncio.Event().wait()
     body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b"{}"
     stalled = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
     stalled.content_length = len(body)

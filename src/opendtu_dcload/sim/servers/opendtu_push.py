@@ -41,7 +41,7 @@ class PushFaults:
     is_silent: bool = False
     """It is opened, and nothing comes."""
     closes: bool = False
-    """It is opened and closed."""
+    """It is closed, now and after each opening."""
     has_no_inverters: bool = False
     """All frames are of something else."""
     is_stuck: bool = False
@@ -108,7 +108,7 @@ class LivePush:
             if self._note_boot() or not self._dtu.is_up:  # it says goodbye to nobody, and knows nobody afterwards
                 self._clients.clear()
                 return
-            for surplus in self._clients[:-MOST_CLIENTS]:
+            for surplus in list(self._clients) if self.faults.closes else self._clients[:-MOST_CLIENTS]:
                 self._drop(surplus)
                 await surplus.close()
             if texts := self._due():

@@ -71,9 +71,9 @@ class Wire:
 
     async def _serve(self, request: _Request, upgraded: asyncio.Future[_DeviceEnd]) -> None:
         try:
-            async with self._exchange(request) as answer:
-                if not upgraded.done():
-                    upgraded.set_exception(_refusal(request, answer))
+            response = await self._exchange(request).response()
+            if not upgraded.done():
+                upgraded.set_exception(_refusal(request, response))
         except (aiohttp.ClientError, OSError) as err:
             if not upgraded.done():
                 upgraded.set_exception(err)
@@ -151,13 +151,17 @@ class _Exchange:
         self._request = request
 
     async def __aenter__(self) -> _Answer:
+        return _Answer(cast("web.Response", await self.response()))
+
+    async def response(self) -> web.StreamResponse:
+        """Return what the device answers; to a websocket only once that has ended."""
         if isinstance(self._device, Exception):
             raise self._device
         assert self._handler is not None
         response = await self._device.respond(cast("web.Request", self._request), self._handler)
         if self._request.is_aborted:
             raise aiohttp.ServerDisconnectedError
-        return _Answer(cast("web.Response", response))
+        return response
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -235,7 +239,7 @@ CLOSED = aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
 CHUNK_BYTES = 65536
 
 
-def _refusal(request: _Request, answer: _Answer) -> aiohttp.WSServerHandshakeError:
+def _refusal(request: _Request, answer: web.StreamResponse) -> aiohttp.WSServerHandshakeError:
     about = aiohttp.RequestInfo(URL(request.raw_path), request.method, CIMultiDictProxy(request.headers))
     return aiohttp.WSServerHandshakeError(about, (), status=answer.status, headers=CIMultiDict(answer.headers))
 
