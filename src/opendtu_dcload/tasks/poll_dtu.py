@@ -148,7 +148,8 @@ class DtuPoller:
     async def _check_password(self) -> bool:
         """Tell whether commands will be taken: reading alone needs no password, so it would not show."""
         try:
-            await self._dtu.check_password()
+            if self._clock() - self._dtu.admitted_at_s >= SYSTEM_S:
+                await self._dtu.check_password()
         except DeviceAuthError as err:
             if not self._is_login_wrong:
                 log.error("%s", err)  # noqa: TRY400  the sentence says it all, a traceback would not help

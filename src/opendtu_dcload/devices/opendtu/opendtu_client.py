@@ -20,7 +20,7 @@ from opendtu_dcload.devices.frames import Frames
 from opendtu_dcload.devices.http import Clock, DeviceHttp, Login
 from opendtu_dcload.devices.opendtu import opendtu_answers as answers
 from opendtu_dcload.devices.opendtu.opendtu_answers import InverterSettings, KnownInverter, LivePart
-from opendtu_dcload.errors import DeviceAnswerError, DeviceRefusedError, DeviceTimeoutError
+from opendtu_dcload.errors import DeviceAnswerError, DeviceAuthError, DeviceRefusedError, DeviceTimeoutError
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 
 __all__ = [
@@ -104,6 +104,8 @@ class OpenDtu:
         """Set when a command to an inverter was sent, well or not, for whoever looks for its acknowledgement."""
         self.posted_at_s = -math.inf
         """When that was last, monotonic; -inf = never."""
+        self.admitted_at_s = -math.inf
+        """When the DTU last accepted the password, monotonic; -inf = never."""
 
     @property
     def is_posting(self) -> bool:
@@ -117,6 +119,7 @@ class OpenDtu:
     async def check_password(self) -> None:
         """Show the password without effect; reading alone would not tell that it is wrong."""
         self._check_success(await self._admin.get(_LOGIN), _LOGIN)
+        self.admitted_at_s = self._clock()
 
     async def system(self, *, is_clock_set: bool = True) -> DtuStatus:
         """Return firmware and uptime; whether the clock is set stands in the live data and is passed through."""
@@ -274,8 +277,14 @@ class OpenDtu:
 
     async def _post(self, path: str, command: Mapping[str, object]) -> None:
         # All commands travel as a form with one field; a JSON body is not understood (code 1002).
-        answer = await self._admin.post(path, {"data": json.dumps(command, allow_nan=False, separators=(",", ":"))})
+        form = {"data": json.dumps(command, allow_nan=False, separators=(",", ":"))}
+        try:
+            answer = await self._admin.post(path, form)
+        except DeviceAuthError:
+            self.admitted_at_s = -math.inf
+            raise
         self._check_success(answer, path)
+        self.admitted_at_s = self._clock()
 
     def _check_success(self, answer: object, path: str) -> None:
         """Raise unless the DTU says success; HTTP status 200 alone does not mean that."""
