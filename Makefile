@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
-	gx-hours fuzz soak pins try-armhf clean
+	gx-hours dtu-requests fuzz soak pins try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -109,6 +109,10 @@ gx-hours: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || { $(call install,python3-dbus python3-gi); }
 	$(PYTHON) -m tests.plays.gx_hours
+
+# Plays a restless hour on virtual time, and prints how often OpenDTU is asked for what; a minute.
+dtu-requests: $(READY)
+	$(PYTHON) -m tests.plays.dtu_requests
 
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)

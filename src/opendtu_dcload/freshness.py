@@ -5,7 +5,7 @@ How the age of the grid meter takes the plant down step by step is `control.prot
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
 from operator import attrgetter
@@ -71,6 +71,11 @@ def dtu_summed_s(poll_interval_s: float) -> float:
 def content(status: DataclassInstance) -> object:
     """Return all that a device tells but its times, to be compared."""
     return _fields(type(status))(status)
+
+
+def contents(statuses: Mapping[str, DataclassInstance]) -> dict[str, object]:
+    """Return the `content` of each."""
+    return {serial: content(status) for serial, status in statuses.items()}
 
 
 @cache

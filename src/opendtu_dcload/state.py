@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from opendtu_dcload.freshness import PLAN_S, content, fresh
+from opendtu_dcload.freshness import PLAN_S, content, contents, fresh
 from opendtu_dcload.model import (
     Alarm,
     BatteryStatus,
@@ -99,7 +99,7 @@ class State:
         before = self._inverters_of.get(dtu)
         self._inverters_of[dtu] = inverters
         self.inverters = _merged(self._inverters_of)
-        if before is None or _contents(before) != _contents(inverters):
+        if before is None or contents(before) != contents(inverters):
             self._notify()
 
     def set_limits(self, dtu: str, limits: Mapping[str, LimitStatus]) -> None:
@@ -107,7 +107,7 @@ class State:
         before = self._limits_of.get(dtu)
         self._limits_of[dtu] = limits
         self.limits = _merged(self._limits_of)
-        if before is None or _contents(before) != _contents(limits):
+        if before is None or contents(before) != contents(limits):
             self._notify()
 
     def set_dtu(self, name: str, status: DtuStatus) -> None:
@@ -170,10 +170,6 @@ class State:
     def _notify(self) -> None:
         for changed in self._listeners:
             changed.set()
-
-
-def _contents(statuses: Mapping[str, Status]) -> dict[str, object]:
-    return {serial: content(status) for serial, status in statuses.items()}
 
 
 def _merged(parts: Mapping[str, Mapping[str, Status]]) -> Mapping[str, Status]:

@@ -7,6 +7,7 @@ from tests.faults.inverter_rows import INVERTER
 from tests.faults.meter_rows import METERS
 from tests.faults.network_rows import NETWORKS
 from tests.faults.page_rows import TIMED
+from tests.faults.push_rows import PUSHES
 from tests.plays.lie_rows import LIES
 
-FAULTS = (*METERS, *DTUS, *NETWORKS, *INVERTER, *LIES, *TIMED)
+FAULTS = (*METERS, *DTUS, *PUSHES, *NETWORKS, *INVERTER, *LIES, *TIMED)

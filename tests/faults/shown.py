@@ -31,8 +31,9 @@ ROUNDS, MORE_S = 3, 5.0
 """An inverter's values count for so many rounds of its DTU's polling, and so long."""
 SUMMED_S = 10.0
 """The DC sum, without a good answer of the DTU."""
-TASKS = 3
-"""A DTU's commands, the POST on its way, and an earlier one that is about to end."""
+TASKS = 3 + 2
+"""A DTU's commands, the POST on its way, and an earlier one that is about to end; and of the simulated DTU its end of a
+websocket, and what pushes."""
 TIMERS = 200
 """asyncio sweeps out cancelled ones when there are more than a hundred."""
 COMMANDS_WAITING = 3

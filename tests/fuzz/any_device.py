@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
+from aiohttp import WSMessage, WSMsgType
 from yarl import URL
 
 from tests.fuzz.target import lines_of
 
+_BINARY = b"binary "
 _HEAD = re.compile(r"(/\S*)(?: ([1-5][0-9][0-9]))?")
 
 
@@ -30,6 +32,32 @@ class AnyDevice:
     def request(self, _method: str, url: URL, **_options: object) -> _Response:
         """Return what `async with` waits for."""
         return _Response(*self._answers.get(url.path_qs, self._default))
+
+
+class AnyPush:
+    """Opens a websocket whose messages are the lines of the input; `binary ` begins a binary one."""
+
+    def __init__(self, data: bytes) -> None:
+        self._lines = iter(data.split(b"\n"))
+
+    async def ws_connect(self, _url: URL, **_options: object) -> Self:
+        """Return what is read from."""
+        return self
+
+    async def receive(self) -> WSMessage:
+        """Return the next message; after the last one it is closed."""
+        line = next(self._lines, None)
+        if line is None:
+            return WSMessage(WSMsgType.CLOSED, None, None)
+        if line.startswith(_BINARY):
+            return WSMessage(WSMsgType.BINARY, line.removeprefix(_BINARY), None)
+        try:
+            return WSMessage(WSMsgType.TEXT, line.decode(), None)
+        except UnicodeDecodeError as err:
+            return WSMessage(WSMsgType.ERROR, err, None)
+
+    async def close(self) -> None:
+        """Close it."""
 
 
 class _Response:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
+from unittest.mock import patch
 
 import aiohttp
 from pydantic import SecretStr
 
-from opendtu_dcload.devices import json_fields
+from opendtu_dcload.devices import frames, json_fields
 from opendtu_dcload.devices.opendtu.opendtu_answers import LARGEST_POWER_W
-from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter, LiveData, OpenDtu
+from opendtu_dcload.devices.opendtu.opendtu_client import KnownInverter, LiveData, LivePart, OpenDtu
 from opendtu_dcload.errors import DeviceError
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 from tests.config.correct_config import SECRET, SERIAL
 from tests.devices.recorded.replay import recordings
 from tests.doubles.clock import Clock
 from tests.doubles.fake_device import Settings
-from tests.fuzz.any_device import AnyDevice
+from tests.fuzz.any_device import AnyDevice, AnyPush
 from tests.fuzz.target import Target, as_lines, check_number, check_refusal, check_text, lines_of, run
 
 _SERIAL = re.compile(r"[0-9a-f]{12}")
@@ -34,16 +36,24 @@ def _recorded() -> list[bytes]:
 
 
 def _play_dtu(data: bytes) -> bool:
-    serials = [SERIAL, *re.findall(r'"serial": *"([0-9a-fA-F]{12})"', data.decode("utf-8", "replace"))[:4]]
+    serials = _serials(data)
+    return run(_use_dtu(_dtu(AnyDevice(data), serials), serials))
+
+
+def _serials(data: bytes) -> list[str]:
+    return [SERIAL, *re.findall(r'"serial": *"([0-9a-fA-F]{12})"', data.decode("utf-8", "replace"))[:4]]
+
+
+def _dtu(session: object, serials: list[str]) -> OpenDtu:
     login = Settings("192.0.2.1", password=SecretStr(SECRET))
-    dtu = OpenDtu(login, cast(aiohttp.ClientSession, AnyDevice(data)), serials, Clock(_NOW_S))
-    return run(_use_dtu(dtu, serials))
+    return OpenDtu(login, cast(aiohttp.ClientSession, session), serials, Clock(_NOW_S))
 
 
 async def _use_dtu(dtu: OpenDtu, serials: list[str]) -> bool:
     told = []
     uses: list[Callable[[], Awaitable[Any]]] = [
         lambda: dtu.live(serials),
+        lambda: dtu.live_of(serials[-1]),
         dtu.limits,
         dtu.system,
         dtu.settings,
@@ -66,9 +76,10 @@ def _check_told(told: object) -> None:
         case LiveData():
             for inverter in told.known:
                 _check_known(inverter)
-            for serial, status in told.inverters.items():
-                assert status.serial == serial
-                _check_status(status)
+            _check_statuses(told.inverters)
+        case LivePart():
+            check_text(told.spoilt)
+            _check_statuses(told.inverters)
         case dict():
             for serial, limit in told.items():
                 assert limit.serial == serial
@@ -80,6 +91,12 @@ def _check_told(told: object) -> None:
                 check_number(settings.reachable_threshold, 0, 255)
         case float():
             check_number(told, 1, 86400)
+
+
+def _check_statuses(inverters: Mapping[str, InverterStatus]) -> None:
+    for serial, status in inverters.items():
+        assert status.serial == serial
+        _check_status(status)
 
 
 def _check_known(inverter: KnownInverter) -> None:
@@ -106,6 +123,28 @@ def _check_limit(limit: LimitStatus) -> None:
     assert isinstance(limit.state, CommandState)
 
 
+def _play_frames(data: bytes) -> bool:
+    with patch.object(frames, "BETWEEN_S", 0.0):
+        return run(_follow(_dtu(AnyPush(data), _serials(data))))
+
+
+async def _follow(dtu: OpenDtu) -> bool:
+    has_told = False
+    try:
+        async with contextlib.aclosing(dtu.pushed()) as parts:
+            async for part in parts:
+                _check_told(part)
+                has_told |= bool(part.inverters)
+    except DeviceError as err:
+        check_refusal(err)
+    return has_told
+
+
+def _recorded_frames() -> list[bytes]:
+    live = [lines_of(lines) for lines in _recorded()]
+    return [b"\n".join(body for path, body in bodies.items() if path.startswith("/api/livedata")) for bodies in live]
+
+
 def _play_json(data: bytes) -> bool:
     try:
         document = json_fields.document(data)
@@ -127,5 +166,6 @@ def _recorded_bodies() -> list[bytes]:
 
 TARGETS = (
     Target("opendtu", _play_dtu, _recorded, share=20),
+    Target("opendtu_frames", _play_frames, _recorded_frames, share=10),
     Target("json", _play_json, _recorded_bodies, share=10),
 )

@@ -33,11 +33,12 @@ async def regulate(loop, controls):
 app._regulate = regulate
 sys.exit(cli.main(["--config", {config!r}]))
 """
-PASSING = re.compile(r"Task-\d+|commands to .*|watch over tasks")
-"""Tasks that end when what they are for is done, and those of the test."""
+PASSING = re.compile(r"Task-\d+|commands to .*|watch over tasks|push of .*")
+"""Tasks that end when what they are for is done, and those of the test and of the simulated DTU."""
 LASTING = {
     "meter",
     "DTU opendtu",
+    "push opendtu",
     "control",
     "health",
     "battery",

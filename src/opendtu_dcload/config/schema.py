@@ -62,7 +62,7 @@ class OpenDtuConfig(LoginSection):
     host: Host = Field(description='OpenDTU\'s address in quotes, such as "192.168.1.51"')
     """Address of OpenDTU, with `:port` if that is not 80."""
     poll_interval_s: Annotated[float, Field(ge=1, le=60)] = 5.0
-    """Time between two readings of the live data."""
+    """OpenDTU's own poll interval; values are fetched when it has new ones, of an inverter no oftener than this."""
     timeout_s: Annotated[float, Field(ge=1, le=30)] = 8.0
     """Time for a complete answer."""
     max_commands_per_hour: Annotated[int, Field(ge=12, le=1800)] = 300  # 1800: one in each window of 2 s

@@ -1,12 +1,16 @@
-"""The one door to a device: one request at a time, one time limit around send and body, errors of our own only."""
+"""The one door to a device: one request at a time, one time limit around send and body, errors of our own only.
+
+A websocket is opened by it too, and then read beside the requests, see `frames`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import aiohttp
@@ -15,6 +19,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from opendtu_dcload.devices import json_fields
+from opendtu_dcload.devices.frames import LONGEST_FRAME, Frames
 from opendtu_dcload.errors import (
     DeviceAnswerError,
     DeviceAuthError,
@@ -36,6 +41,8 @@ AUTH_PAUSE_S, LONGEST_AUTH_PAUSE_S = 60, 3600
 # OpenDTU says `Retry-After: 60` whatever the matter is, it is a constant in its firmware: begin shorter, end there.
 BUSY_PAUSE_S, LONGEST_BUSY_PAUSE_S = 5, 60
 
+_CLOSE_S = 0.1
+"""How long a device is waited for that is told that its websocket ends: we may be about to leave."""
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)  # ours is the only one
 
 
@@ -67,6 +74,12 @@ class _BoundedAnswers(ResponseHandler):
     """A connection that ends when an answer grows beyond measure."""
 
     _received = 0
+    _is_socket = False
+
+    def set_parser(self, *parts: Any, **more: Any) -> None:
+        """Begin the frames of a websocket, each of which is bounded by itself."""
+        self._is_socket = True
+        super().set_parser(*parts, **more)
 
     def set_response_params(self, **settings: Any) -> None:
         """Begin the next answer."""
@@ -75,7 +88,7 @@ class _BoundedAnswers(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take a part of an answer."""
-        self._received += len(data)
+        self._received += 0 if self._is_socket else len(data)
         if self._received <= LONGEST_ANSWER:
             super().data_received(data)
         elif self.transport is not None:
@@ -89,13 +102,17 @@ class _BoundedConnector(aiohttp.TCPConnector):
         self._factory = functools.partial(_BoundedAnswers, loop=self._loop)  # type: ignore[assignment]  # invariant
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(*middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
     """Return a session for the doors, which bounds what a device can fill the memory with; the caller closes it.
 
-    Nothing is unpacked: no device packs what is asked for here, and 200 kB can become 300 MB.
+    Every request goes through the `middlewares`. Nothing is unpacked: no device packs what is asked for here, and
+    200 kB can become 300 MB.
     """
     return aiohttp.ClientSession(
-        connector=_BoundedConnector(), auto_decompress=False, headers={"Accept-Encoding": "identity"}
+        connector=_BoundedConnector(),
+        auto_decompress=False,
+        headers={"Accept-Encoding": "identity"},
+        middlewares=middlewares,
     )
 
 
@@ -204,6 +221,25 @@ class DeviceHttp:
         """Send `form` url-encoded to `path` and return the JSON document in the answer; raises as `get`."""
         return await self._request("POST", path, form, is_open=False)
 
+    @contextlib.asynccontextmanager
+    async def listen(self, path: str) -> AsyncIterator[Frames]:
+        """Yield the frames of a websocket, which takes a turn of its own only to be opened.
+
+        The credentials go along as with any request, and are shown anew if the device wants a digest.
+
+        Raises:
+            DeviceError: it cannot be opened.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            async with self._turn(path):
+                try:
+                    socket = await self._upgrade(self._session, path, self._basic)
+                except aiohttp.WSServerHandshakeError as err:
+                    socket = await self._upgrade_by_digest(path, err, stack)
+            stack.push_async_callback(socket.close)
+            self._refused.reset()
+            yield Frames(self.name, path, socket)
+
     def insist(self) -> None:
         """Forget the pause after an overload: what comes next cannot wait."""
         self._busy.reset()
@@ -227,12 +263,29 @@ class DeviceHttp:
         self._digest = (aiohttp.DigestAuthMiddleware(self._user, password.get_secret_value()),)
 
     async def _request(self, method: str, path: str, form: Mapping[str, str] | None, *, is_open: bool) -> object:
-        async with self._lock:
-            self._check_pauses()
+        async with self._turn(path):
             self.is_posting = method == "POST"
             try:
+                status, body = await self._exchange(method, path, form, is_open=is_open)
+            finally:
+                self.is_posting = False
+        self._check_status(status, path, body)
+        self._busy.reset()
+        if not is_open:
+            self._refused.reset()
+        try:
+            return json_fields.document(body)
+        except ValueError as err:
+            raise DeviceAnswerError(f"{self.name} answered {path} with no usable JSON ({_reason(err)})") from err
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, path: str) -> AsyncIterator[None]:
+        """Wait for the device to be free; what is done then ends in time, or with an error of ours."""
+        async with self._lock:
+            self._check_pauses()
+            try:
                 async with asyncio.timeout(self._login.timeout_s):
-                    status, body = await self._exchange(method, path, form, is_open=is_open)
+                    yield
             except TimeoutError as err:
                 raise DeviceTimeoutError(
                     f"{self.name} did not answer {path} completely in {self._login.timeout_s:g} s"
@@ -244,16 +297,6 @@ class DeviceHttp:
             except (aiohttp.ClientError, ValueError) as err:
                 self._forget_challenge()  # one that cannot be answered would stand in front of each further request
                 raise DeviceAnswerError(f"{self.name} answered {path} with broken HTTP ({_reason(err)})") from err
-            finally:
-                self.is_posting = False
-            self._check_status(status, path, body)
-            self._busy.reset()
-            if not is_open:
-                self._refused.reset()
-            try:
-                return json_fields.document(body)
-            except ValueError as err:
-                raise DeviceAnswerError(f"{self.name} answered {path} with no usable JSON ({_reason(err)})") from err
 
     def _check_pauses(self) -> None:
         if remaining_s := self._refused.remaining_s:
@@ -284,6 +327,31 @@ class DeviceHttp:
                 if len(body) > LONGEST_BODY:
                     raise too_long
             return response.status, body
+
+    async def _upgrade(
+        self, session: aiohttp.ClientSession, path: str, headers: Mapping[str, str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        return await session.ws_connect(
+            URL(f"ws://{self._login.host}{path}"),
+            headers=headers,
+            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
+            max_msg_size=LONGEST_FRAME,
+        )
+
+    async def _upgrade_by_digest(
+        self, path: str, refused: aiohttp.WSServerHandshakeError, stack: contextlib.AsyncExitStack
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Open a websocket that was refused for want of a digest; aiohttp knows digests of whole sessions only."""
+        challenge = "" if refused.headers is None else refused.headers.get("WWW-Authenticate", "")
+        try:
+            if refused.status != 401 or self._login.password is None or not challenge.lower().startswith("digest"):
+                raise refused
+            digest = aiohttp.DigestAuthMiddleware(self._user, self._login.password.get_secret_value())
+            session = await stack.enter_async_context(open_session(digest))
+            return await self._upgrade(session, path, {})
+        except aiohttp.WSServerHandshakeError as err:
+            self._check_status(err.status, path, bytearray())
+            raise DeviceAnswerError(f"{self.name} opens no websocket at {path}") from err
 
     def _check_status(self, status: int, path: str, body: bytearray) -> None:
         if status == 200:

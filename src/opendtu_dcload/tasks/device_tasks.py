@@ -15,6 +15,7 @@ from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.lasting import Task
 from opendtu_dcload.state import State
+from opendtu_dcload.tasks.follow_push import PushFollower
 from opendtu_dcload.tasks.poll_dtu import DtuPoller
 from opendtu_dcload.tasks.poll_meter import poll_meter, poll_solar
 from opendtu_dcload.tasks.rearm_relay import RelayTask
@@ -43,14 +44,21 @@ def reading(
     meter = make_meter(config.meter, session, watch, clock)
     interval_s, lost_after_s = config.meter.poll_interval_s, config.control.meter_hold_s
     yield Task("meter", poll_meter(meter, state, clock, interval_s=interval_s, lost_after_s=lost_after_s))
+    yield from asking(config, state, dtus, clock)
+    if config.solar is not None:
+        solar = ShellyMeter(config.solar, session, clock, section="solar")
+        yield Task("solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s))
+
+
+def asking(config: Config, state: State, dtus: Mapping[str, OpenDtu], clock: Clock) -> Iterator[Task]:
+    """Yield what asks the DTUs."""
     for dtu in config.dtus:
         poller = DtuPoller(dtu, dtus[dtu.name], state, config.serials_of(dtu), dtu_silent_s(dtu), clock)
         yield Task(f"DTU {dtu.name}", poller.run())
         if config.is_read_only:
             yield Task(f"offer {dtu.name}", offer_inverters(dtu, poller, state), may_end=True)
-    if config.solar is not None:
-        solar = ShellyMeter(config.solar, session, clock, section="solar")
-        yield Task("solar", poll_solar(solar, state, clock, interval_s=config.solar.poll_interval_s))
+        else:
+            yield Task(f"push {dtu.name}", PushFollower(dtu.label, dtus[dtu.name], poller, clock).run())
 
 
 def arming(

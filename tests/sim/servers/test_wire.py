@@ -49,6 +49,7 @@ async def _told(session: aiohttp.ClientSession, hosts: tuple[str, str]) -> list[
     for ask in (
         meter.read(),
         dtu.live(["1124a0000001"]),
+        anext(dtu.pushed()),
         dtu.limits(),
         dtu.set_limit("1124a0000001", 100.0, minimum_w=20.0, rated_w=400.0),
     ):

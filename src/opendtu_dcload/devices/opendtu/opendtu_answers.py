@@ -8,7 +8,7 @@ shapes: OpenDTU's WebApi_ws_live.cpp and WebApi_limit.cpp.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from opendtu_dcload.devices import json_fields
@@ -49,6 +49,18 @@ class InverterSettings:
     poll_enable_night: bool | None
     reachable_threshold: int | None
     """Failed polls after which it is not reachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class LivePart:
+    """What a live document tells of some inverters."""
+
+    inverters: dict[str, InverterStatus]
+    """By serial."""
+    is_clock_set: bool
+    """False: the DTU polls no inverter, the values mean nothing."""
+    spoilt: str
+    """What is wrong with an inverter that is left out for that; empty = nothing."""
 
 
 def serial_of(entry: object) -> str | None:
@@ -112,6 +124,22 @@ def is_clock_set(document: object) -> bool:
 def hint(document: object, name: str) -> bool:
     """Whether the DTU's own page would show a warning; False when this firmware does not know it."""
     return json_fields.flag(json_fields.child(document, "hints"), name) is True
+
+
+def part(document: object, serials: Collection[str], answered_at_s: float) -> LivePart:
+    """Return what a live document tells of those inverters in `serials` that it has.
+
+    Raises:
+        ValueError: it is no live document.
+    """
+    found, spoilt = {}, ""
+    for serial, entry in inverters(document).items():
+        if serial in serials:
+            try:
+                found[serial] = inverter(entry, serial, answered_at_s)
+            except ValueError as err:
+                spoilt = str(err)
+    return LivePart(found, is_clock_set(document), spoilt)
 
 
 def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus:

@@ -10,19 +10,28 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 
 from opendtu_dcload.devices import json_fields
+from opendtu_dcload.devices.frames import Frames
 from opendtu_dcload.devices.http import Clock, DeviceHttp, Login
 from opendtu_dcload.devices.opendtu import opendtu_answers as answers
-from opendtu_dcload.devices.opendtu.opendtu_answers import InverterSettings, KnownInverter
-from opendtu_dcload.errors import DeviceAnswerError, DeviceRefusedError
+from opendtu_dcload.devices.opendtu.opendtu_answers import InverterSettings, KnownInverter, LivePart
+from opendtu_dcload.errors import DeviceAnswerError, DeviceAuthError, DeviceRefusedError, DeviceTimeoutError
 from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus
 
-__all__ = ["LIMIT_ABSOLUTE_W", "LIMIT_RELATIVE_PCT", "InverterSettings", "KnownInverter", "LiveData", "OpenDtu"]
+__all__ = [
+    "LIMIT_ABSOLUTE_W",
+    "LIMIT_RELATIVE_PCT",
+    "InverterSettings",
+    "KnownInverter",
+    "LiveData",
+    "LivePart",
+    "OpenDtu",
+]
 
 # The only two types that mean the same in all versions and do not write to the inverter's EEPROM. The persistent ones
 # are 256 and 257 up to v25.8 and 2 and 3 from v25.9.11 on.
@@ -33,6 +42,9 @@ LARGEST_LIMIT = 2250.0
 """OpenDTU refuses more, in W and in %."""
 
 _LIVE = "/api/livedata/status"
+_PUSH = "/livedata"
+PUSH_SILENT_S = 12.0
+"""OpenDTU pushes each inverter every 10 s at least."""
 _LIMITS = "/api/limit/status"
 _INVERTERS = "/api/inverter/list"
 _DTU = "/api/dtu/config"
@@ -78,18 +90,22 @@ class OpenDtu:
     ) -> None:
         self._listed = frozenset(serial.lower() for serial in listed)
         self._clock = clock
-        # Three back-offs for one device: a wrong password must not stop the reading, which needs none by default, and
-        # the lack of memory that the large live document meets (429) must not hold back a command and its status.
+        # Four back-offs for one device: a wrong password must not stop the reading, which needs none by default, and
+        # the lack of memory that the large live document meets (429) must not hold back a command and its status;
+        # and the websocket may want a login of its own.
         lock = asyncio.Lock()
         self._live = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
         self._reads = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
         self._admin = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
-        for door in (self._live, self._reads, self._admin):
+        self._push = DeviceHttp("OpenDTU", "opendtu", config, session, clock, lock)
+        for door in (self._live, self._reads, self._admin, self._push):
             door.authenticate_with("basic")
         self.posted = asyncio.Event()
         """Set when a command to an inverter was sent, well or not, for whoever looks for its acknowledgement."""
         self.posted_at_s = -math.inf
         """When that was last, monotonic; -inf = never."""
+        self.admitted_at_s = -math.inf
+        """When the DTU last accepted the password, monotonic; -inf = never."""
 
     @property
     def is_posting(self) -> bool:
@@ -103,6 +119,7 @@ class OpenDtu:
     async def check_password(self) -> None:
         """Show the password without effect; reading alone would not tell that it is wrong."""
         self._check_success(await self._admin.get(_LOGIN), _LOGIN)
+        self.admitted_at_s = self._clock()
 
     async def system(self, *, is_clock_set: bool = True) -> DtuStatus:
         """Return firmware and uptime; whether the clock is set stands in the live data and is passed through."""
@@ -143,6 +160,30 @@ class OpenDtu:
             has_factory_password=answers.hint(document, "default_password"),
             has_radio_problem=answers.hint(document, "radio_problem"),
         )
+
+    async def live_of(self, serial: str) -> LivePart:
+        """Return the values of one inverter that may be commanded, up to v24.1.26 of all of them."""
+        path = f"{_LIVE}?inv={serial}"
+        document = await self._live.get(path)
+        with self._understanding(path):
+            return answers.part(document, self._listed, self._clock())
+
+    async def pushed(self) -> AsyncGenerator[LivePart]:
+        """Yield what the DTU tells of its inverters without being asked; to be closed by the caller.
+
+        Only what may be commanded is told of. Frames without inverters, as OnBattery sends them too, count for nothing.
+
+        Raises:
+            DeviceError: it does not push, or no longer.
+        """
+        async with self._push.listen(_PUSH) as frames:
+            while True:
+                try:
+                    async with asyncio.timeout(PUSH_SILENT_S):
+                        part = await self._next_part(frames)
+                except TimeoutError as err:
+                    raise DeviceTimeoutError(f"{self._push.name} has pushed nothing for {PUSH_SILENT_S:g} s") from err
+                yield part
 
     async def limits(self) -> dict[str, LimitStatus]:
         """Return what the DTU knows of the limits of all its inverters, by serial."""
@@ -206,6 +247,13 @@ class OpenDtu:
         with self._understanding(path):
             return answers.inverters(document).get(serial), answered_at_s
 
+    async def _next_part(self, frames: Frames) -> LivePart:
+        while True:
+            document = await frames.document()
+            with contextlib.suppress(ValueError):
+                if answers.inverters(document):
+                    return answers.part(document, self._listed, self._clock())
+
     async def _post_limit(self, serial: str, limit_type: int, value: float) -> None:
         if limit_type not in {LIMIT_ABSOLUTE_W, LIMIT_RELATIVE_PCT}:
             raise ValueError(f"limit type {limit_type} would write to the inverter's EEPROM")
@@ -229,8 +277,14 @@ class OpenDtu:
 
     async def _post(self, path: str, command: Mapping[str, object]) -> None:
         # All commands travel as a form with one field; a JSON body is not understood (code 1002).
-        answer = await self._admin.post(path, {"data": json.dumps(command, allow_nan=False, separators=(",", ":"))})
+        form = {"data": json.dumps(command, allow_nan=False, separators=(",", ":"))}
+        try:
+            answer = await self._admin.post(path, form)
+        except DeviceAuthError:
+            self.admitted_at_s = -math.inf
+            raise
         self._check_success(answer, path)
+        self.admitted_at_s = self._clock()
 
     def _check_success(self, answer: object, path: str) -> None:
         """Raise unless the DTU says success; HTTP status 200 alone does not mean that."""

@@ -26,6 +26,8 @@ READ_BACK_QUIET_S = 240.0
 """SystemConfigPara is read only when the last acknowledged limit is older than this."""
 READ_BACK_EVERY_S = 120.0
 """SystemConfigPara is read no more often than this."""
+MAINS_V, MAINS_SPREAD_V = 230.0, 1.5
+"""Of all that an inverter tells, this is never twice the same."""
 MAX_LIMIT = 2250
 PERSISTENT_TYPES = (2, 3, 256, 257)
 RELATIVE_TYPES = (1, 3, 257)
@@ -112,6 +114,7 @@ class SimDtu:
         self.reachable_threshold = 2
         self.counters = Counters()
         self._rng = random.Random(seed)
+        self._mains = random.Random(f"mains {seed}")
         self.boot()
 
     def boot(self) -> None:
@@ -375,7 +378,7 @@ class SimDtu:
         believed.statistics = Statistics(
             at_s=now_s,
             ac_power_w=inverter.output_w,
-            ac_voltage_v=230.0,
+            ac_voltage_v=MAINS_V + self._mains.uniform(-MAINS_SPREAD_V, MAINS_SPREAD_V),
             dc_power_w=dc_power_w,
             dc_voltage_v=self.house.battery.voltage_v(self.house.dc_power_w),
             temperature_c=inverter.temperature_c,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -84,13 +85,21 @@ class DeviceServer(ABC):
         """How long each answer takes: without any time, requests in parallel would not be seen as such."""
         self.stall: Callable[[web.Request, web.StreamResponse], Awaitable[web.StreamResponse]] = _stall
         """Answers in part, and never ends."""
+        self.make_socket: Callable[[], web.WebSocketResponse] = web.WebSocketResponse
+        """Makes the device's end of a websocket."""
         self.faults = Faults()
-        self.requests = 0
+        self.asked: Counter[str] = Counter()
+        """How often each path was asked for, query included."""
         self.in_flight = 0
         self.max_in_flight = 0
         """Most requests that were in work at one time; a well-behaved client keeps it at 1."""
         self._runner: web.AppRunner | None = None
         self._port = 0
+
+    @property
+    def requests(self) -> int:
+        """How many have arrived."""
+        return self.asked.total()
 
     @property
     def host(self) -> str:
@@ -144,7 +153,7 @@ class DeviceServer(ABC):
 
     async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Return the answer to a request, after the time that it takes and with what is wrong with it."""
-        self.requests += 1
+        self.asked[f"{request.method} {request.raw_path}"] += 1
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
@@ -199,6 +208,8 @@ def _drop(request: web.Request) -> web.Response:
 
 
 async def _stall(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    if not isinstance(response, web.Response):  # a websocket has no body to stop in
+        await asyncio.Event().wait()
     body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b"{}"
     stalled = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})
     stalled.content_length = len(body)

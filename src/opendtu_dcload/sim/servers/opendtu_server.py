@@ -1,4 +1,4 @@
-"""OpenDTU's REST interface around the simulated DTU: logins, form posts, codes and their order as in the firmware."""
+"""OpenDTU's HTTP around the simulated DTU: logins, form posts, codes and their order as in the firmware."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import binascii
 import json
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
 from opendtu_dcload.sim.plant.sim_dtu import MAX_LIMIT, SimDtu
 from opendtu_dcload.sim.servers import opendtu_json as answers
 from opendtu_dcload.sim.servers.http_server import DeviceServer, Handler, json_response
+from opendtu_dcload.sim.servers.opendtu_push import CHALLENGE, LivePush, has_digest
 
 FACTORY_PASSWORD = "openDTU42"  # noqa: S105  what every OpenDTU comes with, documented by the project
 RETRY_AFTER_S = 60
 """OpenDTU: the Retry-After of a 429 is a constant in the firmware."""
 OLD_MAX_BYTES = 1024
 """Old firmware: longer `data` is refused with code 1003."""
+
+PUSH = "/livedata"
 
 Fields = dict[str, Any]
 
@@ -53,6 +56,9 @@ class OpenDtuServer(DeviceServer):
         """How long `maintenance/reboot` takes it away."""
         self.posted: list[tuple[str, Fields]] = []
         """Path and content of each post that could be read, refused or not."""
+        self.push = LivePush(dtu, clock, self._live_document, self._push_late_s)
+        self.push_login = "digest"
+        """What the websocket asks for when reading is not open to all: `digest`, `basic`, or nothing (`none`)."""
 
     @property
     def is_away(self) -> bool:
@@ -72,7 +78,8 @@ class OpenDtuServer(DeviceServer):
         return web.Response(status=status, text="Not found" if status == 404 else "")
 
     def add_routes(self, app: web.Application) -> None:
-        """Put the REST paths into `app`."""
+        """Put all paths into `app`."""
+        app.router.add_get(PUSH, self._open_push)
         for path, answer in {
             "livedata/status": self._livedata,
             "limit/status": lambda _: answers.limit_status(self.dtu),
@@ -95,6 +102,34 @@ class OpenDtuServer(DeviceServer):
             "maintenance/reboot": self._reboot,
         }.items():
             app.router.add_post(f"/api/{path}", self._writer(path, act))
+
+    async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Return the answer to a request; that of a websocket has ended then."""
+        response = await super().respond(request, handler)
+        if request.path == PUSH and not isinstance(response, web.Response):
+            await response.prepare(request)
+            await self.push.serve(cast("web.WebSocketResponse", response))
+        return response
+
+    async def stop(self) -> None:
+        """Close all connections and refuse new ones until `start`."""
+        await self.push.stop()
+        await super().stop()
+
+    def _push_late_s(self) -> float:
+        return self.latency.next_s()
+
+    async def _open_push(self, request: web.Request) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "")
+        if self.push.faults.is_missing:
+            raise web.HTTPNotFound
+        if self.allow_readonly or self.push_login == "none":
+            return self.make_socket()
+        if self.push_login == "basic":
+            return self.make_socket() if self._is_admin(request) else self.error(401)
+        if has_digest(given, self.password, request.path):
+            return self.make_socket()
+        return web.Response(status=401, headers={"WWW-Authenticate": CHALLENGE})
 
     def _reader(self, answer: Callable[[web.Request], Fields], *, is_open: bool) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -154,7 +189,10 @@ class OpenDtuServer(DeviceServer):
     # Read ----------------------------------------------------------------------------------------------------------
 
     def _livedata(self, request: web.Request) -> Fields:
-        livedata = answers.livedata(self.dtu, _asked_serial(request))
+        return self._live_document(_asked_serial(request))
+
+    def _live_document(self, serial: str | None) -> Fields:
+        livedata = answers.livedata(self.dtu, serial)
         livedata["hints"]["default_password"] = self.password == FACTORY_PASSWORD
         return livedata
 

@@ -1,19 +1,20 @@
 """Simulated devices reached without a network: what the clients' doors ask of aiohttp, answered in the same process.
 
-Client and device are the ones that also talk over real HTTP. Left out are aiohttp, sockets, and digest logins.
+Client and device are the ones that also talk over real HTTP. Left out are aiohttp, sockets, and digest logins; a
+websocket is a queue of its messages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import cast
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from opendtu_dcload.sim.servers.http_server import DeviceServer, Handler
@@ -39,6 +40,7 @@ class Wire:
         routes = _Routes()
         device.add_routes(cast("web.Application", routes))
         device.stall = _never
+        device.make_socket = lambda: cast("web.WebSocketResponse", _DeviceEnd(lambda: host in self.cut))
         self._devices[host] = device, routes
 
     def request(
@@ -53,8 +55,31 @@ class Wire:
     ) -> _Exchange:
         """Return an exchange, to be entered as aiohttp's."""
         assert not middlewares, "a digest login needs real HTTP"
-        request = _Request(method, url, data, headers)
-        host = url.authority.removesuffix(":80")
+        return self._exchange(_Request(method, url, data, headers))
+
+    async def ws_connect(self, url: URL, *, headers: Mapping[str, str], **_: object) -> aiohttp.ClientWebSocketResponse:
+        """Return the client's end of a websocket."""
+        request = _Request("GET", url, None, headers)
+        upgraded = request.upgraded = asyncio.get_running_loop().create_future()
+        device_side = asyncio.create_task(self._serve(request, upgraded), name=f"websocket of {request.host}")
+        try:
+            device_end = await upgraded
+        except BaseException:
+            device_side.cancel()
+            raise
+        return cast("aiohttp.ClientWebSocketResponse", _ClientEnd(device_end, device_side))
+
+    async def _serve(self, request: _Request, upgraded: asyncio.Future[_DeviceEnd]) -> None:
+        try:
+            response = await self._exchange(request).response()
+            if not upgraded.done():
+                upgraded.set_exception(_refusal(request, response))
+        except (aiohttp.ClientError, OSError) as err:
+            if not upgraded.done():
+                upgraded.set_exception(err)
+
+    def _exchange(self, request: _Request) -> _Exchange:
+        host = request.host
         if host in self.unresolved:
             return _Exchange(OSError(socket.EAI_AGAIN, "Temporary failure in name resolution"), None, request)
         if host in self.cut or host not in self._devices:
@@ -96,6 +121,7 @@ class _Request:
         self, method: str, url: URL, form: Mapping[str, str] | None, headers: Mapping[str, str] | None
     ) -> None:
         self.method = method
+        self.host = url.authority.removesuffix(":80")
         self.path = url.path
         self.raw_path = url.raw_path_qs
         self.query = url.query
@@ -103,6 +129,8 @@ class _Request:
         self.match_info: dict[str, str] = {}
         self.transport = self
         self.is_aborted = False
+        self.upgraded: asyncio.Future[_DeviceEnd] | None = None
+        """Set when the device opens the websocket that this asks for."""
         self._form = form or {}
 
     def abort(self) -> None:
@@ -123,13 +151,17 @@ class _Exchange:
         self._request = request
 
     async def __aenter__(self) -> _Answer:
+        return _Answer(cast("web.Response", await self.response()))
+
+    async def response(self) -> web.StreamResponse:
+        """Return what the device answers; to a websocket only once that has ended."""
         if isinstance(self._device, Exception):
             raise self._device
         assert self._handler is not None
         response = await self._device.respond(cast("web.Request", self._request), self._handler)
         if self._request.is_aborted:
             raise aiohttp.ServerDisconnectedError
-        return _Answer(cast("web.Response", response))
+        return response
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -152,7 +184,64 @@ class _Answer:
             yield self._body[first : first + CHUNK_BYTES]
 
 
+class _DeviceEnd:
+    """As much of a websocket as a device uses of its end."""
+
+    def __init__(self, is_cut: Callable[[], bool]) -> None:
+        self.messages: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
+        """To the client."""
+        self.left = asyncio.Event()
+        """Set when the client has gone."""
+        self._is_cut = is_cut
+
+    def force_close(self) -> None:
+        """Do as with an answer whose connection is not kept."""
+
+    async def prepare(self, request: _Request) -> None:
+        """Open it."""
+        assert request.upgraded is not None
+        request.upgraded.set_result(self)
+
+    async def send_str(self, text: str) -> None:
+        """Send a text, which is lost on a wire that is cut."""
+        if not self._is_cut():
+            self.messages.put_nowait(aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, text, None))
+
+    async def receive(self) -> aiohttp.WSMessage:
+        """Wait for the client to go; it says nothing."""
+        await self.left.wait()
+        return CLOSED
+
+    async def close(self) -> None:
+        """Close it."""
+        self.messages.put_nowait(CLOSED)
+        self.left.set()
+
+
+class _ClientEnd:
+    """As much of a websocket as a door uses of its end."""
+
+    def __init__(self, device: _DeviceEnd, device_side: asyncio.Task[None]) -> None:
+        self._device = device
+        self._device_side = device_side
+
+    async def receive(self) -> aiohttp.WSMessage:
+        """Wait for a message."""
+        return await self._device.messages.get()
+
+    async def close(self) -> None:
+        """Close it."""
+        self._device.left.set()
+        await asyncio.wait([self._device_side])
+
+
+CLOSED = aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
 CHUNK_BYTES = 65536
+
+
+def _refusal(request: _Request, answer: web.StreamResponse) -> aiohttp.WSServerHandshakeError:
+    about = aiohttp.RequestInfo(URL(request.raw_path), request.method, CIMultiDictProxy(request.headers))
+    return aiohttp.WSServerHandshakeError(about, (), status=answer.status, headers=CIMultiDict(answer.headers))
 
 
 async def _never(_: web.Request, response: web.StreamResponse) -> web.StreamResponse:
