@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
-	gx-hours fuzz soak pins try-armhf clean
+	gx-hours lightness fuzz soak pins try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -109,6 +109,11 @@ gx-hours: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || { $(call install,python3-dbus python3-gi); }
 	$(PYTHON) -m tests.plays.gx_hours
+
+# Measures what the program takes of a GX against a bare loop; some minutes of real time.
+lightness: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m tests.plays.lightness
 
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)
