@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
-	gx-hours dtu-requests fuzz soak pins try-armhf clean
+	gx-hours dtu-requests lightness fuzz soak pins try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -113,6 +113,11 @@ gx-hours: $(READY)
 # Plays a restless hour on virtual time, and prints how often OpenDTU is asked for what; a minute.
 dtu-requests: $(READY)
 	$(PYTHON) -m tests.plays.dtu_requests
+
+# Measures what the program takes of a GX against a bare loop; some minutes of real time.
+lightness: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m tests.plays.lightness
 
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)

@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import UnixAddress
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Item
@@ -33,7 +32,7 @@ async def test_values_are_shown_again_without_any_change_because_they_age():
     service = BusService("com.victronenergy.dcload.test_1", UnixAddress("/nowhere"))
     service.add("/Age", Item(kind=int, value=0))
     ages = itertools.count()
-    task = asyncio.create_task(follow(State(), service, lambda: {"/Age": next(ages)}, tick_s=0.001))
+    task = asyncio.create_task(follow(service, lambda: {"/Age": next(ages)}, tick_s=0.001))
     await until(lambda: service.value("/Age") not in {0, 1, 2})
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -21,9 +21,9 @@ from opendtu_dcload.venus.gx.battery_movement import BatteryMovement
 from opendtu_dcload.venus.gx.localsettings import SERVICE as SETTINGS
 from opendtu_dcload.venus.gx.service_watch import SYSTEM, ServiceWatch, number
 
-POLL_S = 3.0
+POLL_S = 5.0
 """Quick enough for guards that wait for 20 s and more; each reading is a dozen messages."""
-SLOW_S = 10.0
+SLOW_S = 20.0
 """For alarms and settings."""
 FORGOTTEN_S = 600.0
 """A service that has been away for this long was removed from the system; sooner it may only be restarting."""

@@ -158,7 +158,7 @@ class MeterService:
     async def _stay(self, info: MeterInfo, role: Role) -> None:
         """Stay on the bus in one role for as long as it is the right one."""
         service = self.build(info, role)
-        await serve_until(self._state, service, self.values, self._device, self._tick_s, lambda: self._role() != role)
+        await serve_until(service, self.values, self._device, self._tick_s, lambda: self._role() != role)
 
     def _wanted(self) -> str:
         """Return the role that the user chose, on the GX or else in the file."""

@@ -152,9 +152,7 @@ class AlarmService:
         async with lasting(beside):
             while True:
                 await wait_until(self._state, self._is_needed, 1.0)
-                await serve_until(
-                    self._state, self.service, self.values, self._device, is_over=lambda: not self._is_needed()
-                )
+                await serve_until(self.service, self.values, self._device, is_over=lambda: not self._is_needed())
 
     def values(self) -> Mapping[str, Value | None]:
         """Return the plant's health now."""

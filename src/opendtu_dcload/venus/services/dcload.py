@@ -149,7 +149,7 @@ class InverterService:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._name_wait_s):
                 await wait_until(self._state, lambda: self._serial in self._state.inverters)
-        await serve(self._state, self.service, self.values, self._device)
+        await serve(self.service, self.values, self._device)
 
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""

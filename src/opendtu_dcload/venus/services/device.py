@@ -177,22 +177,21 @@ class Device:
 
 
 async def serve(
-    state: State, service: BusService, values: Callable[[], Mapping[str, Value | None]], device: Device | None = None
+    service: BusService, values: Callable[[], Mapping[str, Value | None]], device: Device | None = None
 ) -> NoReturn:
     """Keep `service` on the bus with what `values` says, under the instance that the GX gave the device."""
     while True:
-        await serve_until(state, service, values, device)
+        await serve_until(service, values, device)
 
 
 async def serve_until(
-    state: State,
     service: BusService,
     values: Callable[[], Mapping[str, Value | None]],
     device: Device | None,
     tick_s: float = _TICK_S,
     is_over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Do as `serve` until `is_over` is true at a change of the state or a tick; then leave the bus."""
+    """Do as `serve` until `is_over` is true at a tick; then leave the bus."""
     if device is not None:
         await device.asked()
         service.update({"/DeviceInstance": device.instance})
@@ -201,7 +200,7 @@ async def serve_until(
     async def show() -> None:
         name = f"instance of {service.name}"
         async with lasting([Task(name, _follow_device(service, values, device))] if device is not None else []):
-            await follow(state, service, values, tick_s, is_over)
+            await follow(service, values, tick_s, is_over)
 
     await service.run_until(show)
 
@@ -251,23 +250,18 @@ def add_identity(
 
 
 async def follow(
-    state: State,
     service: BusService,
     values: Callable[[], Mapping[str, Value | None]],
     tick_s: float = _TICK_S,
     is_over: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Show `values` on the bus at each change of `state`, and each `tick_s` because ages grow without a change.
+    """Show `values` on the bus each `tick_s`, in which a service may signal once, until `is_over` at one of them.
 
-    Returns when `is_over` at such a moment.
+    What may not wait, as an alarm or what a user wrote, is shown by whoever learns of it.
     """
-    with state.listen() as changed:
-        while not is_over():
-            changed.clear()
-            service.update(values())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(tick_s):
-                    await changed.wait()
+    while not is_over():
+        service.update(values())
+        await asyncio.sleep(tick_s)
 
 
 async def wait_until(state: State, is_known: Callable[[], bool], tick_s: float | None = None) -> None:

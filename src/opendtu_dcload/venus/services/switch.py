@@ -70,7 +70,7 @@ class SwitchService:
 
     async def run(self) -> NoReturn:
         """Stay on the bus for ever."""
-        await serve(self._state, self.service, self.values, self._device)
+        await serve(self.service, self.values, self._device)
 
     def values(self) -> Mapping[str, Value | None]:
         """Return what changes by itself."""

@@ -62,7 +62,7 @@ class TemperatureService:
     async def run(self) -> NoReturn:
         """Stay on the bus for ever, once there is a temperature."""
         await wait_until(self._state, lambda: self.values()["/Temperature"] is not None)
-        await serve(self._state, self.service, self.values, self._device)
+        await serve(self.service, self.values, self._device)
 
     def values(self) -> Mapping[str, Value | None]:
         """Return what the service has to show now; what is too old is None."""
