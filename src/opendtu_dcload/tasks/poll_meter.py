@@ -7,7 +7,7 @@ import asyncio
 from opendtu_dcload.devices.http import Clock
 from opendtu_dcload.devices.meter import Meter
 from opendtu_dcload.errors import ConfigError, DeviceError
-from opendtu_dcload.freshness import SOLAR_S, content
+from opendtu_dcload.freshness import SOLAR_S, measured
 from opendtu_dcload.model import METER, SolarReading
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.availability import Availability
@@ -32,7 +32,7 @@ async def poll_meter(meter: Meter, state: State, clock: Clock, *, interval_s: fl
             before, reading = state.meter, await meter.read()
             state.set_meter(reading)
             presence.answered(clock())
-            has_changed = before is None or content(reading) != content(before)
+            has_changed = before is None or measured(reading) != measured(before)
             due_s = timetable.answered(asked_s, reading.at_s, has_changed=has_changed)
         except ConfigError as err:
             if state.meter is None:

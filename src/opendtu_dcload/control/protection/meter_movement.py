@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
-from opendtu_dcload.freshness import content
+from opendtu_dcload.freshness import measured
 from opendtu_dcload.model import MeterReading
 
 STILL_S = 60.0
@@ -166,8 +166,8 @@ class MeterMovement:
     # ---- what happens
 
     def is_change(self, reading: MeterReading) -> bool:
-        """Tell whether an answer differs in anything from the one before."""
-        return self._told is None or content(reading) != content(self._told)
+        """Tell whether an answer differs from the one before in anything that was measured."""
+        return self._told is None or measured(reading) != measured(self._told)
 
     def add_reading(self, reading: MeterReading, output: Output) -> MovementVerdict | None:
         """Take an answer of the meter, and what the plant gave meanwhile; return a verdict when one is due."""
