@@ -82,10 +82,14 @@ class Account:
         self._world = world
         self._from = self._now()
         self._over_s = 0.0
+        self._sampled_s = world.house.meter.at_s
 
     def sample(self) -> None:
         """Count the meter sample at which the world stands."""
-        self._over_s += self._world.house.meter.power_w < -EXPORT_W
+        meter = self._world.house.meter
+        if meter.power_w < -EXPORT_W:
+            self._over_s += meter.at_s - self._sampled_s
+        self._sampled_s = meter.at_s
 
     def cost(self, plant: BenchPlant, load_w: Sequence[float]) -> Cost:
         """Return the cost until now; `load_w` is the load of the same time, one value in W per second."""
