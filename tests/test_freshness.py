@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from opendtu_dcload.control.dtu_settings import DtuSettings
-from opendtu_dcload.freshness import METER_SHOWN_S, PLAN_S, believed
-from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, MeterReading, Plan, Reason
+from opendtu_dcload.freshness import METER_SHOWN_S, PLAN_S, believed, measured
+from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, MeterReading, PhaseReading, Plan, Reason
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.live_line import live_line
 
@@ -32,6 +34,15 @@ def test_an_inverters_values_count_up_to_their_age_while_its_dtu_reaches_it(age_
 )
 def test_a_dtu_that_polls_slowly_gets_its_time(status, freshness_s):
     assert DtuSettings(stale_after_s=20.0).freshness_s(status) == freshness_s
+
+
+def test_a_meters_counters_are_measured_where_it_tells_nothing_else_of_the_moment():
+    bare, full = PhaseReading(300.0, energy_import_wh=1.0), PhaseReading(300.0, 230.0, energy_import_wh=1.0)
+    for phase, counts in ((bare, True), (full, False)):
+        before = MeterReading(0.0, 300.0, (phase, None, None), 1.0)
+        after = MeterReading(1.0, 300.0, (replace(phase, energy_import_wh=2.0), None, None), 2.0)
+        assert measured(before) == measured(replace(before, at_s=1.0))
+        assert (measured(before) != measured(after)) is counts
 
 
 def test_the_live_line_shows_the_grid_and_the_reason_as_long_as_the_bus():

@@ -11,7 +11,7 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from opendtu_dcload.model import InverterStatus
+from opendtu_dcload.model import InverterStatus, MeterReading
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -76,6 +76,20 @@ def content(status: DataclassInstance) -> object:
 def contents(statuses: Mapping[str, DataclassInstance]) -> dict[str, object]:
     """Return the `content` of each."""
     return {serial: content(status) for serial, status in statuses.items()}
+
+
+def measured(reading: MeterReading) -> object:
+    """Return what a meter tells of the moment, to be compared: its counters only where there is nothing but powers.
+
+    Counters may come from another document, saved and read once a minute: then they move after the rest has frozen.
+    """
+    moment = (
+        reading.frequency_hz,
+        *(value for phase in reading.phases if phase is not None for value in (phase.voltage_v, phase.current_a)),
+    )
+    if all(value is None for value in moment):
+        return content(reading)
+    return reading.power_w, *(phase and phase.power_w for phase in reading.phases), *moment
 
 
 @cache

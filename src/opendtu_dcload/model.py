@@ -28,7 +28,7 @@ class MeterReading:
     """One sample of the grid meter."""
 
     at_s: float
-    """Monotonic time when the answer arrived; Shelly's values are 0 to 1 s older."""
+    """Monotonic time when the answer arrived; what a Shelly shows was measured in the second before its refresh."""
     power_w: float
     """Grid power: the chosen channel or the sum of the phases, import positive."""
     phases: tuple[PhaseReading | None, PhaseReading | None, PhaseReading | None] = (None, None, None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.sim.plant.house import House
+from opendtu_dcload.sim.plant.meter_clock import uneven_clock
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
@@ -58,7 +59,8 @@ class _RecordingDtu(SimDtu):
 def play(fault: Lie, seed: int = 1) -> list[Promise]:
     """Play a row, and return what came of it; the rules that always hold are its last promise."""
     models = fault.models
-    house = House([fault.load_w], models, seed=seed, cap_w=sum(m.rated_w for m in models), start_s=-WARM_UP_S)
+    cap_w, meter_clock = sum(m.rated_w for m in models), uneven_clock(seed)
+    house = House([fault.load_w], models, seed=seed, cap_w=cap_w, start_s=-WARM_UP_S, meter_clock=meter_clock)
     dtu = _RecordingDtu(house, loss=LOST, seed=seed)
     dtu.posts = []
     dtu.advance(0.0)

@@ -177,7 +177,7 @@ ROWS: Rows = {
         Mutant(
             "a constant power alone is suspicious",
             "control/protection/meter_movement.py",
-            "content(reading) != content(self._told)",
+            "measured(reading) != measured(self._told)",
             "_powers_w(reading) != _powers_w(self._told)",
             "control/protection/test_meter_movement.py",
             "test_a_constant_power_alone_is_never_asked[600]",

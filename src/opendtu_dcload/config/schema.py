@@ -44,7 +44,8 @@ class MeterConfig(LoginSection):
     invert: bool = False
     """Turns the sign, for a clamp that sits the wrong way round."""
     poll_interval_s: Annotated[float, Field(ge=0.5, le=10)] = 1.0
-    """Time between two readings; at least 1 s less than `control.meter_hold_s`."""
+    """Time between two readings; at least 1 s less than `control.meter_hold_s`. A Shelly is asked just after each
+    refresh of its values where the interval permits it, and at most a tenth more often."""
     timeout_s: Annotated[float, Field(ge=0.2, le=10)] = 2.0
     """Time for a complete answer."""
 

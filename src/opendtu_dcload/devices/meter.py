@@ -26,6 +26,10 @@ class Meter(Protocol):
     def vendor(self) -> str:
         """Return what messages call it before it has told its model, such as "Shelly"."""
 
+    @property
+    def has_refresh(self) -> bool:
+        """Whether its values change by a clock of its own, which requests do well to follow."""
+
     async def identify(self) -> MeterInfo:
         """Return what it says of itself; raises DeviceError, or ConfigError where the configuration does not fit."""
 

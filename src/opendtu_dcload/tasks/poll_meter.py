@@ -7,34 +7,42 @@ import asyncio
 from opendtu_dcload.devices.http import Clock
 from opendtu_dcload.devices.meter import Meter
 from opendtu_dcload.errors import ConfigError, DeviceError
-from opendtu_dcload.freshness import SOLAR_S
+from opendtu_dcload.freshness import SOLAR_S, measured
 from opendtu_dcload.model import METER, SolarReading
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.availability import Availability
+from opendtu_dcload.tasks.refresh_lock import RefreshLock
+from opendtu_dcload.tasks.timetable import Interval, Timetable
 
 
 async def poll_meter(meter: Meter, state: State, clock: Clock, *, interval_s: float, lost_after_s: float) -> None:
-    """Read the meter for ever.
+    """Read the meter for ever: just after each refresh of its values where it has one, else at the interval.
 
     Raises:
         ConfigError: the first contact shows that the configuration does not fit the device.
     """
     presence = Availability(METER, state, clock(), lost_after_s=lost_after_s)
-    due_s = clock()
+    timetable: Timetable = RefreshLock(interval_s) if meter.has_refresh else Interval(interval_s)
     while True:
+        asked_s = clock()
         try:
             if state.meter_info is None:
                 state.set_meter_info(await meter.identify())
-            state.set_meter(await meter.read())
+                asked_s = clock()
+            before, reading = state.meter, await meter.read()
+            state.set_meter(reading)
             presence.answered(clock())
+            has_changed = before is None or measured(reading) != measured(before)
+            due_s = timetable.answered(asked_s, reading.at_s, has_changed=has_changed)
         except ConfigError as err:
             if state.meter is None:
                 raise
             presence.failed(clock(), err)
+            due_s = timetable.failed(asked_s, clock())
         except DeviceError as err:
             presence.failed(clock(), err)
-        due_s = max(due_s + interval_s, clock())
-        await asyncio.sleep(due_s - clock())
+            due_s = timetable.failed(asked_s, clock())
+        await asyncio.sleep(max(0.0, due_s - clock()))
 
 
 async def poll_solar(solar: Meter, state: State, clock: Clock, *, interval_s: float) -> None:

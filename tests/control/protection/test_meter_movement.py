@@ -9,7 +9,7 @@ import pytest
 
 from opendtu_dcload.control.protection.meter_movement import AGAIN_S, MeterMovement, MovementVerdict, Output
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import MeterReading, Reason
+from opendtu_dcload.model import MeterReading, PhaseReading, Reason
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.runs.trace import load_trace
 from tests.control.plant import Plant, make_plant, models_of
@@ -253,3 +253,29 @@ def test_two_measured_hours_ask_nothing():
     plant = make_plant(load_trace("ukdale_h3_2013-03-30_45000"), is_warm=True)
     plant.until(7200.0)
     assert plant.controller.meter.movement.verdict is None
+
+
+def test_counters_that_move_alone_do_not_answer_for_a_meter_that_stands_still():
+    meter = frozen()
+    meter.ask()
+    phase = PhaseReading(20.0, voltage_v=230.0, energy_import_wh=100.0)
+    told = MeterReading(meter.at_s, 20.0, (phase, None, None))
+    meter.movement.add_reading(told, meter.output())  # another answer than before
+    meter.ask()
+    saved = replace(told, phases=(replace(phase, energy_import_wh=101.0), None, None))
+    verdicts = [meter.movement.add_reading(replace(saved, at_s=meter.at_s + s), meter.output()) for s in range(1, 40)]
+    assert MovementVerdict.ANSWERED not in verdicts
+    moved = replace(saved, at_s=meter.at_s + 40, phases=(replace(phase, voltage_v=230.1), None, None))
+    assert meter.movement.is_change(moved)
+
+
+def test_an_answer_that_was_asked_for_before_the_refresh_tells_nothing_new():
+    movement, output = MeterMovement(), AskedMeter().output()
+    movement.add_reading(MeterReading(10.0, 300.0, frequency_hz=50.0), output)
+    assert movement.is_new
+    movement.add_reading(MeterReading(10.95, 300.0, frequency_hz=50.0), output)
+    assert not movement.is_new
+    movement.add_reading(MeterReading(11.1, 310.0, frequency_hz=50.0), output)
+    assert movement.is_new
+    movement.add_reading(MeterReading(12.1, 310.0, frequency_hz=50.0), output)
+    assert movement.is_new, "a refresh has passed: the house stands still"

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
-from opendtu_dcload.freshness import content
+from opendtu_dcload.freshness import measured
 from opendtu_dcload.model import MeterReading
 
 STILL_S = 60.0
@@ -31,6 +31,8 @@ DUE_W = 20.0
 above the noise of the model."""
 FASTEST_S, SLOWEST_S = 1.0, 15.0
 """Refresh of the meters that are supported: Shellys 1 s, others through the GX some seconds."""
+QUICK_S = 0.99
+"""An answer without a change that comes sooner after a new one was asked for before the refresh."""
 SLOW_S = 2.0
 """From this refresh on answers come more often than values."""
 SLACK_S = 2.0
@@ -164,8 +166,8 @@ class MeterMovement:
     # ---- what happens
 
     def is_change(self, reading: MeterReading) -> bool:
-        """Tell whether an answer differs in anything from the one before."""
-        return self._told is None or content(reading) != content(self._told)
+        """Tell whether an answer differs from the one before in anything that was measured."""
+        return self._told is None or measured(reading) != measured(self._told)
 
     def add_reading(self, reading: MeterReading, output: Output) -> MovementVerdict | None:
         """Take an answer of the meter, and what the plant gave meanwhile; return a verdict when one is due."""
@@ -187,7 +189,7 @@ class MeterMovement:
             verdict = MovementVerdict.ANSWERED if is_answered else self._judge(self._question, output)
         elif not has_moved:
             self._compare(output)
-        self.is_new = self.has_changed or self._at_s - self._new_at_s >= self.silence_s
+        self.is_new = self.has_changed or self._at_s - self._new_at_s >= max(self.silence_s, QUICK_S)
         if self.is_new:
             self._new_at_s = self._at_s
         if verdict is not None:

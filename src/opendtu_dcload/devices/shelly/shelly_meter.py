@@ -80,6 +80,7 @@ class ShellyMeter:
     """
 
     vendor = "Shelly"
+    has_refresh = True
 
     def __init__(
         self,

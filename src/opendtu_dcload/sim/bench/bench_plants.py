@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.meter_clock import uneven_clock
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.score import IDEAL_LAG_S
@@ -44,8 +45,8 @@ class BenchPlant:
         return self.minimum_w * len(self.models)
 
     def world(self, load_w: list[float], seed: int) -> World:
-        """Return house and DTUs at time 0; the seed sets meter phase, lost packets and dead times."""
-        house = House(load_w, self.models, seed=seed, cap_w=self.rated_w)
+        """Return house and DTUs at time 0; the seed sets the meter's phase and clock, lost packets and dead times."""
+        house = House(load_w, self.models, seed=seed, cap_w=self.rated_w, meter_clock=uneven_clock(seed))
         return World(
             house,
             [

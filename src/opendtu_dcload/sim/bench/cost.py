@@ -84,11 +84,14 @@ class Account:
         self._plant = plant
         self._from = self._now()
         self._over_s = 0.0
+        self._sampled_s = world.house.meter.at_s
 
     def sample(self) -> None:
         """Count the meter sample at which the world stands."""
         sample = self._world.house.meter
-        self._over_s += min(-sample.power_w, sample.output_w - self._plant.floor_w) > EXPORT_W
+        if min(-sample.power_w, sample.output_w - self._plant.floor_w) > EXPORT_W:
+            self._over_s += sample.at_s - self._sampled_s
+        self._sampled_s = sample.at_s
 
     def cost(self, load_w: Sequence[float]) -> Cost:
         """Return the cost until now; `load_w` is the load of the same time, one value in W per second."""

@@ -16,6 +16,7 @@ import time
 
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.meter_clock import uneven_clock
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.runs.trace import load_trace
 from opendtu_dcload.sim.servers.backstage import Backstage, Rules
@@ -45,7 +46,8 @@ def build(load_w: list[float]) -> SimDtu:
     `load_w` begins at time 0; before, its first value holds.
     """
     models = [InverterModel(serial, f"HMS-400 {number}", RATED_W) for number, serial in enumerate(SERIALS, start=1)]
-    house = House(load_w[:1] * int(WARM_UP_S) + load_w, models, cap_w=CAP_W, start_s=-WARM_UP_S)
+    before_w, clock = load_w[:1] * int(WARM_UP_S), uneven_clock("demo")
+    house = House(before_w + load_w, models, cap_w=CAP_W, start_s=-WARM_UP_S, meter_clock=clock)
     dtu = SimDtu(house, poll_interval_s=POLL_INTERVAL_S, loss=0.02)
     dtu.advance(0.0)
     return dtu

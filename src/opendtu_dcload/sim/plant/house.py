@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from opendtu_dcload.sim.plant.meter_clock import IDEAL, MeterClock, Samples
+
 STEP_S = 0.1
 """Integration step while an output moves; otherwise one step lasts until the next event."""
 
@@ -242,7 +244,7 @@ class Energy:
 
 @dataclass(slots=True)
 class MeterSample:
-    """What the meter at the grid connection shows: the mean of the last second."""
+    """What the meter at the grid connection shows: the mean since the sample before, a second."""
 
     at_s: float = 0.0
     power_w: float = 0.0
@@ -261,6 +263,7 @@ class House:
     cap_w: float = math.inf
     """Legal cap on the sum of the outputs; what lies above it is not avoidable import."""
     start_s: float = 0.0
+    meter_clock: MeterClock = IDEAL
     battery: Battery = field(default_factory=Battery)
     energy: Energy = field(default_factory=Energy)
     watchers: list[Callable[[MeterSample, float], None]] = field(default_factory=list)
@@ -272,6 +275,7 @@ class House:
         self.now_s = self.start_s
         self.meter = MeterSample(self.start_s, self.load_at(self.start_s))
         self._next_sample_s = self.start_s + rng.random()
+        self._samples = Samples(self.meter_clock, self._next_sample_s, random.Random(f"samples {self.seed}"))
         self._grid_ws = 0.0
         self._sampled_ws = 0.0
         self._sampled_wh = 0.0
@@ -308,7 +312,7 @@ class House:
             self._segment(min(now_s, self._next_sample_s))
             if self.now_s >= self._next_sample_s - 1e-9:
                 self._sample()
-                self._next_sample_s += 1.0
+                self._next_sample_s = self._samples.after(self.now_s)
 
     def _sample(self) -> None:
         elapsed_s = max(self.now_s - self.meter.at_s, 1e-6)

@@ -9,6 +9,7 @@ from functools import partial
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.recording.recorder import RecordedController, Sink
 from opendtu_dcload.sim.plant.house import House, InverterModel
+from opendtu_dcload.sim.plant.meter_clock import uneven_clock
 from opendtu_dcload.sim.plant.sim_dtu import Counters, SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.program import Program, plant_config
@@ -62,7 +63,7 @@ def simulate(
     """
     models = default_models() if models is None else models
     cap_w = sum(m.rated_w for m in models)
-    house = House(load_w, models, seed=seed, cap_w=cap_w)
+    house = House(load_w, models, seed=seed, cap_w=cap_w, meter_clock=uneven_clock(seed))
     dtu = SimDtu(house, seed=seed)
     world = World(house, [dtu])
     config = plant_config(world, minimum_w=SIM_MINIMUM_W, cap_w=cap_w)

@@ -103,11 +103,12 @@ class MeterView:
         self._saved = _Counters()
         self._drift_v = self._drift_hz = 0.0
         self._saved_at_s = house.now_s
-        self._shown_at_s = -math.inf
+        self.shown_at_s = -math.inf
+        """When it last had new values."""
         self._rng = random.Random(f"meter {house.seed}")  # its own: the house's streams stay what they are without it
         house.watchers.append(self._watch)
         self._watch(house.meter, 0.0)
-        self._shown_at_s = -math.inf  # the next sample is shown, however soon it comes
+        self.shown_at_s = -math.inf  # the next sample is shown, however soon it comes
 
     @property
     def total_w(self) -> float:
@@ -152,9 +153,9 @@ class MeterView:
         self._drift()
         if self.is_frozen or self.is_power_frozen:
             self._hold()
-        if self.is_frozen or sample.at_s < self._shown_at_s + self.refresh_s - 0.5:
+        if self.is_frozen or sample.at_s < self.shown_at_s + self.refresh_s - 0.5:
             return
-        self._shown_at_s = sample.at_s
+        self.shown_at_s = sample.at_s
         self._show_surroundings(sample.at_s)
         if not self.is_power_frozen:
             self._show_powers(powers_w)

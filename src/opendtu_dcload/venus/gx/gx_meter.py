@@ -25,6 +25,7 @@ class GxMeter:
     """Reads `com.victronenergy.grid`, else what systemcalc knows of the grid (a MultiPlus measures its AC input)."""
 
     vendor = "GX"
+    has_refresh = False
 
     def __init__(self, watch: ServiceWatch, clock: Callable[[], float]) -> None:
         """Read nothing yet.
