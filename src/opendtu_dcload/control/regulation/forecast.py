@@ -26,10 +26,6 @@ SPIKE_S = 2.0
 SPIKES, STAYS = 0.7, 1.3
 """What a layer does that was never seen before counts as so many occurrences of a spike, and so many of a change that
 stays, so that about a third of such changes are taken for spikes: an estimate."""
-STAYED_S = 8.0
-"""A rise that lasted for less was a spike."""
-LEARNED_W = 5000.0
-"""So many W of rises and what became of them count for 1 - 1/e: an estimate."""
 TOGETHER_S = 1.5
 """Neighbouring layers that went on within this time went on together: a meter shows the mean of a second."""
 STEADY_S = 5.0
@@ -37,6 +33,7 @@ STEADY_S = 5.0
 FELL_W, FOLLOWING = 50.0, 3.0
 """A fall of the load is the first part of a larger one only if it is more than this, for less is noise, and if what is
 still on is less than so many times it, for the rest of a fall is not that much larger. Estimates."""
+NEVER = -math.inf, -math.inf
 SETTLED_S = 900.0
 """A layer that has not changed for longer stays as it is: an estimate, as `FORGET_S`."""
 
@@ -48,9 +45,9 @@ class Layer:
         self.is_on = is_on
         self.follows = False
         """It went on together with a layer that has just gone off, which may be the first half of one fall."""
+        self.moves_since_s = since_s
+        """When the rise or fall began in which the load crossed it last."""
         self._turned_s = [since_s]
-        self.moved_s = since_s
-        """When the rise or fall began of which its last crossing was a part."""
 
     @property
     def since_s(self) -> float:
@@ -62,17 +59,18 @@ class Layer:
         """Whether it was off before it went on; otherwise nobody knows when it went on."""
         return len(self._turned_s) > 1
 
-    def turn(self, at_s: float, moved_s: float) -> None:
-        """Note that the load crossed it in a movement that began at `moved_s`."""
-        self.moved_s = moved_s
+    def turn(self, at_s: float, moves_since_s: float | None = None) -> None:
+        """Note that the load crossed it, in a movement that began at `moves_since_s`; None = it begins now."""
+        self.moves_since_s = at_s if moves_since_s is None else moves_since_s
         self.is_on = not self.is_on
         self._turned_s = [*self._turned_s[1 - 2 * KEPT :], at_s]
 
     def is_like(self, other: Layer) -> bool:
         """Tell whether another layer went on and off at the same times."""
-        return self.is_on == other.is_on and self.follows == other.follows and self.moved_s == other.moved_s and self._turned_s == other._turned_s
+        same_state = self.is_on == other.is_on and self.follows == other.follows
+        return same_state and self.moves_since_s == other.moves_since_s and self._turned_s == other._turned_s
 
-    def share_on(self, now_s: float, lag_s: float, staying: float) -> float:
+    def share_on(self, now_s: float, lag_s: float) -> float:
         """Return the expected share (0 to 1) of the 8 s from `lag_s` on in which the load is above the layer.
 
         Each earlier time in the same state that lasted at least as long as the present one tells what came then.
@@ -83,11 +81,8 @@ class Layer:
         if age_s > SETTLED_S:
             return float(self.is_on)
         same, total = STAYS, STAYS
-        moved_s = now_s - self.moved_s
-        if moved_s < SPIKE_S:
+        if now_s - self.moves_since_s < SPIKE_S:
             total += SPIKES
-            if self.is_on and moved_s > 0:
-                same = staying * total
         for first in range(last - 2, -1, -2):
             start_s, end_s = turned_s[first], turned_s[first + 1]
             until_s = start_s + age_s + lag_s + RULES_S
@@ -118,9 +113,10 @@ class Forecast:
     def __init__(self) -> None:
         self._bottoms_w: list[float] = [0.0]
         self._layers: list[Layer] = []
-        self._rise_s = (-math.inf, -math.inf)
-        """When the last rise began, and when it went on."""
-        self._staying = STAYS / (STAYS + SPIKES)
+        self._rise_s = NEVER
+        """When the last rise began, and when it was last seen to go on."""
+        self._fell_s = -math.inf
+        """When the load fell last."""
 
     def add_load(self, at_s: float, low_w: float, high_w: float, top_w: float) -> None:
         """Take the load, which lies between `low_w` and `high_w`; layers between these stay as they were."""
@@ -128,9 +124,10 @@ class Forecast:
             bottom_w = self._bottoms_w[-1]
             self._layers.append(Layer(at_s - SPIKE_S, is_on=low_w > bottom_w))
             self._bottoms_w.append(bottom_w + max(FINEST_W, WIDTH_SHARE * bottom_w))
-        if at_s - self._rise_s[1] > TOGETHER_S:
-            self._rise_s = at_s, -math.inf
-        has_risen = False
+        rises_since_s, rose_at_s = self._rise_s
+        if at_s - rose_at_s > TOGETHER_S:
+            rises_since_s = at_s
+        is_second_part = at_s - self._fell_s <= TOGETHER_S
         fell_from_w = 0.0
         together_s: float | None = None
         for index in range(len(self._layers) - 1, -1, -1):
@@ -139,28 +136,24 @@ class Forecast:
             if low_w > bottom_w if not layer.is_on else high_w <= bottom_w:
                 if layer.is_on:
                     fell_from_w = fell_from_w or self._bottoms_w[index + 1]
-                    is_steady = layer.was_off and at_s - layer.since_s > STEADY_S
+                    is_steady = not is_second_part and layer.was_off and at_s - layer.since_s > STEADY_S
                     together_s = layer.since_s if is_steady else None
-                    stayed = at_s - layer.since_s > STAYED_S
-                    width_w = self._bottoms_w[index + 1] - bottom_w
-                    if layer.was_off:
-                        self._staying += (stayed - self._staying) * (1 - math.exp(-width_w / LEARNED_W))
+                    self._fell_s, self._rise_s = at_s, NEVER
                 else:
-                    has_risen = True
-                layer.turn(at_s, at_s if layer.is_on else self._rise_s[0])
+                    self._rise_s = rises_since_s, at_s
+                layer.turn(at_s, at_s if layer.is_on else rises_since_s)
             elif together_s is not None:
                 fell_w = fell_from_w - high_w
                 is_first_part = fell_w > FELL_W and high_w - bottom_w < FOLLOWING * fell_w
                 layer.follows = layer.is_on and is_first_part and abs(layer.since_s - together_s) <= TOGETHER_S
                 together_s = layer.since_s if layer.follows else None
-        if has_risen:
-            self._rise_s = self._rise_s[0], at_s
 
     def reset(self) -> None:
         """Forget everything: the load was not seen for a while."""
         self._bottoms_w = [0.0]
         self._layers.clear()
-        self._rise_s = (-math.inf, -math.inf)
+        self._rise_s = NEVER
+        self._fell_s = -math.inf
 
     def gains(self, now_s: float, lag_of: Callable[[float], float], export_weight: float) -> Gains:
         """Return for every layer what it saves per second to give it, per W.
@@ -176,7 +169,7 @@ class Forecast:
         for bottom_w, layer in zip(self._bottoms_w, self._layers, strict=False):
             lag_s = lag_of(bottom_w)
             if before is None or lag_s != before[1] or not layer.is_like(before[0]):
-                share = layer.share_on(now_s, lag_s, self._staying) * (0.5 if layer.follows else 1.0)
+                share = layer.share_on(now_s, lag_s) * (0.5 if layer.follows else 1.0)
                 gain = share - export_weight * (1 - share)
             before = layer, lag_s
             per_w.append(gain)

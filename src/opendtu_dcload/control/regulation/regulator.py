@@ -143,7 +143,7 @@ class Regulator:
         moves = means.rises if slope_w > 0 else means.falls
         if not slope_w or not moves:
             return 0.0
-        rules_s = min(max((min(moves[0].price_ws, 1e6) / abs(slope_w)) ** 0.5, SHORTEST_S), LONGEST_S)
+        rules_s = min(max(math.sqrt(moves[0].price_ws / abs(slope_w)), SHORTEST_S), LONGEST_S)
         below = 1 / (1 + self._export_weight)
         return slope_w * (moves[0].lag_s + rules_s * (below if slope_w > 0 else 1 - below))
 
