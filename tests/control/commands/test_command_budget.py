@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.commands.command_budget import GUARD_PER_H, Budget
+from opendtu_dcload.control.commands.command_budget import GUARD_PER_H, USUAL_PER_H, USUAL_PRICE_WS, Budget
 from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from tests.control.plant import make_plant, models_of
@@ -81,12 +81,30 @@ def test_a_command_costs_more_when_there_are_less_per_hour():
 
 
 @pytest.mark.parametrize("per_hour", [60, 300, 1800])
-def test_a_fall_costs_the_same_and_has_room_after_the_last_rise(per_hour):
+def test_a_fall_costs_less_and_has_room_after_the_last_rise(per_hour):
     budget = Budget(per_hour, 0.0)
-    before_ws = budget.fall_ws(0.0)
-    while math.isfinite(budget.rise_ws(0.0)):
+    prices_ws = []
+    while math.isfinite(rise_ws := budget.rise_ws(0.0)):
+        prices_ws.append(budget.fall_ws(0.0))
+        assert prices_ws[-1] <= rise_ws
         budget.spend(0.0)
-    assert budget.fall_ws(0.0) == before_ws
+    assert prices_ws == sorted(prices_ws)
+    assert budget.fall_ws(0.0) == USUAL_PRICE_WS * USUAL_PER_H / per_hour
+
+
+def test_a_price_is_found_at_which_the_budget_is_just_used_up():
+    # Of the ten commands of a minute each would save 50 W x s more than the one before.
+    budget = Budget(300, 0.0)
+    sent_s: list[float] = []
+    for second in range(0, 4 * 3600, 6):
+        now_s = float(second)
+        if budget.rise_ws(now_s) < 200.0 + 50.0 * (second // 6 % 10):
+            budget.spend(now_s)
+            sent_s.append(now_s)
+    last_hour = [s for s in sent_s if s >= 3 * HOUR_S]
+    assert 0.8 * 300 <= len(last_hour) <= 300
+    worth_ws = [200.0 + 50.0 * (int(s) // 6 % 10) for s in last_hour]
+    assert sum(w >= 450 for w in worth_ws) > 0.9 * len(worth_ws), "those that save most"
 
 
 @pytest.mark.parametrize("per_hour", BUDGETS)
@@ -142,7 +160,7 @@ def test_a_trim_costs_little_while_there_is_plenty_and_as_much_as_a_fall_when_th
         budget.spend(0.0)
     assert prices_ws[0] < budget.fall_ws(0.0) / 2
     assert prices_ws == sorted(prices_ws)
-    assert budget.trim_ws(0.0) == Budget(300, 0.0).fall_ws(0.0)
+    assert budget.trim_ws(0.0) == budget.fall_ws(0.0)
 
 
 @pytest.mark.parametrize("per_hour", BUDGETS)

@@ -8,10 +8,14 @@ USUAL_PER_H = 300
 """The default of `opendtu.max_commands_per_hour`, for which the price was chosen."""
 USUAL_PRICE_WS = 600.0
 """Waste that a command must save, in W x s, with the usual budget: chosen on the tuning cases of `bench`."""
+LOWEST_SHARE = 0.4
+"""The price with a full budget, as a share of the usual one; it is no lower, for a command keeps its radio for 2 s and
+an inverter from being raised again for 5 s: chosen on the tuning cases of `bench`."""
 BURST = 0.15
 """Share of the hour's budget that may be spent at once; the rest flows in evenly. An estimate."""
 SCARCE = 0.5
-"""When this share of the burst is used up, a rise begins to cost more, for it will need a fall too."""
+"""When this share of the burst is used up, a command costs the usual price, and a rise begins to cost more, for it will
+need a fall too."""
 SCARCITY = 1.5
 """Beyond `SCARCE` the price of a rise grows with the used share by this exponent: an estimate."""
 LAST = 0.9
@@ -53,7 +57,7 @@ class Budget:
         self._repeats = Bucket(REPEATS_SHARE * per_hour, BURST, now_s)
         self._guards = Bucket(GUARD_PER_H * inverters, GUARD_BURST, now_s)
         self._full_of_changes = self._all.size - min(KEPT, KEPT_SHARE * self._all.size)
-        self._price_ws = USUAL_PRICE_WS * USUAL_PER_H / per_hour
+        self._usual_ws = USUAL_PRICE_WS * USUAL_PER_H / per_hour
 
     def may_change(self, now_s: float) -> bool:
         """Tell whether there is room for a command that changes something."""
@@ -86,19 +90,27 @@ class Budget:
         fill = self._fill(now_s)
         for_its_fall = min(1.0, self._full_of_changes / 4)
         has_room = fill < LAST and self._all.level(now_s) < self._full_of_changes - for_its_fall
-        return self._price_ws * math.exp(SCARCITY * max(0.0, fill - SCARCE)) if has_room else math.inf
+        return self._price_ws(now_s) * math.exp(SCARCITY * max(0.0, fill - SCARCE)) if has_room else math.inf
 
     def fall_ws(self, now_s: float) -> float:
         """Return the price of lowering a limit, in W x s; infinite only when the budget has no room."""
-        return self._price_ws if self.may_change(now_s) else math.inf
+        return self._price_ws(now_s) if self.may_change(now_s) else math.inf
 
     def trim_ws(self, now_s: float) -> float:
         """Return the price of correcting a small error, in W x s: low while the budget is hardly used."""
-        return self._price_ws * min(1.0, math.exp(2 * self._fill(now_s)) / 3)
+        return self._price_ws(now_s) * min(1.0, math.exp(2 * self._fill(now_s)) / 3)
 
     def is_plenty(self, now_s: float) -> bool:
         """Tell whether there is room for what can wait: moving power takes two commands, a fall and a rise."""
         return self._fill(now_s) < SCARCE and self._all.level(now_s) + 2 < self._full_of_changes
+
+    def _price_ws(self, now_s: float) -> float:
+        """Return the shadow price of the budget, in W x s.
+
+        What is used up of the burst is what was spent faster than the budget flows in. So the price rises with it while
+        commands are spent faster, falls while they are spent more slowly, and stays where the budget is just used up.
+        """
+        return self._usual_ws * math.pow(LOWEST_SHARE, max(0.0, 1 - self._fill(now_s) / SCARCE))
 
     def _counted(self, now_s: float) -> float:
         return min(1.0, max(self._repeats.size - self._repeats.level(now_s), 0.0))

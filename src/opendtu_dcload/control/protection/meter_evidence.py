@@ -37,6 +37,8 @@ class MeterEvidence:
         """The answer that the present decision is the first to see; None = there is none."""
         self.was_silent = False
         """Before the last answer the meter was silent for so long that nothing before it counts."""
+        self.drifted_w = 0.0
+        """By how much the load had drifted by the last answer: that is no step of anybody's."""
         self._learner = DelayLearner()
         self._started_at_s = now_s
         self._heard_at_s = -math.inf
@@ -126,7 +128,7 @@ class MeterEvidence:
         self.response.corrected()
 
     def _learn_delays(self, meter: MeterReading) -> None:
-        if (shown := self._learner.add_reading(meter.at_s, meter.power_w)) is not None:
+        if (shown := self._learner.add_reading(meter.at_s, meter.power_w - self.drifted_w)) is not None:
             output = self._trackers[shown.serial].output
             output.learn_dead_time(shown.posted_at_s, shown.half_at_s - METER_DELAY_S, shown.change_w)
         for serial, posted_at_s in self._learner.unanswered_since_s.items():

@@ -74,13 +74,15 @@ class PlantRegulation:
         low_w, high_w = meter.output.visible_w
         if self._exports_truly(reading.at_s, needed_w):
             low_w = high_w = plant_range.committed_w
-        return self._regulator.update(
+        setpoint_w = self._regulator.update(
             reading.at_s,
             (needed_w + low_w, needed_w + high_w),
             plant_range.committed_w,
             (plant_range.floor_w, ceiling_w),
             moves(),
         )
+        meter.drifted_w = self._regulator.drifted_w
+        return setpoint_w
 
     def _exports_truly(self, at_s: float, needed_w: float) -> bool:
         """Tell whether export has remained since every command had its time: then no model explains it away."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from opendtu_dcload.control.regulation.drift import Drift
 from opendtu_dcload.control.regulation.forecast import Forecast, Gains
 from opendtu_dcload.model import Priority
 
@@ -28,6 +29,8 @@ NEXT_WINDOW_S = 2.0
 """A further command waits for the radio, which a limit keeps this long."""
 UNKNOWN_LAG_S = 3.0
 """The lag that is assumed of a plant that cannot be moved now: an estimate."""
+SHORTEST_S, LONGEST_S = 5.0, 12.0
+"""Between these, a command rules while the load drifts for as long as its price wants."""
 SMALLEST_W = 3.0
 """A smaller change is none: the command policy would not send it (`SMALLEST_CHANGE_W`)."""
 LATEST = 6
@@ -62,11 +65,17 @@ class Regulator:
     def __init__(self, priority: Priority = Priority.BALANCED) -> None:
         self._export_weight = EXPORT_WEIGHT[priority]
         self._forecast = Forecast()
+        self._drift = Drift()
         self._latest: deque[tuple[float, float]] = deque(maxlen=LATEST)
         self._recent: deque[tuple[float, float, float]] = deque()
         self._missed_ws = 0.0
         """What was lost lately by not going where the forecast says; negative while it says to go down."""
         self._last_s = -math.inf
+
+    @property
+    def drifted_w(self) -> float:
+        """By how much the load has drifted so far, in W."""
+        return self._drift.drifted_w
 
     def update(
         self,
@@ -87,6 +96,10 @@ class Regulator:
         """
         dt_s = min(max(at_s - self._last_s, 0.0), 5.0)
         self._last_s = at_s
+        self._drift.add_load(at_s, *load_w)
+        drift_w = self._drift_w(means)
+        committed_w -= drift_w
+        limits_w = limits_w[0] - drift_w, limits_w[1] - drift_w
         self._see(at_s, load_w, limits_w[1])
         gains = self._forecast.gains(at_s, _lag_of(committed_w, means), self._export_weight)
         wanted_w = _clamp(self._within(gains.best_w(), load_w[0], committed_w), limits_w)
@@ -101,7 +114,7 @@ class Regulator:
         if abs(setpoint_w - committed_w) < SMALLEST_W:
             return None
         self.reset()
-        return setpoint_w
+        return setpoint_w + drift_w
 
     def reset(self) -> None:
         """Forget what led to the next decision: the plant was told otherwise."""
@@ -113,6 +126,7 @@ class Regulator:
         self.reset()
         self._latest.clear()
         self._forecast.reset()
+        self._drift.reset()
 
     def _see(self, at_s: float, load_w: tuple[float, float], top_w: float) -> None:
         low_w, high_w = load_w
@@ -123,11 +137,25 @@ class Regulator:
         while self._recent[0][0] < at_s - TRIM_S:
             self._recent.popleft()
 
+    def _drift_w(self, means: AvailableMoves) -> float:
+        """Return by how many W the load will have drifted while a command sent now rules."""
+        slope_w = self._drift.slope_w
+        moves = means.rises if slope_w > 0 else means.falls
+        if not slope_w or not moves:
+            return 0.0
+        rules_s = min(max(math.sqrt(moves[0].price_ws / abs(slope_w)), SHORTEST_S), LONGEST_S)
+        below = 1 / (1 + self._export_weight)
+        return slope_w * (moves[0].lag_s + rules_s * (below if slope_w > 0 else 1 - below))
+
+    def _now_w(self, at_s: float, load_w: float) -> float:
+        """Return what a reading of then would be now."""
+        return load_w + self._drift.slope_w * (self._last_s - at_s)
+
     def _within(self, layer_w: tuple[float, float], load_w: float, committed_w: float) -> float:
         """Return the output in a layer, or next to it, that fits the latest readings best."""
         bottom_w, top_w = layer_w
         width_w = top_w - bottom_w
-        known_w = [w for at_s, w in self._latest if self._last_s - at_s < TRIM_S]
+        known_w = [self._now_w(at_s, w) for at_s, w in self._latest if self._last_s - at_s < TRIM_S]
         if near_w := sorted(w for w in known_w if bottom_w - width_w < w < top_w + width_w):
             return self._quantile(near_w)
         return top_w if load_w > top_w else _clamp(committed_w, layer_w)
@@ -154,8 +182,8 @@ class Regulator:
 
     def _trimmed(self, committed_w: float, limits_w: tuple[float, float], means: AvailableMoves) -> float:
         """Return the set-point that would have been best lately, if the present one has cost enough more."""
-        lowest_w = sorted(low_w for _, low_w, _ in self._recent)
-        highest_w = sorted(high_w for _, _, high_w in self._recent)
+        lowest_w = sorted(self._now_w(at_s, low_w) for at_s, low_w, _ in self._recent)
+        highest_w = sorted(self._now_w(at_s, high_w) for at_s, _, high_w in self._recent)
         if (better_w := self._quantile(lowest_w)) > committed_w:
             seen_w, moves = lowest_w, means.rises
         elif (better_w := self._quantile(highest_w)) < committed_w:
