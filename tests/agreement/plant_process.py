@@ -57,10 +57,10 @@ async def play(window: Window, controller: str) -> dict[str, Any]:
             task = asyncio.create_task(run_from_some_time_on(peer, window.name), name=controller)
             stack.callback(task.cancel)
         await _until(SETTLING_S, clock, world.advance, lags_s)
-        account = Account(world)
+        account = Account(world, plant)
         lags_s.clear()
         await _until(PLAYED_S, clock, world.advance, lags_s)
-        cost = account.cost(plant, load_w[SETTLING_S:])
+        cost = account.cost(load_w[SETTLING_S:])
     lags_s.sort()
     return {
         "waste_wh": cost.waste_wh,

@@ -70,6 +70,6 @@ def _waste_wh(window: Window, controller: str, seed: int) -> float:
     world = window.plant.world(load_w, seed)
     with closing(PILOTS[controller](world, window.plant.minimum_w, window.plant.rated_w)) as pilot:
         pilot.advance(SETTLING_S)
-        account = Account(world)
+        account = Account(world, window.plant)
         pilot.advance(PLAYED_S)
-    return account.cost(window.plant, load_w[SETTLING_S:]).waste_wh
+    return account.cost(load_w[SETTLING_S:]).waste_wh

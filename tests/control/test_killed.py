@@ -48,7 +48,7 @@ def test_a_raise_of_the_predecessor_that_has_not_arrived_leaves_no_room_for_the_
     assert plant.in_force_w == pytest.approx(CAP_W, abs=5)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(34))
 def test_killed_at_any_moment_nothing_is_raised_or_repeated_while_the_predecessors_limit_waits(seed):
     rng = random.Random(seed)
     load_w = [float(rng.choice((100, 300, 450, 700))) for _ in range(20) for _ in range(10)]

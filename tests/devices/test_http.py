@@ -8,8 +8,10 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -303,6 +305,39 @@ async def test_an_answer_without_end_is_cut_off_before_the_time_limit(begin: byt
         with pytest.raises((DeviceAnswerError, DeviceConnectionError)):
             await door.get("/a")
     assert sent < 20_000_000  # what the two sockets hold
+
+
+class Names(AbstractResolver):
+    """Knows one name, whose address may change."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [ResolveResult(hostname=host, host=self.address, port=port, family=family, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.realtime
+async def test_a_device_with_a_new_address_is_found_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names("127.0.0.1")
+    monkeypatch.setattr(aiohttp.connector, "DefaultResolver", lambda *_args, **_names: names)
+    async with running_device() as (old, _), running_device(old.port, "127.0.0.2") as (new, session):
+        settings = replace(Settings(f"meter.lan:{old.port}"), timeout_s=1.0)
+        door = DeviceHttp("Device", "meter", settings, session, asyncio.get_running_loop().time)
+        old.answers["/a"] = {"from": "old"}
+        assert await door.get("/a") == {"from": "old"}
+        names.address, old.answers["/a"], new.answers["/a"] = "127.0.0.2", old.stall, {"from": "new"}
+        answer = None
+        while answer is None:
+            with contextlib.suppress(DeviceTimeoutError):
+                answer = await door.get("/a")
+        assert answer == {"from": "new"}
+    assert len(old.requests) <= 1 + 10 / settings.timeout_s + 1, "aiohttp keeps the address of a name for 10 s"
 
 
 def test_every_door_of_the_program_opens_into_a_bounded_session() -> None:

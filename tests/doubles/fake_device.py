@@ -48,6 +48,7 @@ class FakeDevice:
 
     def __init__(self) -> None:
         self.host = ""
+        self.port = 0
         self.answers: dict[str, object] = {}
         """A handler, or a document to be sent as JSON."""
         self.requests: list[Request] = []
@@ -102,15 +103,18 @@ class FakeDevice:
 
 
 @contextlib.asynccontextmanager
-async def running_device() -> AsyncIterator[tuple[FakeDevice, aiohttp.ClientSession]]:
+async def running_device(
+    port: int = 0, address: str = "127.0.0.1"
+) -> AsyncIterator[tuple[FakeDevice, aiohttp.ClientSession]]:
     device = FakeDevice()
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", device.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.05)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, address, port)
     await site.start()
-    device.host = f"127.0.0.1:{runner.addresses[0][1]}"
+    device.port = runner.addresses[0][1]
+    device.host = f"{address}:{device.port}"
     try:
         async with open_session() as session:
             yield device, session

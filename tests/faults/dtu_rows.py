@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from opendtu_dcload.sim.plant.house import SimInverter
 from opendtu_dcload.sim.runs.played import PASSWORD
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.latency import Latency
@@ -13,6 +15,11 @@ from tests.faults.fault import FaultStage
 from tests.plays.lie import LOAD_W, MOST_WH, Lie
 
 LOST = "DTU lost"
+STEPS = ((5.0, 150.0), (65.0, 500.0), (125.0, 250.0), (185.0, 400.0))
+"""(s, W): what the house does meanwhile."""
+STRANGER = "1144b0000009"
+CROWD = 40
+"""Of half a second each; with a lost one some more."""
 REFUSED = "refuses the password"
 
 Act = Callable[[FaultStage], None]
@@ -71,6 +78,27 @@ def _remove_inverter(stage: FaultStage) -> None:
     stage.dtu.boot()
 
 
+def _forget_inverter(stage: FaultStage) -> None:
+    stage.dtu.serials.remove(stage.liar)
+    stage.dtu.boot()
+
+
+def _add_inverter(stage: FaultStage) -> None:
+    stage.dtu.add(stage.liar)
+
+
+def _add_stranger(stage: FaultStage) -> None:
+    """Add one that nobody listed, and that has no DC yet: each poll of it takes the radio five times as long."""
+    model = replace(stage.house.models[0], serial=STRANGER, name="roof")
+    stage.house.inverters[STRANGER] = SimInverter(model, random.Random(1))
+    stage.house.inverters[STRANGER].set_dc(stage.now_s, on=False)
+    stage.dtu.add(STRANGER)
+
+
+def _crowd(stage: FaultStage) -> None:
+    stage.dtu.crowd(stage.liar, CROWD)
+
+
 _gone = partial(Lie, words=LOST, end=_heal, fallen_load_w=LOAD_W)
 """Nobody can lower an inverter meanwhile: what is looked at is what is said, and how soon it regulates again."""
 _slow = partial(Lie, never=LOST, comes_back=False, watched_s=30.0)
@@ -83,7 +111,7 @@ DTUS = (
     _gone("DTU answers 500", "HMS", _answer(Faults(status=500))),
     _gone("DTU answers null", "HMS", _answer(Faults(body="null"))),
     _gone("DTU answers with a web page", "HMS", _answer(Faults(body="<html></html>"))),
-    _gone("DTU's answer has 4 MB", "HMS", _answer(Faults(is_oversize=True))),
+    _gone("DTU's answer has 10 MB", "HMS", _answer(Faults(is_oversize=True))),
     _gone("DTU's answer ends in the middle", "HMS", _answer(Faults(body='{"inverters":[{"serial"'))),
     _gone(
         "DTU answers 429 for a minute",
@@ -126,6 +154,40 @@ DTUS = (
     ),
     *(_slow(f"DTU takes 2 s for an answer, {family}", family, _take(Latency(2.0, 0.3))) for family in MOST_WH),
     _slow("a third of the DTU's answers are lost", "HMS", _take(Latency(0.1, 0.4, lost_share=0.33)), never=""),
+    *(
+        Lie(
+            f"DTU's radio has {CROWD} messages of others to send each minute, {family}",
+            family,
+            _crowd,
+            steps=((4.0, 150.0), (64.0, _crowd), (68.0, 500.0), (124.0, _crowd), (128.0, 250.0), (184.0, 400.0)),
+            regulates=True,
+        )
+        for family in MOST_WH
+    ),
+    *(
+        Lie(
+            f"DTU gets an inverter that is not listed, {family}",
+            family,
+            _add_stranger,
+            never=f"{LOST}|inverter lost",
+            steps=STEPS,
+            count=2,
+            regulates=True,
+        )
+        for family in MOST_WH
+    ),
+    Lie(
+        "DTU gets a listed inverter that it did not know",
+        "HMS",
+        _forget_inverter,
+        _add_inverter,
+        "is not known to the DTU",
+        count=2,
+        is_from_start=True,
+        load_w=900.0,
+        steps=((5.0, 1100.0), (65.0, 950.0), (125.0, 1200.0), (185.0, 1000.0)),  # it feeds 800 W that nobody can lower
+        regulates=True,
+    ),
     *(
         Lie(f"DTU executes what it is told 2 s late, {family}", family, _set("late_posts", 1000), _set("late_posts", 0))
         for family in MOST_WH

@@ -89,6 +89,8 @@ def play(fault: Lie, seed: int = 1) -> list[Promise]:
         log.removeHandler(listener)
         log.setLevel(level)
     broken = broken_rules(made[0], dtu)
+    if strangers := {serial for _, serial, _ in dtu.posts} - {model.serial for model in models}:
+        broken.append(f"a limit for {strangers}, which nobody listed")
     return [*stage.promises, Promise("no rule broken", "; ".join(broken) or "none", not broken)]
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from opendtu_dcload.sim.runs.played import METER
 from opendtu_dcload.sim.servers.http_server import Faults
@@ -13,9 +14,19 @@ from opendtu_dcload.sim.servers.latency import Latency
 from tests.faults.fault import FaultStage
 from tests.plays.lie import MOST_WH, Lie
 
+REVERSED = "meter sign reversed"
+MAGNITUDES_WH = 25.0
+"""What a meter of magnitudes costs until it is found out: the plant is at its ceiling for a minute, and once more."""
 SILENT = "meter lost|meter stale"
+STEPS = ((5.0, 150.0), (65.0, 500.0), (125.0, 250.0), (185.0, 400.0))
+"""(s, W): what the house does while a meter lies."""
 SHOWN = '{"id":0,"a_act_power":%s,"b_act_power":0,"c_act_power":0,"total_act_power":%s}'
 
+Magnitude = Literal["phases", "sum"]
+MAGNITUDES: tuple[tuple[str, Magnitude], ...] = (
+    ("the sum without a sign", "sum"),
+    ("the sum of phases without a sign", "phases"),
+)
 Act = Callable[[FaultStage], None]
 
 
@@ -54,6 +65,16 @@ def _take(latency: Latency) -> Act:
     return lambda stage: setattr(stage.program.meter, "latency", latency)
 
 
+def _show_magnitudes(of: Magnitude) -> Act:
+    def begin(stage: FaultStage) -> None:
+        meter = stage.meter
+        meter.unsigned = of
+        first_w, second_w, third_w = meter.phases_w
+        meter.phases_w = abs(first_w), abs(second_w), abs(third_w)
+
+    return begin
+
+
 def _nested(depth: int) -> str:
     return "[" * depth + "]" * depth
 
@@ -83,7 +104,7 @@ METERS = (
     _silent("meter answers an empty object", "HMS", _answer(Faults(body="{}"))),
     _silent("meter's answer ends in the middle", "HMS", _answer(Faults(body='{"id":0,"total_act_pow'))),
     _silent("meter's answer is nested 100000 deep", "HMS", _answer(Faults(body=_nested(100000)))),
-    _silent("meter's answer has 4 MB", "HMS", _answer(Faults(is_oversize=True))),
+    _silent("meter's answer has 10 MB", "HMS", _answer(Faults(is_oversize=True))),
     _silent("meter shows 1e400 W", "HMS", _answer(Faults(body=SHOWN % ("1e400", "1e400")))),
     _silent("meter shows NaN", "HMS", _answer(Faults(body=SHOWN % ("NaN", "NaN")))),
     _silent("meter shows a megawatt", "HMS", _answer(Faults(body=SHOWN % ("1e6", "1e6")))),
@@ -91,6 +112,22 @@ METERS = (
     _silent("meter shows null for numbers", "HMS", _answer(Faults(body=SHOWN % ("null", "null")))),
     Lie("meter names each key twice", "HMS", _answer(Faults(body=_twice(-2000.0))), _heal),
     Lie("meter's chip does not answer", "HMS", _show("is_valid", False), _show("is_valid", True), SILENT),
+    *(
+        Lie(
+            f"meter shows {words}, {family}",
+            family,
+            _show_magnitudes(of),
+            words=REVERSED,
+            is_from_start=True,
+            comes_back=False,
+            steps=STEPS,
+            told_s=200.0,
+            most_wh=MAGNITUDES_WH,
+        )
+        for words, of in MAGNITUDES
+        for family in MOST_WH
+    ),
+    _alive("meter's JSON is called a web page", "HMS", _answer(Faults(content_type="text/html")), end=_heal),
     Lie("meter becomes a device of two channels", "HMS", _be(device="pro3em-mono"), _be(device="pro3em"), SILENT),
     Lie("meter becomes another device of the same kind", "HMS", _be(mac="A0DD6C445566"), _be(mac="A0DD6C112233")),
     Lie("meter reboots", "HMS", lambda stage: stage.program.meter.reboot()),

@@ -246,7 +246,7 @@ DETECTED = {
     "A limit is acknowledged and shown, and the output stays higher": "acknowledged and not obeyed, 2 x HMS-800",
     "Something else holds the output: a hub, a charge controller, another battery, heat": "output held, HMS-800",
     "A limit that was set before our start, or by somebody else": "older limit rules, HMS-800",
-    "A limit is on its way that is not ours": "SIGKILL at 90 random moments, started anew at once",
+    "A limit is on its way that is not ours": "SIGKILL at 100 random moments, started anew at once",
     "OpenDTU knows no rated power (its model list is older than the inverter)": "max_power 0, HMS-800",
     "An inverter that is off reads back 100 %, or 0.1 %": "read-back of 100 %, 2 x HMS-800",
     "The meter's answers stand still, or its powers through a step of ours": "power alone frozen at +150 W, HMS-800",

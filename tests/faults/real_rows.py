@@ -52,6 +52,11 @@ METERS_AND_DTUS = (
         "test_when_the_meter_the_dtu_or_the_control_falls_silent_it_opens_within_six_minutes",
     ),
     RealRow(
+        "device gets a new address for its name, the old one answers no more",
+        "asked there within the 10 s for which aiohttp keeps a name's address",
+        "tests/devices/test_http.py::test_a_device_with_a_new_address_is_found_under_its_name",
+    ),
+    RealRow(
         "meter answers with headers without end",
         "silent: minimum, then off; no memory is filled",
         f"{_PROGRAM}test_meter_that_answers_without_end_counts_as_silent_and_fills_no_memory",
@@ -108,6 +113,11 @@ BATTERY_AND_GX = (
         "battery's values stand still",
         "not believed after 40 s in which 300 W do not show, said in one line; believed with the first change",
         f"{_FOLLOWER}test_a_battery_that_does_not_show_what_the_inverters_draw_is_frozen_and_said_so",
+    ),
+    RealRow(
+        "battery's SoC alone stands still",
+        "off 60 s after the inverters' own DC voltage fell below min_voltage_v",
+        f"{_GUARD}test_a_soc_that_alone_stands_still_leaves_an_empty_battery_to_the_voltage_of_its_inverters",
     ),
     RealRow(
         "battery service does not answer",
@@ -184,7 +194,7 @@ HOST = (
         "test_killed_it_drops_the_inverters_within_300_s_and_limits_come_before_the_relay_when_it_is_back",
     ),
     RealRow(
-        "SIGKILL at 90 random moments, started anew at once",
+        "SIGKILL at 100 random moments, started anew at once",
         "within the cap, nothing raised or repeated while the predecessor's limit waits",
         "tests/control/test_killed.py::"
         "test_killed_at_any_moment_nothing_is_raised_or_repeated_while_the_predecessors_limit_waits",
@@ -205,7 +215,7 @@ HOST = (
         "tests/program/test_leaving.py::test_a_raise_that_the_dtu_executes_late_does_not_rule_at_the_end",
     ),
     RealRow(
-        "SIGSTOP for 3 s, the load falls",
+        "SIGSTOP for 18 s, the load falls",
         "regulated within 60 W again, orderly end",
         f"{_HOST}test_stopped_for_seconds_it_regulates_on",
     ),
@@ -254,6 +264,11 @@ HOST = (
         "disk full under the log",
         "regulated within 60 W, exit 0, inverters at their minimum",
         f"{_HOST}test_a_log_on_a_full_disk_stops_nothing",
+    ),
+    RealRow(
+        "disk full under the seasonal minimum SoC",
+        "what was kept before stays, one line",
+        "tests/tasks/test_seasonal_store.py::test_on_a_full_disk_what_was_kept_before_stays_and_it_is_said_once",
     ),
     RealRow(
         "disk full, uninstalling on a GX",

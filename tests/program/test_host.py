@@ -19,7 +19,8 @@ from tests.program.process import running
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
-STOPPED_S = 3.0
+STOPPED_S = 18.0
+HANGS_AFTER_S, HUNG_S = 2.5, 3.0
 STARVED_S = 20.0
 NEAR_W = 60.0
 """What is left of a step costs more in commands than it is worth for half a minute."""
@@ -98,12 +99,12 @@ async def test_stopped_for_seconds_it_regulates_on(devices: Devices, tmp_path: P
 async def test_stopped_for_longer_than_a_hang_it_ends_after_the_inverters_were_told(
     devices: Devices, tmp_path: Path
 ) -> None:
-    program = await start(devices, tmp_path, hangs_after_s=2.5)
+    program = await start(devices, tmp_path, hangs_after_s=HANGS_AFTER_S)
     try:
         await until(lambda: is_regulated(devices))
         program.send_signal(signal.SIGSTOP)
         stopped_s = devices.clock()
-        await until(lambda: devices.clock() > stopped_s + STOPPED_S)
+        await until(lambda: devices.clock() > stopped_s + HUNG_S)
         program.send_signal(signal.SIGCONT)
         _, log = await program.communicate()
     finally:

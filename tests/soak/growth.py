@@ -64,7 +64,10 @@ def grown(first: Sequence[Size], now: Sequence[Size]) -> list[str]:
 
 
 def contents(*roots: object) -> Counter[str]:
-    """Count the elements of all containers that our objects from the roots on hold, by their shortest path."""
+    """Count the elements of all containers that our objects from the roots on hold, by their shortest path.
+
+    What has a bound counts as full: it fills in a day or in a week, and then no more.
+    """
     held: Counter[str] = Counter()
     seen: set[int] = set()
     todo = deque((type(root).__name__, root) for root in roots)
@@ -77,7 +80,7 @@ def contents(*roots: object) -> Counter[str]:
             held[path] += len(thing)
             todo += [(f"{path}[]", value) for value in thing.values()]
         elif isinstance(thing, list | tuple | deque | set | frozenset):
-            held[path] += len(thing)
+            held[path] += (thing.maxlen if isinstance(thing, deque) else None) or len(thing)
             todo += [(f"{path}[]", value) for value in thing]
         elif (module := type(thing).__module__).startswith(OURS) and not module.startswith(SIMULATED):
             todo += [(f"{path}.{name}", value) for name, value in _attributes(thing)]

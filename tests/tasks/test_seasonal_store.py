@@ -37,3 +37,15 @@ def test_a_folder_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: py
     store.keep(81.0)
     assert len(caplog.records) == 1
     assert "cannot be written" in caplog.text
+
+
+def test_on_a_full_disk_what_was_kept_before_stays_and_it_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    SeasonalStore(tmp_path).keep(79.0)
+    (tmp_path / FILE_NAME).with_suffix(".new").symlink_to("/dev/full")
+    store = SeasonalStore(tmp_path)
+    store.keep(80.0)
+    store.keep(81.0)
+    assert [record.getMessage().count("No space left on device") for record in caplog.records] == [1]
+    assert SeasonalStore(tmp_path).highest_pct == 79.0

@@ -45,6 +45,10 @@ def test_what_the_meter_shows_while_the_inverters_own_data_do_not_was_the_house(
     assert dead_time.usual_s == pytest.approx(7.5), "the second that the meter showed first is not counted"
 
 
+def test_no_dead_time_is_believed_to_be_longer_than_the_longest_ever_reported():
+    assert learned(85.0, 88.0, 89.0).bounds_s[1] == 90.0
+
+
 def test_a_limit_that_never_comes_out_tells_nothing_of_the_dead_time():
     dead_time = learned(2.0, 2.2, 1.8)
     before_s = dead_time.bounds_s
@@ -112,6 +116,10 @@ def test_a_slow_one_that_is_told_to_come_back_before_it_has_begun_is_taken_for_n
     measure(tracker, 104.0, 300.0)
     tell(tracker, 106.0, 300)
     measure(tracker, 109.5, 300.0)  # where the last limit leads to, since the one before has not come out yet
+    assert tracker.output.credit_s == before_s
+    tell(tracker, 110.0, 100)
+    measure(tracker, 114.5, 300.0)
+    measure(tracker, 115.5, 100.0)  # by the first of the three
     assert tracker.output.credit_s == before_s
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from opendtu_dcload.control.inverter.tracker import InverterTracker
@@ -130,3 +132,16 @@ def test_a_limit_of_somebody_else_that_failed_counts_as_rated_until_ours_takes_i
     assert tracker.highest_w == UNIT.rated_w
     tracker.post(1.0, 20, 1.0)
     assert tracker.highest_w == pytest.approx(200.4)
+
+
+def test_an_inverter_that_is_told_for_weeks_and_never_heard_takes_no_more_memory():
+    tracker = known()
+    sizes = []
+    for week in range(3):
+        for number in range(2880):
+            at_s = 210.0 * (1 + number + 2880 * week)
+            tracker.post(at_s, 20.0 + number % 2, at_s)
+            feed(tracker, shown(at_s + 3, 20.0 + number % 2))
+            tracker.output.visible_w(at_s + 100)
+        sizes.append(len(pickle.dumps(tracker)))
+    assert sizes[2] < 1.01 * sizes[0]

@@ -103,6 +103,15 @@ def test_values_older_than_a_minute_are_not_believed():
     assert guard.cap(200, None, DRAWN, 0.0, should_be_seen=True) is None
 
 
+def test_a_soc_that_alone_stands_still_leaves_an_empty_battery_to_the_voltage_of_its_inverters():
+    case = Case(BatteryLimits(min_soc_pct=20))
+    sags = [replace(DRAWN, voltages_v=[50.0 - 0.01 * second]) for second in range(1000)]
+    offs = [off(case.see(battery_load=sag, soc_pct=60)) for sag in sags]
+    below_s = next(second for second, sag in enumerate(sags) if sag.voltages_v[0] < 48.0)
+    assert set(offs[: below_s + 59]) == {None}
+    assert set(offs[below_s + 61 :]) == {Reason.BATTERY_LOW}
+
+
 def test_what_a_frozen_battery_says_is_not_believed():
     case = Case(BatteryLimits(min_soc_pct=20))
     assert case.see(120, soc_pct=15, may_discharge=False, is_frozen=True) is None

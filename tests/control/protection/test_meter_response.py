@@ -139,6 +139,13 @@ class SteppedHouse:
         low_w, high_w = sorted((visible_w, committed_w))
         return self.guard.add_reading(self.at_s, grid_w, (low_w, high_w), committed_w)
 
+    def show_export(self) -> None:
+        """Let the load be away for a reading."""
+        load_w, self.load_w = self.load_w, self.answer * self.output_w - 100.0
+        self.see(self.output_w, self.output_w)
+        self.load_w = load_w
+        self.see(self.output_w, self.output_w)
+
     def step(self, change_w: float, drift_w: float = 0.0) -> MeterAnswer | None:
         """Change the output; `drift_w` is what the house's load does meanwhile."""
         self.guard.stepped()
@@ -239,6 +246,7 @@ def test_a_suspicion_that_was_only_tried_again_stays_a_doubt_until_an_answer_dis
     while house.guard.suspicion is not None:
         house.see(house.output_w, house.output_w)
     assert house.guard.doubt is Reason.METER_REVERSED
+    house.show_export()
     house.answer, house.load_w = 1.0, house.load_w + 2 * house.output_w
     house.see(house.output_w, house.output_w)
     assert house.step(200.0) is MeterAnswer.SEEN
@@ -318,12 +326,42 @@ def test_a_change_much_larger_than_our_step_is_the_house():
 )
 def test_a_false_suspicion_is_lifted_by_its_own_fall(drift_w, suspicion):
     house = SteppedHouse(1.0)
+    house.show_export()
     while house.guard.suspicion is None and house.output_w < 1200:
         house.step(200.0, drift_w=drift_w)
     assert house.guard.suspicion is suspicion
     assert house.step(60.0 - house.output_w) is MeterAnswer.SEEN
     assert house.guard.suspicion is None
     assert not house.guard.is_confirmed
+
+
+def test_a_meter_that_moved_the_wrong_way_and_never_showed_export_is_not_cleared_by_a_right_answer():
+    house = SteppedHouse(1.0)
+    while house.guard.suspicion is None:
+        house.step(200.0, drift_w=400.0)
+    assert house.step(60.0 - house.output_w) is MeterAnswer.SEEN
+    assert house.guard.suspicion is Reason.METER_REVERSED
+    while house.guard.suspicion is not None:
+        house.see(house.output_w, house.output_w)
+    assert house.step(200.0) is MeterAnswer.SEEN
+    assert house.guard.doubt is Reason.METER_REVERSED
+    house.show_export()
+    assert house.step(200.0) is MeterAnswer.SEEN
+    assert house.guard.doubt is None
+
+
+def test_what_looks_like_more_load_at_the_ceiling_is_asked_about_unless_export_was_shown():
+    for has_exported in (False, True):
+        house = SteppedHouse(1.0)
+        if has_exported:
+            house.show_export()
+        assert house.step(200.0) is MeterAnswer.SEEN
+        house.load_w += 500.0
+        due = []
+        for _ in range(100):
+            house.see(house.output_w, house.output_w)
+            due.append(house.guard.probe_due(house.output_w, house.output_w))
+        assert any(due) is not has_exported
 
 
 @pytest.mark.parametrize(("answer", "suspicion"), [(0.0, Reason.METER_BLIND), (-1.0, Reason.METER_REVERSED)])

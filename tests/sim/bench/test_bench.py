@@ -13,7 +13,7 @@ import pytest
 from opendtu_dcload.cli import main
 from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.errors import ConfigError
-from opendtu_dcload.sim.bench.bench import AnyCell, select
+from opendtu_dcload.sim.bench.bench import DAY_CONTROLLERS, AnyCell, select
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.bench_report import HEAD, rows
 from opendtu_dcload.sim.bench.cases import CASES, Kind
@@ -54,6 +54,22 @@ def test_a_controller_that_does_nothing_is_charged_for_what_flows(monkeypatch):
     assert cost.exported_wh == pytest.approx(hours * (1200 * 0.985 - (150 + 1050) / 2), rel=0.03)
     assert cost.avoidable_wh == pytest.approx(0, abs=1)
     assert cost.over_50_w_s == pytest.approx(3600, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("controller", "output_w", "over_s"),
+    [pytest.param("idle", 1200 * 0.985, 600, id="all it has"), pytest.param("omniscient", 54.2, 0, id="its minima")],
+)
+def test_what_the_panels_of_the_house_export_is_not_charged_but_what_the_plant_adds(
+    monkeypatch, controller, output_w, over_s
+):
+    monkeypatch.setitem(PILOTS, "idle", lambda world, *_: Pilot(world))
+    monkeypatch.setitem(CASES, "noise", replace(CASES["noise"], _make=lambda _: [-400.0] * 900))
+    cost = Cell("hms", "noise", controller, 1).run()
+    assert cost.exported_wh == pytest.approx(output_w * 600 / 3600, rel=0.01)
+    assert cost.avoidable_wh == 0
+    assert cost.over_50_w_s == pytest.approx(over_s, abs=1)
+    assert cost.ideal_wh == pytest.approx(2 * 60 * 600 / 3600)
 
 
 # ---- the step test
@@ -149,8 +165,9 @@ def test_a_broken_rule_is_an_error_that_names_rule_and_cell(monkeypatch, misdeed
 
 def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every_plant():
     chosen = {(cell.plant, cell.case, cell.controller) for cell in select()}
+    all_but_day = CASES.keys() - {"day"}
     for controller in CONTROLLERS:
-        assert {(plant, case, controller) for plant in ("hms", "hm", "mixed") for case in CASES} <= chosen
+        assert {(plant, case, controller) for plant in ("hms", "hm", "mixed") for case in all_but_day} <= chosen
         assert {(plant, "step 500 W", controller) for plant in PLANTS} <= chosen
     assert {
         (plant, case.name, name)
@@ -161,9 +178,16 @@ def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every
     } <= chosen
 
 
+def test_the_day_is_played_by_few_on_one_plant_unless_others_are_named():
+    assert {(cell.plant, cell.controller) for cell in select("*/day")} == {("hms", name) for name in DAY_CONTROLLERS}
+    assert {(cell.plant, cell.controller) for cell in select("*/day", "on battery")} == {("hms", "on battery")}
+    assert all(cell.controller in CONTROLLERS for cell in select("hms/solar"))
+
+
 def test_cases_are_chosen_by_name_and_by_kind():
     assert {cell.case for cell in select("hm/hob")} == {"hob 8 s", "hob 16 s", "hob 30 s", "hob 60 s"}
     assert {cell.plant for cell in select("hm/")} == {"hm"}
+    assert {cell.case for cell in select("*/solar tuning")} == {"solar a", "solar b", "surplus a"}
     chosen = select("*/check", "ours", seeds=2)
     assert {cell.case for cell in chosen} == {case.name for case in CASES.values() if case.kind is Kind.CHECK}
     assert {cell.seed for cell in chosen} == {1, 2}
@@ -186,8 +210,8 @@ def test_the_columns_stand_below_their_heads_and_seeds_are_averaged():
     cost = Cost(exported_wh=10, avoidable_wh=5, ideal_wh=12.5, commands=100, over_50_w_s=60, hours=2)
     lines = rows({Cell("hms", "noise", "ours", seed): cost for seed in (1, 2)})
     assert lines == [
-        "hms    noise       ours             10.00    5.00   25.00   2.00        50    60.0",
-        "hms    = synthetic ours             10.00    5.00   25.00   2.00        50    60.0",
+        "hms    noise          ours             10.00    5.00   25.00   2.00        50    60.0",
+        "hms    = synthetic    ours             10.00    5.00   25.00   2.00        50    60.0",
     ]
     first, second = HEAD.splitlines()
     for head, unit, value in (
@@ -199,6 +223,15 @@ def test_the_columns_stand_below_their_heads_and_seeds_are_averaged():
         end = lines[0].find(f" {value}") + len(value) + 1
         assert first[:end].endswith(head)
         assert second[:end].endswith(unit)
+
+
+def test_each_kind_of_load_has_its_own_summary_on_each_plant():
+    ideal_wh = {kind: 2.0 + number for number, kind in enumerate(Kind)}
+    costs = {cell: Cost(1, 0, ideal_wh[CASES[cell.case].kind], 0, 0, 1) for cell in select("h*") if cell.case in CASES}
+    summaries = {(line[:7].strip(), line[9:22].strip(), line[22:36].strip()): line[61:67] for line in rows(costs)}
+    for plant, kinds in (("hms", set(Kind)), ("hm", set(Kind) - {Kind.DAY})):
+        for kind in kinds:
+            assert float(summaries[plant, kind, "ours"]) == pytest.approx(2 / ideal_wh[kind], abs=0.01)
 
 
 def test_the_command_prints_json_with_what_was_asked_for(capsys):
@@ -230,9 +263,9 @@ def printed_table() -> list[str]:
 
 
 def test_the_table_in_the_manual_has_all_lines():
-    table = [line[:34] for line in printed_table()]
-    assert table[:2] == [line[:34] for line in HEAD.splitlines()]
-    assert table[2:] == [line[:34] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
+    table = [line[:37] for line in printed_table()]
+    assert table[:2] == [line[:37] for line in HEAD.splitlines()]
+    assert table[2:] == [line[:37] for line in rows(dict.fromkeys(select(), Cost(0, 0, 0, 0, 0, 1)))]
 
 
 @pytest.mark.long
@@ -257,7 +290,7 @@ def test_the_summaries_in_the_manual_are_taken_from_the_long_table():
     ratio: dict[tuple[str, ...], str] = {}
     for line in printed_table():
         if line[7:9] == "= ":
-            ratio[line[:6].strip(), line[9:18].strip(), line[19:33].strip()] = line[58:64].strip()
+            ratio[line[:6].strip(), line[9:21].strip(), line[22:36].strip()] = line[61:67].strip()
     plants = [plant.name for plant in PLANTS.values() if plant.has_cases]
     for name in CONTROLLERS:
         cells = [f"{ratio[plant, Kind.TUNING, name]} \u00b7 {ratio[plant, Kind.CHECK, name]}" for plant in plants]
@@ -269,7 +302,7 @@ def test_the_summaries_in_the_manual_are_taken_from_the_long_table():
 @pytest.mark.parametrize("plant", ["hms", "hm"])
 def test_at_no_export_every_tuning_case_exports_less_than_with_any_other_controller(plant):
     exported_wh = {
-        (line[7:18].strip(), line[19:33].strip()): float(line[34:41])
+        (line[7:21].strip(), line[22:36].strip()): float(line[37:44])
         for line in printed_table()[2:]
         if line[:6].strip() == plant
     }

@@ -15,7 +15,8 @@ from opendtu_dcload.sim.runs.simulate import SKIPPED_S
 from opendtu_dcload.sim.runs.trace import load_trace
 
 HMS = PLANTS["hms"]
-UKDALE = [case for case in CASES.values() if case.name.startswith("h") and case.kind is not Kind.SYNTHETIC]
+UKDALE = [case for case in CASES.values() if case.name.startswith("h") and case.seconds == WINDOW_S]
+SOLAR = [case for case in CASES.values() if case.kind in (Kind.SOLAR_TUNING, Kind.SOLAR_CHECK)]
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,31 @@ def test_a_case_depends_on_the_seed_only_and_is_a_house_load(case):
     load_w = case.load_w(1)
     assert load_w == case.load_w(1)
     assert len(load_w) == case.seconds
-    assert (min(load_w) < 0) == (case.kind in (Kind.SOLAR_TUNING, Kind.SOLAR_CHECK))
+    assert (min(load_w) < 0) == (case in SOLAR or case.name in ("heat + solar", "day"))
     assert len(levels(load_w)) > 20
+
+
+@pytest.mark.parametrize("case", SOLAR, ids=lambda case: case.name)
+def test_with_solar_the_house_has_now_too_much_and_now_too_little(case):
+    for seed in (1, 2, 3):
+        load_w = case.load_w(seed)
+        surplus = sum(w < 0 for w in load_w) / len(load_w)
+        assert (0.05 if case.name.startswith("solar") else 0.3) < surplus < 0.6
+        assert sum(HMS.floor_w < w < HMS.rated_w for w in load_w) / len(load_w) > 0.15
+
+
+def test_the_day_has_sun_between_morning_and_evening_only():
+    house_w, net_w = load_trace("ukdale_h1_2013-04-13"), CASES["day"].load_w(1)
+    sun_w = [sum(house_w[s : s + 3600]) / 3600 - sum(net_w[s : s + 3600]) / 3600 for s in range(0, 86400, 3600)]
+    assert max(abs(w) for w in sun_w[:6] + sun_w[20:]) < 5  # an edge moved across the full hour
+    assert min(sun_w[9:17]) > 100
+    assert max(sun_w) < 800
+
+
+def test_surplus_of_the_panels_is_no_waste_of_the_plant_but_its_minima_are():
+    surplus_w, load_w = [-400.0] * 3600, [30.0] * 3600
+    assert ideal_waste_wh(surplus_w, minimum_w=60, maximum_w=1200) == pytest.approx(2 * 60)
+    assert ideal_waste_wh(load_w, minimum_w=60, maximum_w=1200) == pytest.approx(2 * 30)
 
 
 def test_what_is_carried_stays_small():

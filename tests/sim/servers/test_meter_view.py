@@ -74,6 +74,17 @@ def test_reversed_meter_shows_the_opposite() -> None:
     assert view.total_w == -right_w
 
 
+def test_meter_of_magnitudes_shows_export_as_import() -> None:
+    dtu, view = feeding()
+    view.unsigned = "sum"
+    dtu.advance(62.0)
+    assert view.total_w == pytest.approx(788 - 500, abs=0.11)
+    view.unsigned = "phases"
+    dtu.advance(64.0)
+    assert view.total_w == pytest.approx((788 - 250) + 150 + 100, abs=0.11)
+    assert min(view.phases_w) > 0
+
+
 def test_blind_meter_shows_the_load_only() -> None:
     dtu, view = feeding()
     view.sees_inverters = False

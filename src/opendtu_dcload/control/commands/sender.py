@@ -131,6 +131,7 @@ class Sender:
         except asyncio.CancelledError:
             if not self._dtu.is_posting:
                 self._posts.pop(command.serial).cancel()
+            post.add_done_callback(lambda over: over.cancelled() or over.exception())  # else asyncio reports it
             raise
 
     async def _post(self, command: Command) -> None:

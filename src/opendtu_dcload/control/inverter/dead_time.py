@@ -37,6 +37,8 @@ class DeadTime:
         """When the last limits were posted and, as far as known, received."""
         self._still_s: float | None = None
         """For so long the inverter's own data have shown nothing of the last limit; None = they tell no more of it."""
+        self.is_out = False
+        """They have shown most of the last limit."""
         self._at_least_s = 0.0
         """The longest time for which they showed nothing of a limit that it followed later."""
 
@@ -44,6 +46,7 @@ class DeadTime:
         """Note when a limit posted now will be received."""
         self._received.append((now_s, received_s))
         self._still_s = 0.0
+        self.is_out = False
 
     def late(self, received_s: float) -> None:
         """Note that the last limit cannot have been received before `received_s`."""
@@ -80,6 +83,7 @@ class DeadTime:
             self._at_least_s = 0.0
         self._at_least_s = max(self._at_least_s, self._still_s)
         self._still_s = None
+        self.is_out = True
         possible_s = [dead_time_s for dead_time_s in self._dead_times_s if self._is_possible(dead_time_s)]
         self._dead_times_s = deque(possible_s, LEARNED_SAMPLES)
 
@@ -112,7 +116,8 @@ class DeadTime:
         if not self._dead_times_s:
             return quick_s, slow_s
         longest_s = max(*self._dead_times_s, self._at_least_s)
-        learned_s = LEARNED_LOW * min(self._dead_times_s), LEARNED_HIGH * longest_s + LEARNED_MARGIN_S
+        slowest_s = min(LEARNED_HIGH * longest_s + LEARNED_MARGIN_S, LONGEST_DEAD_S)
+        learned_s = LEARNED_LOW * min(self._dead_times_s), slowest_s
         return learned_s if self._is_known else (min(quick_s, learned_s[0]), max(slow_s, learned_s[1]))
 
     def _is_possible(self, dead_time_s: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from opendtu_dcload.control.inverter.output_rules import TOLERATED_SHARE, tolerated_w
+from opendtu_dcload.control.inverter.output_rules import KEPT_LIMITS, TOLERATED_SHARE, tolerated_w
 
 TRUSTED_SHARE, TRUSTED_W = 0.3, 15.0
 """So far may a measured output be from what the model headed for: ramps, tolerance and the DTU's rounding."""
@@ -22,7 +22,7 @@ class ModelTrust:
 
     def __init__(self) -> None:
         self.is_trusted = False
-        self._headed_for: deque[tuple[float, float]] = deque([(-math.inf, 0.0)])
+        self._headed_for: deque[tuple[float, float]] = deque([(-math.inf, 0.0)], KEPT_LIMITS)
         """Outputs that the model headed for lately, with the time."""
 
     def head_for(self, at_s: float, output_w: float) -> None:

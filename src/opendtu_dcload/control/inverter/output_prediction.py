@@ -17,6 +17,7 @@ from opendtu_dcload.control.inverter.limit_state import LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_checks import ExcessWatch, ModelTrust
 from opendtu_dcload.control.inverter.output_model import OutputModel
 from opendtu_dcload.control.inverter.output_ratio import Ratio
+from opendtu_dcload.control.inverter.output_rules import KEPT_LIMITS
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.power_state import PowerState
 from opendtu_dcload.limit_reading import SETTLE_S
@@ -49,7 +50,7 @@ class OutputPrediction:
         """The model does not follow the limit on its way: nothing shows that the inverter will."""
         self._measured_w: float | None = None
         """Output when it was last fresh."""
-        self._sent: deque[tuple[float, float]] = deque()
+        self._sent: deque[tuple[float, float]] = deque(maxlen=KEPT_LIMITS)
         """Limits of ours lately: when they were received, as far as known, and W."""
         self._step_w = (0.0, 0.0)
         """Output that the last limit of ours began at, and the one that it leads to."""
@@ -124,11 +125,12 @@ class OutputPrediction:
         """
         self._is_withheld |= is_doubtful or self.excess.is_on
         received_s = max(now_s, radio_free_s) + RADIO_S
+        is_alone = self._dead_time.is_out or now_s >= self._dead_time.received_s + self.credit_s
         self._dead_time.posted(now_s, received_s)
         self._sent.append((received_s, limit_w))
         self._step_w = self.final_w, self._output_of(limit_w)
-        if self._measured_w is None or self._come_out(self._measured_w) >= NOT_BEGUN_SHARE:
-            self._dead_time.not_followed()  # the limit before has yet to come out, so nobody can tell which one does
+        if not is_alone or self._measured_w is None or self._come_out(self._measured_w) >= NOT_BEGUN_SHARE:
+            self._dead_time.not_followed()  # one before may have yet to come out, so nobody can tell which one does
         if not self._is_withheld:
             self._aim(received_s, limit_w)
         return received_s

@@ -16,6 +16,8 @@ prefers others. It is the bare edge, without a margin: the meter corrects what c
 LEARNED_SHARE = 0.2
 """From higher limits only, as a share of rated power, output / limit is learned. It is the edge of `ACCURATE_SHARE`
 with a margin: nothing corrects a ratio that was learned wrong."""
+KEPT_LIMITS = 64
+"""More limits are not sent within the longest credit: an inverter of which nothing is heard takes no more memory."""
 
 
 def tolerated_w(limit_w: float) -> float:

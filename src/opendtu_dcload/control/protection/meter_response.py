@@ -23,6 +23,9 @@ MISSES = 3
 """So many misses in a row are a suspicion; a movement the same way counts as two, since one may be the house's."""
 PROVEN_S = 3600.0
 """How long an answer near the ceiling proves the meter right; it may have been a load that changed with our step."""
+EXPORT_W = 5.0
+"""A power below the negative of this shows that the meter tells export from import; one that shows magnitudes never
+does. It counts for as long as an answer near the ceiling."""
 RESTLESS_SHARE = 0.5
 """Nothing can be told when the meter swung by this share of our step beyond where it began and ended: an estimate."""
 IMPLAUSIBLE_SHARE = 1.8
@@ -141,7 +144,8 @@ class ResponseGuard:
         self.is_probing = False
         """The plant waits for the answer to a fall that only asks: it must not rise meanwhile."""
         self._proven_w = 0.0
-        self._proven_at_s = -math.inf
+        self._proven_grid_w = 0.0
+        self._proven_at_s = self._exported_at_s = -math.inf
         self.doubt: Reason | None = None
         """The last suspicion, until an answer of the meter disproves it; that the plant tries again does not."""
 
@@ -188,9 +192,11 @@ class ResponseGuard:
         is_there = _distance_w(visible_w, (committed_w, committed_w)) <= MOVING_W and visible_w[1] - visible_w[0] <= 1
         if (is_there and waited_s > 1) or waited_s > JUDGED_WITHIN_S:
             self.is_probing = False
+        if grid_w < -EXPORT_W:
+            self._exported_at_s = at_s
         self._has_moved |= len(self._recent) > 1 and grid_w != self._recent[-2][1]
         if self.suspicion and self._has_moved and at_s - self._since_s >= self._retry_s:
-            self._try_again()
+            self._try_again(is_trial=self.is_confirmed or self._seems_unsigned(at_s))
         if self._anchor is None or at_s - self._anchor.at_s > JUDGED_WITHIN_S:
             self._anchor = None
             return None
@@ -209,11 +215,12 @@ class ResponseGuard:
         """Tell whether the plant has rested long at a ceiling that the meter never answered, in a calm house."""
         if not self._recent or self.suspicion or committed_w < ceiling_w - 1:
             return False
-        at_s = self._recent[-1][0]
+        at_s, grid_w = self._recent[-1]
         is_proven = abs(committed_w - self._proven_w) < JUDGED_STEP_W and at_s - self._proven_at_s < PROVEN_S
-        if is_proven or at_s - self._recent[0][0] < CALM_S:
+        may_be_mirrored = self._may_be_unsigned(at_s) and grid_w - self._proven_grid_w > JUDGED_STEP_W
+        if (is_proven and not may_be_mirrored) or at_s - self._recent[0][0] < CALM_S:
             return False
-        rested_s = PROBE_SOON_S if self._misses else PROBE_AFTER_S
+        rested_s = PROBE_SOON_S if self._misses or (is_proven and may_be_mirrored) else PROBE_AFTER_S
         is_settled = self._visible_w[1] - self._visible_w[0] <= 1
         moved_w = sum(abs(after - before) for (_, before), (_, after) in pairwise(self._recent))
         return is_settled and at_s - self._stepped_at_s >= rested_s and moved_w <= CALM_W
@@ -233,11 +240,21 @@ class ResponseGuard:
         self._anchor = None
         self._recent.clear()
 
+    def _may_be_unsigned(self, at_s: float) -> bool:
+        """Tell whether the meter may show magnitudes, which are right as long as nothing flows into the grid."""
+        return at_s - self._exported_at_s >= PROVEN_S
+
+    def _seems_unsigned(self, at_s: float) -> bool:
+        """Tell whether it moved the wrong way, and a right answer proves nothing: only export that it shows does."""
+        return self.doubt is Reason.METER_REVERSED and self._may_be_unsigned(at_s)
+
     def _take(self, answer: MeterAnswer, at_s: float, committed_w: float) -> None:
         if answer is MeterAnswer.SEEN:
+            self._proven_w, self._proven_grid_w, self._proven_at_s = committed_w, self._recent[-1][1], at_s
+            if self._seems_unsigned(at_s):
+                return
             self._clear()
             self._retry_s = RETRY_FIRST_S
-            self._proven_w, self._proven_at_s = committed_w, at_s
             self.doubt = None
             return
         is_reversed = answer is MeterAnswer.REVERSED
@@ -250,13 +267,12 @@ class ResponseGuard:
             self._suspect(Reason.METER_REVERSED if is_reversed else Reason.METER_BLIND, at_s)
 
     def _suspect(self, reason: Reason, at_s: float) -> None:
-        self.suspicion = self.doubt = reason
+        self.suspicion = self.doubt = Reason.METER_REVERSED if self._seems_unsigned(at_s) else reason
         self._since_s = at_s
 
-    def _try_again(self) -> None:
-        """Let the plant regulate again, on trial where the fall to the minimum was not answered either."""
-        self._retry_s = min(2 * self._retry_s, RETRY_LAST_S) if self.is_confirmed else RETRY_FIRST_S
-        is_trial = self.is_confirmed
+    def _try_again(self, *, is_trial: bool) -> None:
+        """Let the plant regulate again, on trial where the fall to the minimum proved nothing good either."""
+        self._retry_s = min(2 * self._retry_s, RETRY_LAST_S) if is_trial else RETRY_FIRST_S
         self._clear()
         self._is_trial = is_trial
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
 
 FINEST_W = 10.0
@@ -47,7 +48,9 @@ class Layer:
         """It went on together with a layer that has just gone off, which may be the first half of one fall."""
         self.moves_since_s = since_s
         """When the rise or fall began in which the load crossed it last."""
-        self._turned_s = [since_s]
+        self._turned_s = deque([since_s], 2 * KEPT)
+        self._on_s = deque([0.0], 2 * KEPT)
+        """For how long it had been on in all at each of these times."""
 
     @property
     def since_s(self) -> float:
@@ -62,8 +65,9 @@ class Layer:
     def turn(self, at_s: float, moves_since_s: float | None = None) -> None:
         """Note that the load crossed it, in a movement that began at `moves_since_s`; None = it begins now."""
         self.moves_since_s = at_s if moves_since_s is None else moves_since_s
+        self._on_s.append(self._on_s[-1] + (at_s - self.since_s if self.is_on else 0.0))
+        self._turned_s.append(at_s)
         self.is_on = not self.is_on
-        self._turned_s = [*self._turned_s[1 - 2 * KEPT :], at_s]
 
     def is_like(self, other: Layer) -> bool:
         """Tell whether another layer went on and off at the same times."""
@@ -73,9 +77,10 @@ class Layer:
     def share_on(self, now_s: float, lag_s: float) -> float:
         """Return the expected share (0 to 1) of the 8 s from `lag_s` on in which the load is above the layer.
 
-        Each earlier time in the same state that lasted at least as long as the present one tells what came then.
+        Each earlier time in the same state that lasted at least as long as the present one tells what came then. This
+        is the innermost loop of a decision: the later ends of the windows go down with their beginnings.
         """
-        turned_s = self._turned_s
+        turned_s, on_s = self._turned_s, self._on_s
         last = len(turned_s) - 1
         age_s = now_s - turned_s[last]
         if age_s > SETTLED_S:
@@ -83,28 +88,32 @@ class Layer:
         same, total = STAYS, STAYS
         if now_s - self.moves_since_s < SPIKE_S:
             total += SPIKES
+        told_s = age_s + lag_s + RULES_S
+        begins = ends = last
+        on_turns = (last + (not self.is_on)) % 2  # 0 = it goes on at the even ones
         for first in range(last - 2, -1, -2):
-            start_s, end_s = turned_s[first], turned_s[first + 1]
-            until_s = start_s + age_s + lag_s + RULES_S
-            if end_s - start_s <= age_s or until_s > now_s:
+            start_s = turned_s[first]
+            lasted_s = turned_s[first + 1] - start_s
+            until_s = start_s + told_s
+            if lasted_s <= age_s or until_s > now_s:
                 continue
             weight = math.exp((start_s - now_s) / FORGET_S)
             total += weight
-            same += weight if end_s >= until_s else weight * _time_in_state_s(turned_s, first, until_s) / RULES_S
+            if lasted_s >= told_s:
+                same += weight
+                continue
+            from_s = until_s - RULES_S
+            while turned_s[ends] > until_s:
+                ends -= 1
+            while turned_s[begins] > from_s:
+                begins -= 1
+            was_on_s = on_s[ends] - on_s[begins]
+            if ends % 2 == on_turns:
+                was_on_s += until_s - turned_s[ends]
+            if begins % 2 == on_turns:
+                was_on_s -= from_s - turned_s[begins]
+            same += weight * (was_on_s if self.is_on else RULES_S - was_on_s) / RULES_S
         return same / total if self.is_on else 1.0 - same / total
-
-
-def _time_in_state_s(turned_s: list[float], first: int, until_s: float) -> float:
-    """Return the time within the 8 s before `until_s` spent in the state that began at `turned_s[first]`."""
-    spent_s, from_s = 0.0, until_s - RULES_S
-    for index in range(first, len(turned_s), 2):
-        start_s = turned_s[index]
-        if start_s >= until_s:
-            break
-        end_s = turned_s[index + 1] if index + 1 < len(turned_s) else until_s
-        if end_s > from_s:
-            spent_s += min(end_s, until_s) - max(start_s, from_s)
-    return spent_s
 
 
 class Forecast:

@@ -15,6 +15,9 @@ from opendtu_dcload.sim.bench.cost import Cost
 from opendtu_dcload.sim.bench.pilots import CONTROLLERS, PILOTS, VARIANTS
 
 AnyCell = Cell | StepCell
+DAY_PLANT = "hms"
+DAY_CONTROLLERS = ("ours", "original", "omniscient")
+"""The whole day is played on one plant and, if no controllers are named, by these: it takes as long as 22 others."""
 
 
 def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int = 20) -> list[AnyCell]:
@@ -23,20 +26,31 @@ def select(only: str = "", controllers: str = "", *, seeds: int = 1, phases: int
     Raises:
         ConfigError: none does, or a controller is not known.
     """
-    names = controllers.split(",") if controllers else list(CONTROLLERS)
-    if unknown := [name for name in names if name not in PILOTS]:
+    named = controllers.split(",") if controllers else []
+    if unknown := [name for name in named if name not in PILOTS]:
         raise ConfigError([f"--controllers: {unknown[0]!r} is not known; write some of: {','.join(PILOTS)}"])
     cells: list[AnyCell] = []
     for plant in PLANTS.values():
         cases = CASES.values() if plant.has_cases else ()
         for case in cases:
-            more = VARIANTS.get(plant.name, ()) if case.kind is Kind.TUNING and not controllers else ()
-            cells += [Cell(plant.name, case.name, name, s) for name in (*names, *more) for s in range(1, seeds + 1)]
-        cells += [StepCell(plant.name, name, phase) for name in names for phase in range(1, phases + 1)]
+            players = _players(plant.name, case.kind, named)
+            cells += [Cell(plant.name, case.name, name, s) for name in players for s in range(1, seeds + 1)]
+        cells += [StepCell(plant.name, name, phase) for name in named or CONTROLLERS for phase in range(1, phases + 1)]
     chosen = [cell for cell in cells if any(fnmatch(name, f"{only}*") for name in _names(cell))]
     if not chosen:
         raise ConfigError([f"--only: no plant/case matches {only!r}; such as: hms/cassandra, hm/, */hob*, */tuning"])
     return chosen
+
+
+def _players(plant: str, kind: Kind, named: Sequence[str]) -> Sequence[str]:
+    """Return who plays a plant's cases of a kind: the controllers that were named, or those meant for it."""
+    if kind is Kind.DAY and plant != DAY_PLANT:
+        return ()
+    if named:
+        return named
+    if kind is Kind.DAY:
+        return DAY_CONTROLLERS
+    return (*CONTROLLERS, *VARIANTS.get(plant, ())) if kind is Kind.TUNING else CONTROLLERS
 
 
 def _names(cell: AnyCell) -> tuple[str, ...]:

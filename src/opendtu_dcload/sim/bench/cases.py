@@ -1,8 +1,8 @@
 """The loads that controllers are compared on: measured ones, alone and less what solar panels give, and synthetic ones.
 
-Measured loads are cut from traces, synthetic ones isolate a difficulty. Controllers are tuned on the tuning,
-the solar tuning and the synthetic cases only; the check cases show whether that helped elsewhere too. Each load has one
-value in W per second and depends on nothing but the seed.
+Measured loads are cut from traces, synthetic ones isolate a difficulty, everyday ones are put together of what many
+homes have. Controllers are never tuned on the check and the solar check cases, which show whether that helped elsewhere
+too. Each load has one value in W per second and depends on nothing but the seed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from enum import StrEnum
 from functools import cache, partial
 from itertools import pairwise
 
-from opendtu_dcload.sim.bench.clouds import sky
-from opendtu_dcload.sim.runs.trace import load_trace
+from opendtu_dcload.sim.bench.clouds import DAY_S, daylight, sky
+from opendtu_dcload.sim.bench.everyday import Part, car, heat_pump, home, nothing, well
+from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
 
 WINDOW_S = 7200
-"""Every measured case lasts two hours."""
-SYNTHETIC_S = 3900
-SOLAR_S = 3900
+"""The tuning and the check cases last two hours."""
+SHORT_S = 3900
+"""The others, but for the day, last an hour after settling."""
 SUN = 0.75
 """What an array gives in full sun of what it could, at the time of the day of the solar cases."""
 BALCONY_W, ROOF_W = 800.0, 2400.0
+"""Peaks of two arrays: the smaller one gives more than the house at times, the larger one half of the time."""
 JITTER_S = 6
 """UK-DALE was sampled every 6 s: each of its edges really happened up to this much later or earlier."""
 
@@ -36,15 +38,11 @@ class Kind(StrEnum):
     SYNTHETIC = "synthetic"
     SOLAR_TUNING = "solar tuning"
     SOLAR_CHECK = "solar check"
+    EVERYDAY = "everyday"
+    DAY = "day"
 
 
-SECONDS: Mapping[Kind, int] = {
-    Kind.TUNING: WINDOW_S,
-    Kind.CHECK: WINDOW_S,
-    Kind.SYNTHETIC: SYNTHETIC_S,
-    Kind.SOLAR_TUNING: SOLAR_S,
-    Kind.SOLAR_CHECK: SOLAR_S,
-}
+SECONDS: Mapping[Kind, int] = {Kind.TUNING: WINDOW_S, Kind.CHECK: WINDOW_S, Kind.DAY: DAY_S}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Case:
     @property
     def seconds(self) -> int:
         """Return how long it lasts."""
-        return SECONDS[self.kind]
+        return SECONDS.get(self.kind, SHORT_S)
 
     def load_w(self, seed: int) -> list[float]:
         """Return the load in W, one value per second, the first 300 s of which are not counted.
@@ -94,41 +92,57 @@ def _ukdale(trace: str, start_s: int, rng: random.Random) -> list[float]:
     return jittered(_measured(trace, start_s, rng), rng)
 
 
+def _less(load_w: list[float], peak_w: float, light: list[float]) -> list[float]:
+    return [round(w - peak_w * share, 1) for w, share in zip(load_w, light, strict=True)]
+
+
 def _solar(trace: str, start_s: int, array_w: float, rng: random.Random) -> list[float]:
     """Return a measured load less what an array below broken clouds gives."""
-    load_w = _ukdale(trace, start_s, rng)[:SOLAR_S]
-    return [round(w - SUN * array_w * share, 1) for w, share in zip(load_w, sky(SOLAR_S, rng), strict=True)]
+    return _less(_ukdale(trace, start_s, rng)[:SHORT_S], SUN * array_w, sky(SHORT_S, rng))
+
+
+def _everyday(part: Part, rng: random.Random) -> list[float]:
+    return home(SHORT_S, part, rng)
+
+
+def _heat_and_solar(rng: random.Random) -> list[float]:
+    return _less(_everyday(heat_pump, rng), SUN * BALCONY_W, sky(SHORT_S, rng))
+
+
+def _day(rng: random.Random) -> list[float]:
+    """Return a measured day less what a balcony array gives under its clouds."""
+    return _less(jittered(_window(DEFAULT_TRACE), rng), BALCONY_W, daylight(rng))
 
 
 def _levels(rng: random.Random) -> list[float]:
     """Levels of 80 to 1150 W, each for 10 to 90 s."""
     load_w: list[float] = []
-    while len(load_w) < SYNTHETIC_S:
+    while len(load_w) < SHORT_S:
         load_w += [float(rng.randint(80, 1150))] * rng.randint(10, 90)
-    return load_w[:SYNTHETIC_S]
+    return load_w[:SHORT_S]
 
 
 def _hob(period_s: int, rng: random.Random) -> list[float]:
     """A hob of 900 W at half power on 150 W of base load."""
     first_s = rng.randrange(period_s)
-    return [150.0 + 900.0 * ((first_s + s) % period_s < period_s // 2) for s in range(SYNTHETIC_S)]
+    return [150.0 + 900.0 * ((first_s + s) % period_s < period_s // 2) for s in range(SHORT_S)]
 
 
 def _ramps(rng: random.Random) -> list[float]:
     """Up and down between 100 and 1000 W with 2, 10 and 50 W/s, resting 30 s at each end."""
     load_w: list[float] = []
-    while len(load_w) < SYNTHETIC_S:
+    while len(load_w) < SHORT_S:
         slope_w = rng.choice([2, 10, 50])
         rise_w = [float(w) for w in range(100, 1000, slope_w)]
         load_w += [100.0] * 30 + rise_w + [1000.0] * 30 + rise_w[::-1]
-    return load_w[:SYNTHETIC_S]
+    return load_w[:SHORT_S]
 
 
 def _noise(rng: random.Random) -> list[float]:
     """400 W with slow wandering (30 W, 60 s) and quick noise (10 W)."""
     load_w: list[float] = []
     slow_w = 0.0
-    for _ in range(SYNTHETIC_S):
+    for _ in range(SHORT_S):
         slow_w += -slow_w / 60 + rng.gauss(0, 30 * (2 / 60) ** 0.5)
         load_w.append(max(0.0, round(400 + slow_w + rng.gauss(0, 10), 1)))
     return load_w
@@ -153,6 +167,12 @@ _ALL = (
     Case("solar c", Kind.SOLAR_CHECK, partial(_solar, "ukdale_h3_2013-03-26_32400", 0, BALCONY_W)),
     Case("solar d", Kind.SOLAR_CHECK, partial(_solar, "ukdale_h1_2013-04-15_64200", 3300, BALCONY_W)),
     Case("surplus b", Kind.SOLAR_CHECK, partial(_solar, "ukdale_h3_2013-03-26_32400", 3300, ROOF_W)),
+    Case("heat pump", Kind.EVERYDAY, partial(_everyday, heat_pump)),
+    Case("heat + solar", Kind.EVERYDAY, _heat_and_solar),
+    Case("car", Kind.EVERYDAY, partial(_everyday, car)),
+    Case("well", Kind.EVERYDAY, partial(_everyday, well)),
+    Case("night", Kind.EVERYDAY, partial(_everyday, nothing)),
+    Case("day", Kind.DAY, _day),
 )
 
 CASES: Mapping[str, Case] = {case.name: case for case in _ALL}

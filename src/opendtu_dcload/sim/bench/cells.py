@@ -61,10 +61,10 @@ class Cell:
         world = plant.world(load_w, self.seed)
         with closing(PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)) as pilot:
             play(world, pilot, SKIPPED_S)
-            account = Account(world)
+            account = Account(world, plant)
             play(world, pilot, len(load_w), account)
         check(pilot, f"{self.plant}, {self.case}, seed {self.seed}")
-        return account.cost(plant, load_w[SKIPPED_S:])
+        return account.cost(load_w[SKIPPED_S:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +94,13 @@ class StepCell:
         world = plant.world(load_w, self.seed)
         with closing(PILOTS[self.controller](world, plant.minimum_w, plant.rated_w)) as pilot:
             play(world, pilot, off_s - LEAD_S)
-            account = Account(world)
+            account = Account(world, plant)
             play(world, pilot, off_s, account)
             played = play_finely(world, pilot, on_s + DWELL_S, account)
             grid_w = [(at_s, world.house.grid_w) for at_s in played]
         check(pilot, f"{self.plant}, {self.case}, seed {self.seed}")
         return replace(
-            account.cost(plant, load_w[off_s - LEAD_S :]),
+            account.cost(load_w[off_s - LEAD_S :]),
             down=response([(at_s - off_s, w) for at_s, w in grid_w if off_s <= at_s < on_s]),
             up=response([(at_s - on_s, -w) for at_s, w in grid_w if on_s <= at_s]),
         )

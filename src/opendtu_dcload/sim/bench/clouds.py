@@ -4,9 +4,9 @@ A field of clouds drifts over the array: sun and cloud take turns, each for a wh
 them, and within each the light wanders smoothly by a few percent. Stretches of many clouds and calm ones, in which the
 sky is clear or a thin layer lies before the sun, take turns every 6 to 20 min, as on a day of fair-weather clouds.
 
-Of minute means, over 200 hours: the change from one minute to the next is 9.6 % of full sun on average and 2 % in the
-middle, more than 37 % in one minute of fifteen, up to 70 %. Four measured days of broken clouds, from 9 to 16 h, have 7
-to 11 %, 1 to 4 %, one of twelve to one of twenty, and 65 %.
+Of minute means, over 500 hours: the change from one minute to the next is 9.9 % of full sun on average, 2 % in the
+middle, more than 37 % in 7 of 100 minutes, and at most 75 %. On four measured days of broken clouds, from 9 to 16 h,
+it is 7 to 11 % on average, 1 to 4 % in the middle, more than 37 % in 5 to 9 of 100 minutes, and at most 65 %.
 """
 
 from __future__ import annotations
@@ -31,12 +31,22 @@ LAYER = (0.35, 0.9)
 WANDER = 0.03
 """Standard deviation of the light between two edges, as a share of itself."""
 WANDER_S = 40.0
+DAY_S = 86400
+SUNRISE_S, SUNSET_S = 23400, 72000
 
 
 def sky(seconds: int, rng: random.Random) -> list[float]:
     """Return what of the full sun comes through, 0 to 1, one value per second."""
     wander = _wander(rng)
     return [min(level * (1 + next(wander)), 1.0) for level in islice(_levels(rng), seconds)]
+
+
+def daylight(rng: random.Random) -> list[float]:
+    """Return what of its peak an array gives on a whole day of such clouds in April, one value per second."""
+    day_s = SUNSET_S - SUNRISE_S
+    height = [math.sin(math.pi * second / day_s) for second in range(day_s)]
+    light = [share * through for share, through in zip(height, sky(day_s, rng), strict=True)]
+    return [0.0] * SUNRISE_S + light + [0.0] * (DAY_S - SUNSET_S)
 
 
 def _levels(rng: random.Random) -> Iterator[float]:

@@ -10,7 +10,7 @@ from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.score import ideal_waste_wh
 
 EXPORT_W = 50.0
-"""Export above this is counted in seconds."""
+"""Export above this is counted in seconds: of the plant's own, and of what it gives beyond its minima."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +79,20 @@ def _mean(responses: Sequence[Response]) -> Response | None:
 class Account:
     """Counts what a world costs from where it is made on."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, plant: BenchPlant) -> None:
         self._world = world
+        self._plant = plant
         self._from = self._now()
         self._over_s = 0.0
 
     def sample(self) -> None:
         """Count the meter sample at which the world stands."""
         sample = self._world.house.meter
-        self._over_s += min(-sample.power_w, sample.output_w) > EXPORT_W
+        self._over_s += min(-sample.power_w, sample.output_w - self._plant.floor_w) > EXPORT_W
 
-    def cost(self, plant: BenchPlant, load_w: Sequence[float]) -> Cost:
+    def cost(self, load_w: Sequence[float]) -> Cost:
         """Return the cost until now; `load_w` is the load of the same time, one value in W per second."""
+        plant = self._plant
         exported_wh, avoidable_wh, commands = (now - then for now, then in zip(self._now(), self._from, strict=True))
         ideal_wh = ideal_waste_wh(load_w, minimum_w=plant.floor_w, maximum_w=plant.rated_w, lag_s=plant.lag_s)
         return Cost(exported_wh, avoidable_wh, ideal_wh, commands, self._over_s, len(load_w) / 3600)

@@ -128,6 +128,22 @@ class SimDtu:
         self._late: list[tuple[float, Callable[[], None]]] = []
         self.radio_hangs = False
 
+    def add(self, serial: str) -> None:
+        """Take an inverter of the house into the list, as its page does while it runs."""
+        self.serials.append(serial)
+        self.believed[serial] = Believed()
+        chip = family_of(serial).chip
+        radio = next((self._radio_of[s] for s in self.serials[:-1] if family_of(s).chip is chip), None)
+        if radio is None:
+            radio = Radio(self.house.now_s)
+            self._radios.append(radio)
+        self._radio_of[serial] = radio
+
+    def crowd(self, serial: str, messages: int) -> None:
+        """Let messages of others, as another client's or a web page's, wait in front of what is sent next."""
+        for _ in range(messages):
+            self._enqueue(Command(serial, "statistics"))
+
     def reboot(self, outage_s: float) -> None:
         """Go down as after `maintenance/reboot`, 1 s from now, for `outage_s`; then everything is forgotten."""
         self._down_at_s = self.house.now_s + 1.0

@@ -17,7 +17,7 @@ from opendtu_dcload.sim.servers.latency import LOST_S, Latency
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OVERSIZE_BYTES = 4_000_000
+OVERSIZE_BYTES = 10_000_000
 TICK_S = 0.2
 
 
@@ -29,6 +29,8 @@ class Faults:
     """Answer with this HTTP status instead: 401, 404, 429, 500 ..."""
     body: str = ""
     """Answer 200 with this text instead: `null`, `{"broken` ..."""
+    content_type: str = ""
+    """Say of each body that it is this, whatever it is."""
     is_oversize: bool = False
     """Answer 200 with some megabytes."""
     delay_s: float = 0.0
@@ -50,6 +52,7 @@ class Faults:
         kinds: dict[str, type | tuple[type, ...]] = {
             "status": int,
             "body": str,
+            "content_type": str,
             "delay_s": (int, float),
             "requests": int,
         }
@@ -151,6 +154,8 @@ class DeviceServer(ABC):
             if faults.drop or self.is_away:
                 return _drop(request)
             response = await self._answer(request, handler, faults)
+            if faults.content_type:
+                response.content_type = faults.content_type
             if self.latency.next_is_lost():
                 await asyncio.sleep(LOST_S)
             if not self.keeps_connections:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 from opendtu_dcload.sim.plant.house import WH_PER_WS, House, MeterSample
 
@@ -72,6 +73,8 @@ class MeterView:
     def __init__(self, house: House) -> None:
         self.sign = 1
         """-1: the clamps sit the wrong way round."""
+        self.unsigned: Literal["", "phases", "sum"] = ""
+        """Shown as a magnitude, whichever way it flows: each phase, and so their sum, or the sum."""
         self.sees_inverters = True
         """False: the inverters feed in front of the meter, it shows the load only."""
         self.is_frozen = False
@@ -144,7 +147,7 @@ class MeterView:
         powers_w = [share * load_w for share in LOAD_SHARES]
         if self.sees_inverters:
             powers_w[0] -= sample.output_w
-        powers_w = [self.sign * power_w for power_w in powers_w]
+        powers_w = self._directed([self.sign * power_w for power_w in powers_w])
         self._count(powers_w, elapsed_s)
         self._drift()
         if self.is_frozen or self.is_power_frozen:
@@ -155,10 +158,17 @@ class MeterView:
         self._show_surroundings(sample.at_s)
         if not self.is_power_frozen:
             self._show_powers(powers_w)
-            self.power_w = self.sign * (sample.power_w if self.sees_inverters else load_w)
+            self.power_w = sum(powers_w)
             self.output_w = round(sample.output_w, 1)
             if self.tells_only_watts:
                 self.power_w = self.total_w
+
+    def _directed(self, powers_w: list[float]) -> list[float]:
+        """Return the powers of the phases with the sign that this meter gives them."""
+        if self.unsigned == "phases":
+            return [abs(power_w) for power_w in powers_w]
+        is_turned = self.unsigned == "sum" and sum(powers_w) < 0
+        return [-power_w for power_w in powers_w] if is_turned else powers_w
 
     def _count(self, powers_w: list[float], elapsed_s: float) -> None:
         energies_wh = [power_w * elapsed_s * WH_PER_WS for power_w in powers_w]
