@@ -1,10 +1,24 @@
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opendtu_dcload.control.regulation.forecast import SETTLED_S, Forecast, Gains, Layer
+from opendtu_dcload.control.regulation.forecast import (
+    FORGET_S,
+    KEPT,
+    RULES_S,
+    SETTLED_S,
+    SPIKE_S,
+    SPIKES,
+    STAYS,
+    Forecast,
+    Gains,
+    Layer,
+)
 from opendtu_dcload.control.regulation.regulator import EXPORT_WEIGHT
 from opendtu_dcload.model import Priority
 
@@ -85,6 +99,31 @@ def test_what_has_just_changed_for_the_first_time_may_be_a_spike():
     layer.turn(100.0)
     assert 0.5 < layer.share_on(101.0, LAG_S) < 0.8
     assert layer.share_on(102.0, LAG_S) == 1.0
+
+
+@given(st.lists(st.floats(0.5, 40.0), min_size=3, max_size=60), st.floats(0.1, 30.0), st.floats(0.5, 20.0))
+def test_the_share_is_the_mean_of_what_came_after_each_earlier_time_that_lasted_as_long(spans_s, age_s, lag_s):
+    layer, turned_s = Layer(0.0, is_on=False), [0.0]
+    for span_s in spans_s:
+        turned_s.append(turned_s[-1] + span_s)
+        layer.turn(turned_s[-1])
+    turned_s = turned_s[-2 * KEPT :]
+    now_s = turned_s[-1] + age_s
+    age_s = now_s - turned_s[-1]
+    alike = [(begin_s, end_s) for begin_s, end_s in pairwise(turned_s)][-2::-2]
+    same, total = STAYS, STAYS + (SPIKES if age_s < SPIKE_S else 0.0)
+    for begin_s, end_s in alike:
+        until_s = begin_s + age_s + lag_s + RULES_S
+        if end_s - begin_s > age_s and until_s <= now_s:
+            spent_s = sum(
+                max(0.0, min(later_end_s, until_s) - max(later_begin_s, until_s - RULES_S))
+                for later_begin_s, later_end_s in [*alike, (turned_s[-1], now_s)]
+                if later_begin_s >= begin_s
+            )
+            weight = math.exp((begin_s - now_s) / FORGET_S)
+            same, total = same + weight * spent_s / RULES_S, total + weight
+    expected = same / total if layer.is_on else 1 - same / total
+    assert layer.share_on(now_s, lag_s) == pytest.approx(expected, abs=1e-9)
 
 
 def test_what_lasts_longer_than_ever_before_stays():
