@@ -33,6 +33,20 @@ def play(prefix: str, count: int, gain: float, dead_time_s: float, *, seconds: i
     return plant
 
 
+def drift(prefix: str, count: int, slope_w: float, dead_time_s: float) -> Plant:
+    """A load that drifts for a while, three times up and down, then nothing changes."""
+    one = models_of(1, prefix, rated_w=RATED_W, dead_time_s=dead_time_s, low_error=0, dead_time_spread=0)[0]
+    models = [replace(one, serial=f"{prefix}a00000{n:02d}") for n in range(count)]
+    low_w, high_w = 20.0 * count + 30, LOAD_SHARE * count * RATED_W
+    seconds = max(4, int((high_w - low_w) / slope_w))
+    rise_w = [low_w + (high_w - low_w) * s / seconds for s in range(seconds)]
+    load_w = ([low_w] * 30 + rise_w + [high_w] * 30 + rise_w[::-1]) * 3 + rise_w
+    settings = Settings(max_feed_in_w=count * RATED_W)
+    plant = make_plant(load_w + [high_w] * 400, models, settings=settings, seed=count, is_warm=True)
+    plant.until(len(load_w) + 390.0)
+    return plant
+
+
 def unrest(plant: Plant, last_s: float = 150.0) -> str:
     """What moved in the last seconds, empty when the plant rests."""
     since_s = plant.now_s - last_s
@@ -78,6 +92,31 @@ def test_the_plant_comes_to_rest(prefix, dead_times_s):
 )
 def test_no_constant_load_makes_it_cycle(prefix, count, gain, dead_time_s):
     assert unrest(play(prefix, count, gain, dead_time_s)) == ""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "slope_w", "dead_time_s"),
+    [
+        (HMS, 3.0, 2.0),
+        (HMS, 15.0, 2.0),
+        pytest.param(HMS, 15.0, 6.0, id="HMS slower than believed"),
+        (HM, 15.0, 6.0),
+    ],
+)
+def test_when_a_drift_ends_the_plant_comes_to_rest(prefix, slope_w, dead_time_s):
+    assert unrest(drift(prefix, 3, slope_w, dead_time_s)) == ""
+
+
+@pytest.mark.long
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([HMS, HM]),
+    st.just(1),  # more of them take turns after a while
+    st.floats(1, 60),
+    st.floats(0.5, 12.0),
+)
+def test_no_drifting_load_makes_it_cycle(prefix, count, slope_w, dead_time_s):
+    assert unrest(drift(prefix, count, slope_w, dead_time_s)) == ""
 
 
 @pytest.mark.long

@@ -98,7 +98,7 @@ class Budget:
 
     def trim_ws(self, now_s: float) -> float:
         """Return the price of correcting a small error, in W x s: low while the budget is hardly used."""
-        return self._price_ws(now_s) * min(1.0, math.exp(2 * self._fill(now_s)) / 3)
+        return self._usual_ws * min(1.0, math.exp(2 * self._fill(now_s)) / 3)
 
     def is_plenty(self, now_s: float) -> bool:
         """Tell whether there is room for what can wait: moving power takes two commands, a fall and a rise."""

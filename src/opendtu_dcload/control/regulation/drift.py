@@ -10,8 +10,9 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-SEEN_S = 15.0
-"""The line goes through the readings of this time: chosen on the synthetic cases of `bench`."""
+ENOUGH, SEEN_S = 12.0, 40.0
+"""The line goes through the readings that tell as much as so many exact ones, at most of this time: chosen on the
+synthetic cases of `bench`."""
 STEP_W = 30.0
 """A reading that is this far from the line is a step, with which a new line begins: an estimate, a lamp or more."""
 LINE, FEWEST = 3, 4
@@ -142,8 +143,9 @@ class Drift:
         else:
             self.drifted_w += self.slope_w * (at_s - last.at_s)
         self._points.append(point)
-        while self._points[0].at_s < at_s - SEEN_S:
-            self._points.popleft()
+        known = sum(p.weight for p in self._points) * READING_W**2
+        while known > ENOUGH or self._points[0].at_s < at_s - SEEN_S:
+            known -= self._points.popleft().weight * READING_W**2
         if len(self._points) >= LINE:
             self._line = line_through(self._points)
         slope_w = self._line.slope_w if len(self._points) >= FEWEST and self._line.is_clear else 0.0

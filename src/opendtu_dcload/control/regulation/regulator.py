@@ -30,7 +30,10 @@ NEXT_WINDOW_S = 2.0
 UNKNOWN_LAG_S = 3.0
 """The lag that is assumed of a plant that cannot be moved now: an estimate."""
 SHORTEST_S, LONGEST_S = 5.0, 12.0
-"""Between these, a command rules while the load drifts for as long as its price wants."""
+"""While the load drifts by s W/s a command rules for about sqrt(price / s), for then it has cost its price; between
+these: the shortest is what the policy leaves between two rises, the longest an estimate."""
+FORETOLD_S = 20.0
+"""No drift is foretold for longer, however late an inverter acts: an estimate, as long as a cloud's edge."""
 SMALLEST_W = 3.0
 """A smaller change is none: the command policy would not send it (`SMALLEST_CHANGE_W`)."""
 LATEST = 6
@@ -98,23 +101,14 @@ class Regulator:
         self._last_s = at_s
         self._drift.add_load(at_s, *load_w)
         drift_w = self._drift_w(means)
-        committed_w -= drift_w
-        limits_w = limits_w[0] - drift_w, limits_w[1] - drift_w
-        self._see(at_s, load_w, limits_w[1])
-        gains = self._forecast.gains(at_s, _lag_of(committed_w, means), self._export_weight)
-        wanted_w = _clamp(self._within(gains.best_w(), load_w[0], committed_w), limits_w)
-        change_w = wanted_w - committed_w
-        if abs(change_w) < 1 or (change_w > 0) != (self._missed_ws > 0):
-            self._missed_ws = 0.0
-        setpoint_w = self._worth_it(gains, committed_w, wanted_w, means.rises if change_w > 0 else means.falls)
-        self._missed_ws += math.copysign(max(0.0, gains.saved_w(committed_w, wanted_w)) * dt_s, change_w)
-        if abs(setpoint_w - committed_w) < SMALLEST_W:
-            setpoint_w = self._trimmed(committed_w, limits_w, means)
-        setpoint_w = _clamp(setpoint_w, limits_w)
+        within_w = limits_w[0] - drift_w, limits_w[1] - drift_w
+        self._see(at_s, load_w, within_w[1])
+        setpoint_w = self._set_point(dt_s, load_w[0], committed_w - drift_w, within_w, means)
+        setpoint_w = _clamp(setpoint_w + drift_w, limits_w)
         if abs(setpoint_w - committed_w) < SMALLEST_W:
             return None
         self.reset()
-        return setpoint_w + drift_w
+        return setpoint_w
 
     def reset(self) -> None:
         """Forget what led to the next decision: the plant was told otherwise."""
@@ -127,6 +121,26 @@ class Regulator:
         self._latest.clear()
         self._forecast.reset()
         self._drift.reset()
+
+    def _set_point(
+        self,
+        dt_s: float,
+        load_w: float,
+        committed_w: float,
+        limits_w: tuple[float, float],
+        means: AvailableMoves,
+    ) -> float:
+        """Return what the plant should give if the load did not drift, in W; so it is with all powers given."""
+        gains = self._forecast.gains(self._last_s, _lag_of(committed_w, means), self._export_weight)
+        wanted_w = _clamp(self._within(gains.best_w(), load_w, committed_w), limits_w)
+        change_w = wanted_w - committed_w
+        if abs(change_w) < 1 or (change_w > 0) != (self._missed_ws > 0):
+            self._missed_ws = 0.0
+        setpoint_w = self._worth_it(gains, committed_w, wanted_w, means.rises if change_w > 0 else means.falls)
+        self._missed_ws += math.copysign(max(0.0, gains.saved_w(committed_w, wanted_w)) * dt_s, change_w)
+        if abs(setpoint_w - committed_w) < SMALLEST_W:
+            setpoint_w = self._trimmed(committed_w, limits_w, means)
+        return setpoint_w
 
     def _see(self, at_s: float, load_w: tuple[float, float], top_w: float) -> None:
         low_w, high_w = load_w
@@ -145,7 +159,8 @@ class Regulator:
             return 0.0
         rules_s = min(max(math.sqrt(moves[0].price_ws / abs(slope_w)), SHORTEST_S), LONGEST_S)
         below = 1 / (1 + self._export_weight)
-        return slope_w * (moves[0].lag_s + rules_s * (below if slope_w > 0 else 1 - below))
+        ahead_s = moves[0].lag_s + rules_s * (below if slope_w > 0 else 1 - below)
+        return slope_w * min(ahead_s, FORETOLD_S)
 
     def _now_w(self, at_s: float, load_w: float) -> float:
         """Return what a reading of then would be now."""
