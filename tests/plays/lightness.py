@@ -114,8 +114,8 @@ async def measured(seconds: float) -> list[str]:
     return [
         f"CPU of one core in {seconds:.0f} s, side by side",
         f"bare loop      {base_pct:6.2f} %",
-        f"{few:2} inverters   {few_pct:6.2f} %   {few_pct / base_pct:4.1f} x the bare loop   {few_per_h:.0f} limits per h",
-        f"{many:2} inverters   {many_pct:6.2f} %   {many_pct / few_pct:4.1f} x {few} inverters   {many_per_h:.0f} per h",
+        f"{few:2} inverters   {few_pct:6.2f} %   {few_pct / base_pct:4.1f} x the bare loop  {few_per_h:.0f} limits/h",
+        f"{many:2} inverters   {many_pct:6.2f} %   {many_pct / few_pct:4.1f} x {few} inverters  {many_per_h:.0f} per h",
     ]
 
 
