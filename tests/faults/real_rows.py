@@ -117,7 +117,8 @@ BATTERY_AND_GX = (
     RealRow(
         "battery's SoC alone stands still",
         "off 60 s after the inverters' own DC voltage fell below min_voltage_v",
-        f"{_GUARD}test_a_soc_that_alone_stands_still_leaves_an_empty_battery_to_the_voltage_of_its_inverters",
+        "tests/control/protection/test_battery_guard.py::"
+        "test_a_soc_that_alone_stands_still_leaves_an_empty_battery_to_the_voltage_of_its_inverters",
     ),
     RealRow(
         "battery service does not answer",

@@ -15,6 +15,8 @@ ENOUGH, SEEN_S = 12.0, 40.0
 synthetic cases of `bench`."""
 STEP_W = 30.0
 """A reading that is this far from the line is a step, with which a new line begins: an estimate, a lamp or more."""
+APART_S = 0.01
+"""Readings that are closer together are one."""
 LINE, FEWEST = 3, 4
 """So many readings make a line, and so many tell whether it is one: through fewer there is always one that fits."""
 CLEAR = 3.0
@@ -133,7 +135,7 @@ class Drift:
     def add_load(self, at_s: float, low_w: float, high_w: float) -> None:
         """Take the load, which lies between `low_w` and `high_w`: the line goes on as far as these allow."""
         last = self._points[-1] if self._points else None
-        if last is not None and at_s <= last.at_s:
+        if last is not None and at_s - last.at_s < APART_S:
             return
         width_w = high_w - low_w
         expected_w = self._line.load_at_w(at_s)
