@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import zlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -154,7 +155,9 @@ async def _send_without_end(socket: web.WebSocketResponse) -> None:
 
 
 async def _send_compressed(socket: web.WebSocketResponse) -> None:
-    _raw(_writer(socket), 0xC1, b"\xaa\x56\x4a\x2c")
+    """Send what nobody asked for, and what would be 16 MB."""
+    packer = zlib.compressobj(9, wbits=-15)
+    _raw(_writer(socket), 0xC1, packer.compress(b" " * 2**24) + packer.flush(zlib.Z_SYNC_FLUSH))
 
 
 async def _send_nonsense(socket: web.WebSocketResponse) -> None:
