@@ -261,7 +261,7 @@ async def test_what_came_of_each_command_is_counted(two: Two, rig: LoopAlone) ->
     async with rig.running():
         await until(lambda: len(two.right.posted) == 2)
         while not all(acknowledged(rig, serial) for serial in RIGHT):
-            rig.see(limit_pct=5.0)
+            rig.see(limit_pct=5.0, grid_w=0.0)
             await rig.decided()
         commands = rig.state.commands
     assert [(commands[serial].sent, commands[serial].failed) for serial in RIGHT] == [(1, 0), (1, 0)]
