@@ -247,7 +247,7 @@ def test_a_dearer_command_waits_until_more_was_lost():
 
 
 def test_a_dearer_trim_waits_longer():
-    waits_s = [first_s(price_ws=1e6, trim_ws=trim_ws, load_w=420.0) for trim_ws in (50.0, 150.0, 250.0)]
+    waits_s = [first_s(price_ws=1e6, trim_ws=trim_ws, load_w=420.0) for trim_ws in (150.0, 250.0, 290.0)]
     assert waits_s == sorted(set(waits_s))
 
 
