@@ -216,7 +216,7 @@ HOST = (
         "tests/program/test_leaving.py::test_a_raise_that_the_dtu_executes_late_does_not_rule_at_the_end",
     ),
     RealRow(
-        "SIGSTOP for 18 s, the load falls",
+        "SIGSTOP for 12 s, the load falls",
         "regulated within 60 W again, orderly end",
         f"{_HOST}test_stopped_for_seconds_it_regulates_on",
     ),

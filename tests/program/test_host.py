@@ -19,7 +19,7 @@ from tests.program.process import running
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long]
 
-STOPPED_S = 18.0
+STOPPED_S = 12.0
 HANGS_AFTER_S, HUNG_S = 2.5, 3.0
 STARVED_S = 20.0
 NEAR_W = 60.0
