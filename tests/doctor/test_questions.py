@@ -14,7 +14,7 @@ import tomli
 
 from opendtu_dcload.config import load_config
 from opendtu_dcload.doctor.draft import shipped_text
-from opendtu_dcload.sim.plant.sim_dtu import Statistics
+from opendtu_dcload.sim.plant.dtu_memory import Statistics
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.doctor.plant import plant
 from tests.doctor.terminal import Terminal, at_terminal

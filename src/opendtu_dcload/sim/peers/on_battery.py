@@ -13,7 +13,7 @@ from opendtu_dcload.devices.http import Clock
 from opendtu_dcload.errors import DeviceError
 from opendtu_dcload.model import CommandState
 from opendtu_dcload.sim.peers.peer import BAND_W, RELATIVE, TARGET_W, Peer, Setup, Unit
-from opendtu_dcload.sim.plant.sim_dtu import Believed
+from opendtu_dcload.sim.plant.dtu_memory import Believed
 from opendtu_dcload.sim.plant.world import World
 
 POLL_S = 1.0

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from opendtu_dcload.devices.hoymiles import Chip, family_of
 from opendtu_dcload.model import CommandState
+from opendtu_dcload.sim.plant.dtu_memory import Believed, Counters, Statistics
 from opendtu_dcload.sim.plant.house import House, SimInverter
 from opendtu_dcload.sim.plant.radio import Command, Radio, tenths
 
@@ -32,47 +32,6 @@ MAX_LIMIT = 2250
 PERSISTENT_TYPES = (2, 3, 256, 257)
 RELATIVE_TYPES = (1, 3, 257)
 COMMANDS = ("limit", "power", "restart")
-
-
-@dataclass(slots=True)
-class Counters:
-    """What a controller did to the DTU since the start."""
-
-    limits: int = 0
-    power: int = 0
-    persistent: int = 0
-    raised_or_repeated_while_pending: int = 0
-    lowered_while_pending: int = 0
-
-
-@dataclass(slots=True)
-class Statistics:
-    """The last statistics answer of one inverter."""
-
-    at_s: float
-    ac_power_w: float = 0.0
-    ac_voltage_v: float = 0.0
-    dc_power_w: float = 0.0
-    dc_voltage_v: float = 0.0
-    temperature_c: float = 0.0
-    yield_wh: float = 0.0
-
-
-@dataclass(slots=True)
-class Believed:
-    """What the DTU knows of one inverter."""
-
-    limit_pct: float = 0.0
-    rated_w: float = 0.0
-    limit_state: CommandState = CommandState.OK
-    power_state: CommandState = CommandState.OK
-    statistics: Statistics | None = None
-    failed_polls: int = 0
-    limit_acked_at_s: float = -math.inf
-    read_back_at_s: float = -math.inf
-    failed: list[Command] = field(default_factory=list)
-    transmissions: int = 0
-    answers: int = 0
 
 
 class SimDtu:

@@ -8,9 +8,10 @@ from functools import partial
 
 from opendtu_dcload.control.controller import Controller
 from opendtu_dcload.recording.recorder import RecordedController, Sink
+from opendtu_dcload.sim.plant.dtu_memory import Counters
 from opendtu_dcload.sim.plant.house import House, InverterModel
 from opendtu_dcload.sim.plant.meter_clock import uneven_clock
-from opendtu_dcload.sim.plant.sim_dtu import Counters, SimDtu
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.program import Program, plant_config
 from opendtu_dcload.sim.runs.score import ideal_waste_wh

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from opendtu_dcload.sim.plant.dtu_memory import Statistics
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.plant.radio import as_float32
-from opendtu_dcload.sim.plant.sim_dtu import SimDtu, Statistics
+from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 
 Json = dict[str, Any]
 
