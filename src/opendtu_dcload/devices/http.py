@@ -70,6 +70,10 @@ class _EndlessError(aiohttp.ClientError):
     """An answer goes on and on, and not in its body."""
 
 
+class _RedirectedError(aiohttp.ClientError):
+    """A device sends a request on to another place."""
+
+
 class _BoundedAnswers(ResponseHandler):
     """A connection that ends when an answer grows beyond measure."""
 
@@ -105,15 +109,24 @@ class _BoundedConnector(aiohttp.TCPConnector):
 def open_session(*middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
     """Return a session for the doors, which bounds what a device can fill the memory with; the caller closes it.
 
-    Every request goes through the `middlewares`. Nothing is unpacked: no device packs what is asked for here, and
-    200 kB can become 300 MB.
+    Every request goes through the `middlewares`, and none to where a device redirects it. Nothing is unpacked: no
+    device packs what is asked for here, and 200 kB can become 300 MB.
     """
+    watch = aiohttp.TraceConfig()
+    watch.on_request_redirect.append(_refuse_redirect)
     return aiohttp.ClientSession(
         connector=_BoundedConnector(),
         auto_decompress=False,
         headers={"Accept-Encoding": "identity"},
         middlewares=middlewares,
+        trace_configs=[watch],
     )
+
+
+async def _refuse_redirect(_session: object, _context: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    """End a request that would go on elsewhere: a websocket's cannot be told to stay."""
+    redirect.response.close()
+    raise _RedirectedError(f"status {redirect.response.status}, a redirect")
 
 
 class HttpStatusError(DeviceAnswerError):

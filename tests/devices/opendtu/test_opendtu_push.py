@@ -38,7 +38,7 @@ from tests.devices.opendtu.opendtu_documents import (
     DtuRig,
     live_document,
 )
-from tests.doubles.fake_device import BasicLogin, text
+from tests.doubles.fake_device import BasicLogin, running_device, text
 
 pytestmark = pytest.mark.realtime
 
@@ -267,3 +267,24 @@ async def test_a_digest_is_answered_where_one_is_asked_for(rig: DtuRig, caplog: 
             rig.clock.now_s += pause_s
     assert "wr0ng" not in str(caught.value) + caplog.text
     assert "openDTU42" not in caplog.text
+
+
+@pytest.mark.parametrize("wants", ["basic", "digest"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_websocket_follows_no_redirect_with_or_without_credentials(
+    rig: DtuRig, status: int, wants: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def login(request: web.Request) -> web.Response | None:
+        if wants == "basic" or has_digest(request.headers.get("Authorization", ""), "openDTU42", PUSH):
+            return None
+        return web.Response(status=401, headers={"WWW-Authenticate": CHALLENGE})
+
+    async with running_device() as (stranger, _session):
+        pushing(rig, texts(GOOD))
+        stranger.answers[PUSH] = rig.device.answers[PUSH]
+        rig.device.answers[PUSH] = text("", status, {"Location": f"http://{stranger.host}{PUSH}"})
+        rig.device.login = login
+        with pytest.raises(DeviceError, match=r"OpenDTU at .* /livedata"):
+            await next_part(rig.dtu)
+        assert stranger.requests == []
+    assert "Unclosed" not in caplog.text
