@@ -27,8 +27,9 @@ ACKNOWLEDGED_S = 2.0
 """A command keeps the DTU's radio for so long, and is not acknowledged before."""
 TAKEN_S, SURELY_TAKEN_S = 3.0, 20.0
 """How long after a command to look often, and now and then, for its acknowledgement while the DTU shows nothing."""
-LIMITS_S = 15.0
-"""How often to ask for the limits in any case: that somebody else has sent one is told nowhere else."""
+LIMITS_S = 6.0
+"""How often to ask for the limits in any case: that somebody else has sent one is told nowhere else, and only until the
+next one of ours takes its place."""
 SILENCE_S = 2.0
 """A DTU that was asked nothing for so long beyond the poll interval is asked for the limits: is it still there?"""
 SYSTEM_S = 60.0

@@ -8,9 +8,10 @@ USUAL_PER_H = 300
 """The default of `opendtu.max_commands_per_hour`, for which the price was chosen."""
 USUAL_PRICE_WS = 600.0
 """Waste that a command must save, in W x s, with the usual budget: chosen on the tuning cases of `bench`."""
-LOWEST_SHARE = 0.4
+LOWEST_SHARE = 0.8
 """The price with a full budget, as a share of the usual one; it is no lower, for a command keeps its radio for 2 s and
-an inverter from being raised again for 5 s: chosen on the tuning cases of `bench`."""
+an inverter from being raised again for 5 s. A lower one would save more in the tuning cases of `bench`, but the plant
+would climb in steps so small that a meter turned round is found out too late."""
 BURST = 0.15
 """Share of the hour's budget that may be spent at once; the rest flows in evenly. An estimate."""
 SCARCE = 0.5

@@ -34,7 +34,6 @@ STEADY_S = 5.0
 FELL_W, FOLLOWING = 50.0, 3.0
 """A fall of the load is the first part of a larger one only if it is more than this, for less is noise, and if what is
 still on is less than so many times it, for the rest of a fall is not that much larger. Estimates."""
-NEVER = -math.inf, -math.inf
 SETTLED_S = 900.0
 """A layer that has not changed for longer stays as it is: an estimate, as `FORGET_S`."""
 
@@ -46,8 +45,6 @@ class Layer:
         self.is_on = is_on
         self.follows = False
         """It went on together with a layer that has just gone off, which may be the first half of one fall."""
-        self.moves_since_s = since_s
-        """When the rise or fall began in which the load crossed it last."""
         self._turned_s = deque([since_s], 2 * KEPT)
         self._on_s = deque([0.0], 2 * KEPT)
         """For how long it had been on in all at each of these times."""
@@ -62,17 +59,15 @@ class Layer:
         """Whether it was off before it went on; otherwise nobody knows when it went on."""
         return len(self._turned_s) > 1
 
-    def turn(self, at_s: float, moves_since_s: float | None = None) -> None:
-        """Note that the load crossed it, in a movement that began at `moves_since_s`; None = it begins now."""
-        self.moves_since_s = at_s if moves_since_s is None else moves_since_s
+    def turn(self, at_s: float) -> None:
+        """Note that the load crossed it."""
         self._on_s.append(self._on_s[-1] + (at_s - self.since_s if self.is_on else 0.0))
         self._turned_s.append(at_s)
         self.is_on = not self.is_on
 
     def is_like(self, other: Layer) -> bool:
         """Tell whether another layer went on and off at the same times."""
-        same_state = self.is_on == other.is_on and self.follows == other.follows
-        return same_state and self.moves_since_s == other.moves_since_s and self._turned_s == other._turned_s
+        return self.is_on == other.is_on and self.follows == other.follows and self._turned_s == other._turned_s
 
     def share_on(self, now_s: float, lag_s: float) -> float:
         """Return the expected share (0 to 1) of the 8 s from `lag_s` on in which the load is above the layer.
@@ -86,7 +81,7 @@ class Layer:
         if age_s > SETTLED_S:
             return float(self.is_on)
         same, total = STAYS, STAYS
-        if now_s - self.moves_since_s < SPIKE_S:
+        if age_s < SPIKE_S:
             total += SPIKES
         told_s = age_s + lag_s + RULES_S
         begins = ends = last
@@ -122,10 +117,6 @@ class Forecast:
     def __init__(self) -> None:
         self._bottoms_w: list[float] = [0.0]
         self._layers: list[Layer] = []
-        self._rise_s = NEVER
-        """When the last rise began, and when it was last seen to go on."""
-        self._fell_s = -math.inf
-        """When the load fell last."""
 
     def add_load(self, at_s: float, low_w: float, high_w: float, top_w: float) -> None:
         """Take the load, which lies between `low_w` and `high_w`; layers between these stay as they were."""
@@ -133,10 +124,6 @@ class Forecast:
             bottom_w = self._bottoms_w[-1]
             self._layers.append(Layer(at_s - SPIKE_S, is_on=low_w > bottom_w))
             self._bottoms_w.append(bottom_w + max(FINEST_W, WIDTH_SHARE * bottom_w))
-        rises_since_s, rose_at_s = self._rise_s
-        if at_s - rose_at_s > TOGETHER_S:
-            rises_since_s = at_s
-        is_second_part = at_s - self._fell_s <= TOGETHER_S
         fell_from_w = 0.0
         together_s: float | None = None
         for index in range(len(self._layers) - 1, -1, -1):
@@ -145,12 +132,9 @@ class Forecast:
             if low_w > bottom_w if not layer.is_on else high_w <= bottom_w:
                 if layer.is_on:
                     fell_from_w = fell_from_w or self._bottoms_w[index + 1]
-                    is_steady = not is_second_part and layer.was_off and at_s - layer.since_s > STEADY_S
+                    is_steady = layer.was_off and at_s - layer.since_s > STEADY_S
                     together_s = layer.since_s if is_steady else None
-                    self._fell_s, self._rise_s = at_s, NEVER
-                else:
-                    self._rise_s = rises_since_s, at_s
-                layer.turn(at_s, at_s if layer.is_on else rises_since_s)
+                layer.turn(at_s)
             elif together_s is not None:
                 fell_w = fell_from_w - high_w
                 is_first_part = fell_w > FELL_W and high_w - bottom_w < FOLLOWING * fell_w
@@ -161,8 +145,6 @@ class Forecast:
         """Forget everything: the load was not seen for a while."""
         self._bottoms_w = [0.0]
         self._layers.clear()
-        self._rise_s = NEVER
-        self._fell_s = -math.inf
 
     def gains(self, now_s: float, lag_of: Callable[[float], float], export_weight: float) -> Gains:
         """Return for every layer what it saves per second to give it, per W.
