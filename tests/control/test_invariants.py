@@ -21,8 +21,6 @@ SEEDS = range(24)
 ADVERSITY_S = 900
 CALM_S = 90.0
 """The DTU polls each inverter within 30 s, and six inverters need 2 s of radio and a repetition each."""
-ACTS_WITHIN_S = 12.0
-"""Room counts from the acknowledgement of a lower limit on, and an HM acts on it up to so much later."""
 
 # ---- a plant that everything happens to
 
@@ -74,8 +72,6 @@ class Adversity:
         self.rng = rng
         self.next_s = rng.uniform(5, 60)
         self.quiet_since_s = 0.0
-        self.within_s = 0.0
-        """When the limits in force were within the cap last."""
 
     def __call__(self) -> None:
         now_s = self.plant.now_s
@@ -118,9 +114,7 @@ class Adversity:
         trackers = plant.controller.trackers.values()
         if any(not plant.house.inverters[t.unit.serial].has_dc for t in trackers):
             return  # an unreachable one may exceed the cap alone
-        if plant.in_force_w <= cap_w + SLACK_W * len(plant.house.inverters):
-            self.within_s = now_s
-        elif now_s - max(self.within_s, self.quiet_since_s + CALM_S) > ACTS_WITHIN_S:
+        if plant.in_force_w > cap_w + SLACK_W * len(plant.house.inverters):
             plant.controller.watch.note(
                 "in force", f"t={now_s:.0f} {plant.in_force_w:.0f} W, cap {cap_w:.0f} W ({plant.reason})"
             )

@@ -230,7 +230,7 @@ def test_a_meter_of_whole_watts_in_a_quiet_night_is_asked_every_ten_minutes_at_m
         is_asking = plant.controller.meter.movement.is_asking
         asked, was_asking = asked + (is_asking and not was_asking), is_asking
         seen.add(reason)
-    assert seen <= {Reason.REGULATING, Reason.ALL_AT_MINIMUM}
+    assert seen == {Reason.REGULATING}
     assert asked <= 6
     assert plant.house.energy.waste_wh - before_wh < 12
 
