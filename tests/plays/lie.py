@@ -168,6 +168,8 @@ class Lie:
     """False: what the lie needed keeps the plant down for longer."""
     regulates: bool = False
     """It is regulated all the same while the lie lasts."""
+    near_w: float = NEAR_W
+    """So near to zero the mean of its last minute is then."""
     settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Sections of the configuration that differ from the usual; only on virtual time."""
     steps: tuple[tuple[float, float | Act], ...] = ()
@@ -235,7 +237,7 @@ class Lie:
             grid_w = [power_w for at_s, power_w in ledger.grid_w if ended_s - 60 <= at_s <= ended_s]
             mean_w = sum(grid_w) / len(grid_w)
             promises.append(
-                Promise(f"regulated within {NEAR_W:.0f} W meanwhile", f"{mean_w:.0f} W", abs(mean_w) < NEAR_W)
+                Promise(f"regulated within {self.near_w:.0f} W meanwhile", f"{mean_w:.0f} W", abs(mean_w) < self.near_w)
             )
         if self.comes_back:
             promises.append(self._back(ledger, ended_s))

@@ -10,7 +10,8 @@ import pytest
 from opendtu_dcload.control.bookkeeping.alarms import CLEAR_S, TRIAL_S, Alarms, Watched
 from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import Alarm
+from opendtu_dcload.model import Alarm, Reason
+from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.runs.trace import load_trace
 from opendtu_dcload.state import State
 from tests.control.plant import Plant, make_plant, models_of
@@ -23,6 +24,7 @@ class WatchedPlant:
     plant: Plant
     up: tuple[Alarm, ...] = ()
     raised: Counter[str] = field(default_factory=Counter)
+    reasons: set[Reason] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.state = State()
@@ -39,6 +41,7 @@ class WatchedPlant:
                 self.state.set_limits(name, dict(seen.limits))
             assert self.plant.controller.decision is not None
             self.state.set_plan(self.plant.controller.decision.plan)
+            self.reasons.add(self.plant.controller.decision.plan.reason)
             before, self.up = self.up, self.alarms.update(self.state, self.plant.now_s)
             self.raised.update(alarm.text for alarm in self.up if alarm not in before)
         return {alarm.text for alarm in self.up}
@@ -59,6 +62,16 @@ def test_two_measured_hours_with_a_lossy_radio_raise_none(prefix: str) -> None:
     scene = WatchedPlant(make_plant(evening(), models_of(prefix=prefix), settings=SETTINGS, loss=0.1))
     scene.until(7200)
     assert scene.raised == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("prefix", [pytest.param("1124", id="HMS"), pytest.param("1121", id="HM")])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_plant_that_follows_ramps_of_the_load_does_not_doubt_its_meter(prefix: str, seed: int) -> None:
+    ramps_w = CASES["ramps"].load_w(seed)
+    scene = WatchedPlant(make_plant(ramps_w, models_of(prefix=prefix), settings=SETTINGS, seed=seed))
+    scene.until(len(ramps_w))
+    assert not scene.reasons & {Reason.METER_BLIND, Reason.METER_REVERSED}
 
 
 def test_a_meter_that_does_not_see_the_inverters_is_one_alarm_although_the_plant_tries_again_and_again() -> None:

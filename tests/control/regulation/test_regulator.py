@@ -75,13 +75,15 @@ def pulses(on_s: int, off_s: int, cycles: int, on_w: float = 1000.0, off_w: floa
         pytest.param(290, 2, 290, id="export of 110 W soon"),
         pytest.param(384, 10, 384, id="small export is worth a command after a while"),
         pytest.param(425, 15, 425, id="small import later"),
+        pytest.param(395, 60, 395, id="export of 5 W when it has lasted for a minute"),
+        pytest.param(410, 60, 410, id="import of 10 W likewise"),
         pytest.param(700, 3, 700, id="import of 300 W is answered when it is no spike"),
         pytest.param(-9999, 0, 60, id="not below the floor"),
         pytest.param(9999, 3, 1200, id="not above the ceiling"),
     ],
 )
 def test_a_lasting_error_is_answered_by_its_full_size(load_w, within_s, setpoint_w):
-    after_s, demand_w = first(held(Regulator(), [float(load_w)] * 60, 400.0))
+    after_s, demand_w = first(held(Regulator(), [float(load_w)] * 61, 400.0))
     assert demand_w == pytest.approx(setpoint_w, abs=1)
     assert after_s <= within_s
 

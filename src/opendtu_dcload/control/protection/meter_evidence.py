@@ -96,7 +96,7 @@ class MeterEvidence:
     def judge(self, committed_w: float) -> None:
         """Compare a new answer with our own steps; `committed_w` is what all commands lead to."""
         if self.new is not None and self.movement.has_changed:
-            self.response.add_reading(self.new.at_s, self.new.power_w, self._shown_w, committed_w)
+            self.response.add_reading(self.new.at_s, self.new.power_w, self._shown_w, committed_w, self.drifted_w)
 
     def asked_w(self, plant_range: OperatingRange, headrooms: Sequence[Headroom]) -> float | None:
         """Return the output in W at which the meter is being asked; None = it is not.

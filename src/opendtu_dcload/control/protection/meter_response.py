@@ -76,6 +76,8 @@ class _Anchor:
     """Highest output that the reading may have contained."""
     is_trusted: bool = True
     """The model of the output is known to be right; otherwise only a good answer counts."""
+    drifted_w: float = 0.0
+    """By how much the load had drifted by then."""
     lowest_w: float = math.inf
     """Lowest reading since."""
     highest_w: float = -math.inf
@@ -103,8 +105,11 @@ class _Anchor:
             return low_w - self.high_w
         return min(high_w - self.low_w, 0.0)
 
-    def judge(self, grid_w: float, visible_w: tuple[float, float]) -> MeterAnswer | None:
-        """Return what the meter did, None when the house moved too much to tell."""
+    def judge(self, grid_w: float, visible_w: tuple[float, float], drifted_w: float) -> MeterAnswer | None:
+        """Return what the meter did, None when the house moved too much to tell.
+
+        A plant that follows a drift of the load holds the meter still: that is no miss. But no drift makes an answer.
+        """
         certain_w = self.certain_w(visible_w)
         possible_w = visible_w[1] - self.low_w if certain_w > 0 else visible_w[0] - self.high_w
         change_w = grid_w - self.grid_w
@@ -115,9 +120,11 @@ class _Anchor:
         answered = -change_w / certain_w
         if answered >= ANSWER_SHARE:
             return MeterAnswer.SEEN
+        is_reversed = answered <= -REVERSED_SHARE
+        if not is_reversed and answered + (drifted_w - self.drifted_w) / certain_w >= ANSWER_SHARE:
+            return None
         if -self.moved_w / certain_w >= HIDDEN_SHARE or self.foreign_w > RESTLESS_SHARE * abs(certain_w):
             return None
-        is_reversed = answered <= -REVERSED_SHARE
         if self.jump_w > (MIRRORING_SHARE if is_reversed else HIDING_SHARE) * abs(possible_w):
             return None
         return MeterAnswer.REVERSED if is_reversed else MeterAnswer.MISSED
@@ -139,6 +146,7 @@ class ResponseGuard:
         self._retry_s = RETRY_FIRST_S
         self._anchor: _Anchor | None = None
         self._visible_w = (0.0, 0.0)
+        self._drifted_w = 0.0
         self._recent: deque[tuple[float, float]] = deque()
         self._stepped_at_s = math.inf
         self.is_probing = False
@@ -156,10 +164,15 @@ class ResponseGuard:
         at_s, grid_w = self._recent[-1]
         self._stepped_at_s = at_s
         if self._anchor is None or self._anchor.swing_w(grid_w) > RESTLESS_SHARE * JUDGED_STEP_W:
-            self._anchor = _Anchor(at_s, grid_w, *self._visible_w, is_trusted)
+            self._anchor = _Anchor(at_s, grid_w, *self._visible_w, is_trusted, self._drifted_w)
 
     def add_reading(
-        self, at_s: float, grid_w: float, visible_w: tuple[float, float], committed_w: float
+        self,
+        at_s: float,
+        grid_w: float,
+        visible_w: tuple[float, float],
+        committed_w: float,
+        drifted_w: float = 0.0,
     ) -> MeterAnswer | None:
         """Take a reading; return a verdict when one is due.
 
@@ -168,7 +181,9 @@ class ResponseGuard:
             grid_w: grid power, import positive.
             visible_w: lowest and highest output that the reading may contain.
             committed_w: output when everything commanded has arrived.
+            drifted_w: by how much the load has drifted so far, up and down added.
         """
+        self._drifted_w = drifted_w
         if self._anchor is not None:
             self._anchor.lowest_w = min(self._anchor.lowest_w, grid_w)
             self._anchor.highest_w = max(self._anchor.highest_w, grid_w)
@@ -187,7 +202,7 @@ class ResponseGuard:
             self._recent.popleft()
         self._visible_w = visible_w
         if self._anchor is not None and self._anchor.is_before(visible_w):
-            self._anchor = _Anchor(at_s, grid_w, *visible_w, self._anchor.is_trusted)
+            self._anchor = _Anchor(at_s, grid_w, *visible_w, self._anchor.is_trusted, drifted_w)
         waited_s = at_s - self._stepped_at_s
         is_there = _distance_w(visible_w, (committed_w, committed_w)) <= MOVING_W and visible_w[1] - visible_w[0] <= 1
         if (is_there and waited_s > 1) or waited_s > JUDGED_WITHIN_S:
@@ -202,10 +217,10 @@ class ResponseGuard:
             return None
         if abs(self._anchor.certain_w(visible_w)) < JUDGED_STEP_W:
             return None
-        answer = self._anchor.judge(grid_w, visible_w)
+        answer = self._anchor.judge(grid_w, visible_w, drifted_w)
         still_moves = abs(visible_w[1] - visible_w[0]) > MOVING_W
         is_trusted = self._anchor.is_trusted
-        self._anchor = _Anchor(at_s, grid_w, *visible_w, is_trusted) if still_moves else None
+        self._anchor = _Anchor(at_s, grid_w, *visible_w, is_trusted, drifted_w) if still_moves else None
         self.is_probing = False
         if answer is not None and (is_trusted or answer is MeterAnswer.SEEN):
             self._take(answer, at_s, committed_w)
@@ -220,7 +235,7 @@ class ResponseGuard:
         may_be_mirrored = self._may_be_unsigned(at_s) and grid_w - self._proven_grid_w > JUDGED_STEP_W
         if (is_proven and not may_be_mirrored) or at_s - self._recent[0][0] < CALM_S:
             return False
-        rested_s = PROBE_SOON_S if self._misses or (is_proven and may_be_mirrored) else PROBE_AFTER_S
+        rested_s = PROBE_SOON_S if self._misses or may_be_mirrored else PROBE_AFTER_S
         is_settled = self._visible_w[1] - self._visible_w[0] <= 1
         moved_w = sum(abs(after - before) for (_, before), (_, after) in pairwise(self._recent))
         return is_settled and at_s - self._stepped_at_s >= rested_s and moved_w <= CALM_W

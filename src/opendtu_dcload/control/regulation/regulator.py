@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from statistics import fmean
 
 from opendtu_dcload.control.regulation.drift import Drift
 from opendtu_dcload.control.regulation.forecast import Forecast, Gains
@@ -23,8 +24,9 @@ EXPORT_WEIGHT = {Priority.NO_EXPORT: 6.0, Priority.BALANCED: 2.0, Priority.NO_IM
 2 is the score of the bench (2 x export + avoidable import), the others are estimates."""
 EXPECTED_S = 5.0
 """For how long a change is trusted to save what the forecast says: an estimate."""
-TRIMMED_W, TRIM_S = 100.0, 15.0
-"""Errors below this many W are also judged by what they have cost in this time: estimates, a small error that lasts."""
+TRIMMED_W, TRIM_S, LASTS_S = 100.0, 15.0, 60.0
+"""Errors below this many W are also judged by what they have cost in these times: estimates. A small one that lasts for
+the shorter is corrected for less than the price of a command, one that lasts for the longer for all of it."""
 NEXT_WINDOW_S = 2.0
 """A further command waits for the radio, which a limit keeps this long."""
 UNKNOWN_LAG_S = 3.0
@@ -148,7 +150,7 @@ class Regulator:
         if high_w - low_w < TRIMMED_W / 10:
             self._latest.append((at_s, (low_w + high_w) / 2))
         self._recent.append((at_s, low_w, high_w))
-        while self._recent[0][0] < at_s - TRIM_S:
+        while self._recent[0][0] < at_s - LASTS_S:
             self._recent.popleft()
 
     def _drift_w(self, means: AvailableMoves) -> float:
@@ -197,21 +199,33 @@ class Regulator:
 
     def _trimmed(self, committed_w: float, limits_w: tuple[float, float], means: AvailableMoves) -> float:
         """Return the set-point that would have been best lately, if the present one has cost enough more."""
-        lowest_w = sorted(self._now_w(at_s, low_w) for at_s, low_w, _ in self._recent)
-        highest_w = sorted(self._now_w(at_s, high_w) for at_s, _, high_w in self._recent)
+        lately = [seen for seen in self._recent if seen[0] >= self._last_s - TRIM_S]
+        if (better_w := self._best_of(lately, committed_w, limits_w, means, means.trim_ws)) != committed_w:
+            return better_w
+        return self._best_of(self._recent, committed_w, limits_w, means, math.inf)
+
+    def _best_of(
+        self,
+        seen: Collection[tuple[float, float, float]],
+        committed_w: float,
+        limits_w: tuple[float, float],
+        means: AvailableMoves,
+        price_ws: float,
+    ) -> float:
+        """Return the set-point that would have been best for loads seen, if it had saved `price_ws` or a command's."""
+        lowest_w = sorted(self._now_w(at_s, low_w) for at_s, low_w, _ in seen)
+        highest_w = sorted(self._now_w(at_s, high_w) for at_s, _, high_w in seen)
         if (better_w := self._quantile(lowest_w)) > committed_w:
             seen_w, moves = lowest_w, means.rises
         elif (better_w := self._quantile(highest_w)) < committed_w:
             seen_w, moves = highest_w, means.falls
         else:
             return committed_w
-        is_small = abs(better_w - committed_w) <= TRIMMED_W
+        if not moves or math.isinf(moves[0].price_ws) or abs(better_w - committed_w) > TRIMMED_W:
+            return committed_w
         better_w = _clamp(better_w, limits_w)
-        cost_ws = sum(self._cost(w - committed_w) - self._cost(w - better_w) for w in seen_w)
-        seconds = self._recent[-1][0] - self._recent[0][0]
-        cost_ws *= seconds / (len(seen_w) - 1) if seconds else 1.0
-        may_move = bool(moves) and math.isfinite(moves[0].price_ws)
-        return better_w if may_move and is_small and cost_ws >= means.trim_ws else committed_w
+        saved_w = fmean(self._cost(w - committed_w) - self._cost(w - better_w) for w in seen_w)
+        return better_w if saved_w * (self._last_s - min(seen)[0]) >= min(price_ws, moves[0].price_ws) else committed_w
 
     def _cost(self, import_w: float) -> float:
         return import_w if import_w > 0 else -self._export_weight * import_w
