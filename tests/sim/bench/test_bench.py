@@ -15,12 +15,21 @@ from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.bench.bench import DAY_CONTROLLERS, AnyCell, select
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
-from opendtu_dcload.sim.bench.bench_report import HEAD, rows
+from opendtu_dcload.sim.bench.bench_report import HEAD, LOSSES_HEAD, losses, rows
 from opendtu_dcload.sim.bench.cases import CASES, Kind
 from opendtu_dcload.sim.bench.cells import STEP_W, BenchError, Cell, StepCell, response
 from opendtu_dcload.sim.bench.cost import Cost
 from opendtu_dcload.sim.bench.pilot import Pilot
-from opendtu_dcload.sim.bench.pilots import CONTROLLERS, NO_EXPORT, PILOTS, VARIANTS, Ours
+from opendtu_dcload.sim.bench.pilots import (
+    CONTROLLERS,
+    FORESIGHT,
+    NO_EXPORT,
+    PILOTS,
+    UNLIMITED,
+    VARIANTS,
+    YARDSTICKS,
+    Ours,
+)
 from opendtu_dcload.sim.bench.scale import COUNTS, Cpu, bare_get_cpu_s, decisions_cpu_s
 from opendtu_dcload.sim.plant.world import World
 
@@ -166,9 +175,9 @@ def test_a_broken_rule_is_an_error_that_names_rule_and_cell(monkeypatch, misdeed
 def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every_plant():
     chosen = {(cell.plant, cell.case, cell.controller) for cell in select()}
     all_but_day = CASES.keys() - {"day"}
-    for controller in CONTROLLERS:
+    for controller in (*CONTROLLERS, *YARDSTICKS):
         assert {(plant, case, controller) for plant in ("hms", "hm", "mixed") for case in all_but_day} <= chosen
-        assert {(plant, "step 500 W", controller) for plant in PLANTS} <= chosen
+    assert {(plant, "step 500 W", controller) for plant in PLANTS for controller in CONTROLLERS} <= chosen
     assert {
         (plant, case.name, name)
         for plant, names in VARIANTS.items()
@@ -181,7 +190,7 @@ def test_by_default_every_controller_meets_every_case_and_the_step_test_on_every
 def test_the_day_is_played_by_few_on_one_plant_unless_others_are_named():
     assert {(cell.plant, cell.controller) for cell in select("*/day")} == {("hms", name) for name in DAY_CONTROLLERS}
     assert {(cell.plant, cell.controller) for cell in select("*/day", "on battery")} == {("hms", "on battery")}
-    assert all(cell.controller in CONTROLLERS for cell in select("hms/solar"))
+    assert all(cell.controller in (*CONTROLLERS, *YARDSTICKS) for cell in select("hms/solar"))
 
 
 def test_cases_are_chosen_by_name_and_by_kind():
@@ -259,7 +268,7 @@ def test_cpu_is_measured_and_told_per_inverter_and_against_the_bare_meter():
 
 
 def printed_table() -> list[str]:
-    return PRINTED.read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
+    return PRINTED.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
 
 
 def test_the_table_in_the_manual_has_all_lines():
@@ -282,7 +291,7 @@ def test_the_table_in_the_manual_is_what_the_program_prints(only):
 
 def test_what_follows_the_table_is_printed_so_too():
     shape = re.sub(r"[\d.]+", "1", "\n".join(Cpu(dict.fromkeys(COUNTS, 1.0), 1.0).lines()))
-    words = re.sub(r"[\d.]+", "1", PRINTED.read_text(encoding="utf-8").partition("\n\n")[2])
+    words = re.sub(r"[\d.]+", "1", PRINTED.read_text(encoding="utf-8").split("\n\n")[-1])
     assert re.sub(" +", " ", words) == re.sub(" +", " ", shape) + "\n"
 
 
@@ -299,13 +308,34 @@ def test_the_summaries_in_the_manual_are_taken_from_the_long_table():
             assert line in (ROOT / page).read_text(encoding="utf-8").splitlines(), f"put this line into {page}"
 
 
-@pytest.mark.parametrize("plant", ["hms", "hm"])
-def test_at_no_export_every_tuning_case_exports_less_than_with_any_other_controller(plant):
+def test_what_is_lost_to_what_adds_up_to_our_waste():
+    def lost(waste_wh: dict[str, float]) -> list[str]:
+        cells = {name: Cell("hms", "noise", name, 1) for name in waste_wh}
+        return losses({cells[name]: Cost(0, wh, 100.0, 400.0, 0, 2.0) for name, wh in waste_wh.items()})
+
+    waste_wh = {"ours": 130.0, FORESIGHT: 40.0, "omniscient": 150.0, UNLIMITED: 120.0}
+    assert lost(waste_wh)[-2:] == [
+        "hms    noise            1.30 =   0.40   +1.10    -0.30  +0.10       200",
+        "hms    = synthetic      1.30 =   0.40   +1.10    -0.30  +0.10       200",
+    ]
+    del waste_wh[FORESIGHT]
+    assert lost(waste_wh) == [], "told only where all have played"
+
+
+def test_the_table_of_losses_in_the_manual_has_all_lines():
+    table = PRINTED.read_text(encoding="utf-8").split("\n\n")[1].splitlines()
+    assert table[:2] == LOSSES_HEAD.splitlines()
+    expected = losses(dict.fromkeys(select(), Cost(0, 1, 1, 1, 0, 1)))[3:]
+    assert [line[:21] for line in table[2:]] == [line[:21] for line in expected]
+
+
+@pytest.mark.parametrize("plant", ["hms", "hm", "mixed"])
+def test_at_no_export_every_case_exports_less_than_with_any_other_controller(plant):
     exported_wh = {
         (line[7:21].strip(), line[22:36].strip()): float(line[37:44])
         for line in printed_table()[2:]
         if line[:6].strip() == plant
     }
-    for case in [case.name for case in CASES.values() if case.kind is Kind.TUNING]:
+    for case in [case.name for case in CASES.values() if case.kind is not Kind.DAY]:
         others = {name for name in CONTROLLERS if name not in ("ours", "omniscient")}
         assert exported_wh[case, NO_EXPORT] < min(exported_wh[case, name] for name in others)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
-from opendtu_dcload.sim.bench.omniscient import Omniscient, limit_for
+from opendtu_dcload.sim.bench.omniscient import Foresighted, Omniscient, limit_for
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.plant.world import World
 
@@ -70,3 +70,12 @@ def test_two_dtus_are_used_at_the_same_time():
     before = [dtu.counters.limits for dtu in world.dtus]
     play(world, pilot, 62.5)
     assert all(dtu.counters.limits > count for dtu, count in zip(world.dtus, before, strict=True))
+
+
+def test_with_foresight_it_acts_before_the_load_does():
+    load_w = [800.0] * 60 + [600.0] * 60
+    world = PLANTS["hms"].world(load_w, seed=1)
+    play(world, Foresighted(world, PLANTS["hms"].minimum_w, PLANTS["hms"].rated_w), 59.0)
+    final_w = sum(inverter.final_limit_w for inverter in world.house.inverters.values())
+    on_the_way_w = [world.dtus[0].in_flight_w(serial) for serial in world.house.inverters]
+    assert final_w < 700 or any(w is not None for w in on_the_way_w)

@@ -12,7 +12,7 @@ from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES, Kind
 from opendtu_dcload.sim.bench.cells import Cell, StepCell
 from opendtu_dcload.sim.bench.cost import Cost
-from opendtu_dcload.sim.bench.pilots import CONTROLLERS, PILOTS, VARIANTS
+from opendtu_dcload.sim.bench.pilots import CONTROLLERS, PILOTS, VARIANTS, YARDSTICKS
 
 AnyCell = Cell | StepCell
 DAY_PLANT = "hms"
@@ -50,7 +50,8 @@ def _players(plant: str, kind: Kind, named: Sequence[str]) -> Sequence[str]:
         return named
     if kind is Kind.DAY:
         return DAY_CONTROLLERS
-    return (*CONTROLLERS, *VARIANTS.get(plant, ())) if kind is Kind.TUNING else CONTROLLERS
+    variants = VARIANTS.get(plant, ()) if kind is Kind.TUNING else ()
+    return (*CONTROLLERS, *YARDSTICKS, *variants)
 
 
 def _names(cell: AnyCell) -> tuple[str, ...]:

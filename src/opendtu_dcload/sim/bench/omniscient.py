@@ -1,13 +1,15 @@
-"""The second yardstick: a controller that knows everything but the future.
+"""The second and the third yardstick: controllers that know everything, without the future and with it.
 
 At each meter sample it is told the true load and the exact state of the plant, with every limit that is still on its
 way. It is bound by radio windows, lost packets, dead time and ramp as everybody else, and it never waits to see whether
-a load lasts: so on loads that come and go a controller that learns from the past can waste less.
+a load lasts: so on loads that come and go a controller that learns from the past can waste less. One with foresight
+sees the load as it will be when a command rules: what it wastes nobody can save.
 """
 
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.plant.house import InverterModel
@@ -15,6 +17,8 @@ from opendtu_dcload.sim.plant.world import World
 
 WORTH_W = 10.0
 """Least difference that is worth a command: a radio busy with less is not free for the next step of the load."""
+RADIO_S = 0.2
+"""A limit is on air so long, see `score.IDEAL_LAG_S`."""
 SAMPLE_S = 1.0
 """A limit posted now goes out before the next sample if the radio is free by then."""
 
@@ -29,12 +33,14 @@ class Omniscient(Pilot):
         self._lowest_w = {s: m.steady_w(minimum_w) for s, m in self._models.items()}
         self._highest_w = {s: m.steady_w(m.rated_w) for s, m in self._models.items()}
         self._cap_w = cap_w
+        self._ahead_s = 0.0
 
     def act(self) -> None:
         """Give the radios that can take it the limits that bring the plant closest to the load, one each at most."""
         world = self._world
         final_w = {serial: self._final_w(serial) for serial in self._models}
-        missing_w = min(world.house.load_at(world.house.now_s), self._cap_w) - sum(final_w.values())
+        load_w = world.house.load_at(world.house.now_s + self._ahead_s)
+        missing_w = min(load_w, self._cap_w) - sum(final_w.values())
         open_to = [
             serials
             for dtu in world.dtus
@@ -74,6 +80,15 @@ class Omniscient(Pilot):
         limit_w = limit_for(self._models[serial], output_w)
         limit_w = round(min(max(limit_w, self._minimum_w), self._models[serial].rated_w), 1)
         self._world.dtu_of(serial).post_limit(serial, 0, limit_w)
+
+
+class Foresighted(Omniscient):
+    """Keeps the sum of the final outputs at the load as it will be when they are half reached."""
+
+    def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
+        super().__init__(world, minimum_w, cap_w)
+        models = world.house.models
+        self._ahead_s = RADIO_S + fmean(m.dead_time_s + math.log(2) * m.time_constant_s for m in models)
 
 
 def limit_for(model: InverterModel, output_w: float) -> float:

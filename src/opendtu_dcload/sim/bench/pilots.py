@@ -10,7 +10,7 @@ from functools import partial
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import Priority
-from opendtu_dcload.sim.bench.omniscient import Omniscient
+from opendtu_dcload.sim.bench.omniscient import Foresighted, Omniscient
 from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.peers.on_battery import OnBattery
 from opendtu_dcload.sim.peers.original import Original
@@ -98,8 +98,13 @@ CONTROLLERS = ("ours", "original", "zero export", "on battery", "omniscient")
 BUDGETED: Mapping[str, int] = {f"ours {budget}/h": budget for budget in (60, 120, 600)}
 """The real controller with other budgets than the default one, in commands per hour."""
 NO_EXPORT = "ours no-export"
-VARIANTS: Mapping[str, Sequence[str]] = {"hms": (*BUDGETED, NO_EXPORT), "hm": (NO_EXPORT,)}
-"""The real controller with other settings than the defaults, by the plant whose tuning cases it plays."""
+UNLIMITED, FORESIGHT = "ours unlimited", "foresight"
+YARDSTICKS = (NO_EXPORT, UNLIMITED, FORESIGHT)
+"""They play all cases: what `no-export` exports is promised, and the others tell what is lost to what."""
+MOST_PER_H = 1800
+"""A radio takes a command in 2 s."""
+VARIANTS: Mapping[str, Sequence[str]] = {"hms": (*BUDGETED,)}
+"""The real controller with other budgets, by the plant whose tuning cases it plays."""
 PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
     "ours": Ours,
     "original": partial(Told, Original),
@@ -108,5 +113,7 @@ PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
     "omniscient": Omniscient,
     **{name: partial(Ours, commands_per_hour=budget) for name, budget in BUDGETED.items()},
     NO_EXPORT: partial(Ours, priority=Priority.NO_EXPORT),
+    UNLIMITED: partial(Ours, commands_per_hour=MOST_PER_H),
+    FORESIGHT: Foresighted,
 }
 """All by name; made from world, lowest limit of each inverter in W, and cap in W."""
