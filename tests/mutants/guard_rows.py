@@ -19,7 +19,7 @@ ROWS: Rows = {
             "control/protection/meter_age.py",
             "hold_s: float = 5.0",
             "hold_s: float = 10.0",
-            "control/protection/test_meter_response.py",
+            "control/protection/test_meter_age.py",
             "test_age_of_the_meter_takes_the_plant_down[5 s: no increase]",
         ),
         Mutant(
@@ -45,7 +45,7 @@ ROWS: Rows = {
             "control/protection/meter_age.py",
             "return minimum_w\n",
             "return base_w\n",
-            "control/protection/test_meter_response.py",
+            "control/protection/test_meter_age.py",
             "test_ramp_reaches_the_base_load_before_the_minimum_rules",
         ),
         Mutant(
@@ -123,6 +123,14 @@ ROWS: Rows = {
             "return True",
             "control/inverter/test_dead_time.py",
             "test_what_the_meter_shows_while_the_inverters_own_data_do_not_was_the_house",
+        ),
+        Mutant(
+            "a plant that follows a drift misses its meter's answer",
+            "control/protection/meter_response.py",
+            "answered + (drifted_w - self.drifted_w) / certain_w >= ANSWER_SHARE",
+            "answered >= ANSWER_SHARE",
+            "control/protection/test_meter_response.py",
+            "test_what_a_drift_of_the_load_may_have_hidden_is_no_miss_and_no_answer",
         ),
         Mutant(
             "misses are no reason for a suspicion",
@@ -221,7 +229,7 @@ ROWS: Rows = {
             "control/protection/meter_age.py",
             "lowest_v = min(voltages_v, default=math.nan)",
             "lowest_v = max(voltages_v, default=math.nan)",
-            "control/protection/test_meter_response.py",
+            "control/protection/test_meter_age.py",
             "test_battery_floor[the lowest of all counts]",
         ),
         Mutant(
@@ -229,7 +237,7 @@ ROWS: Rows = {
             "control/protection/meter_age.py",
             "is_above = lowest_v >= self._minimum_v + self._hysteresis_v",
             "is_above = lowest_v >= self._minimum_v",
-            "control/protection/test_meter_response.py",
+            "control/protection/test_meter_age.py",
             "test_battery_floor[a dip: still off]",
         ),
         Mutant(

@@ -1,4 +1,5 @@
-"""Pictures of the real controller at work, as SVG: how it follows a step, and a hob that it has come to know; an hour.
+"""Pictures of the real controller at work, as SVG: how it follows a step, a hob that it has come to know, a cloud and
+a ramp; an hour.
 
 Each colour has a contrast of more than 4:1 on white and on GitHub's dark page, so one file serves both.
 """
@@ -83,6 +84,18 @@ PICTURES: Mapping[str, Picture] = {
         CASES["hob 60 s"].load_w(SEED),
         900,
         1050,
+    ),
+    "cloud": Picture(
+        "A house with 800 W of panels while a cloud comes and goes, three HMS-400",
+        CASES["solar a"].load_w(SEED),
+        2225,
+        2375,
+    ),
+    "ramp": Picture(
+        "A load that drifts by 50 W/s, later by 2 W/s, three HMS-400",
+        CASES["ramps"].load_w(SEED),
+        980,
+        1130,
     ),
 }
 """By file name without its ending."""
