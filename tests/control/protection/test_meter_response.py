@@ -276,6 +276,21 @@ def test_what_looks_like_more_load_at_the_ceiling_is_asked_about_unless_export_w
         assert any(due) is not has_exported
 
 
+def test_a_load_that_mirrors_only_the_beginning_of_the_fall_confirms_no_suspicion():
+    house = SteppedHouse(1.0)
+    house.show_export()
+    while house.guard.suspicion is None:
+        house.step(200.0, drift_w=400.0)
+    house.guard.stepped()
+    from_w, house.output_w = house.output_w, 60.0
+    house.load_w -= 350.0
+    house.see(from_w - 160.0, house.output_w)
+    house.see(from_w - 180.0, house.output_w)
+    assert not house.guard.is_confirmed
+    house.see(60.0, 60.0)
+    assert house.guard.suspicion is None
+
+
 @pytest.mark.parametrize(("answer", "suspicion"), [(0.0, Reason.METER_BLIND), (-1.0, Reason.METER_REVERSED)])
 def test_a_true_suspicion_is_confirmed_by_its_own_fall(answer, suspicion):
     house = SteppedHouse(answer)

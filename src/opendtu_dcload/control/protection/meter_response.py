@@ -1,8 +1,8 @@
 """Does the meter move against our own steps? If not, it is the wrong meter, the wrong phase, or turned round.
 
-A suspicion takes the plant to its minimum; that fall is judged too, so a load that happened to hide or to mirror our
-steps costs some seconds, while a meter that really is blind or reversed keeps the plant down. A plant that rests at its
-ceiling makes no steps, and just there a blind or reversed meter drives it: then a small fall asks the meter.
+A suspicion takes the plant to its minimum; that fall is judged too, as a whole, so a load that happened to hide or to
+mirror our steps costs some seconds, while a meter that really is blind or reversed keeps the plant down. A plant that
+rests at its ceiling makes no steps, and just there a blind or reversed meter drives it: then a small fall asks.
 """
 
 from __future__ import annotations
@@ -218,6 +218,8 @@ class ResponseGuard:
         if abs(self._anchor.certain_w(visible_w)) < JUDGED_STEP_W:
             return None
         answer = self._anchor.judge(grid_w, visible_w, drifted_w)
+        if self.suspicion and answer is not MeterAnswer.SEEN and not is_there:
+            return None  # the whole fall tells more than its beginning
         still_moves = abs(visible_w[1] - visible_w[0]) > MOVING_W
         is_trusted = self._anchor.is_trusted
         self._anchor = _Anchor(at_s, grid_w, *visible_w, is_trusted, drifted_w) if still_moves else None

@@ -213,14 +213,12 @@ class Regulator:
         price_ws: float,
     ) -> float:
         """Return the set-point that would have been best for loads seen, if it had saved `price_ws` or a command's."""
-        lowest_w = sorted(self._now_w(at_s, low_w) for at_s, low_w, _ in seen)
-        highest_w = sorted(self._now_w(at_s, high_w) for at_s, _, high_w in seen)
-        if (better_w := self._quantile(lowest_w)) > committed_w:
-            seen_w, moves = lowest_w, means.rises
-        elif (better_w := self._quantile(highest_w)) < committed_w:
-            seen_w, moves = highest_w, means.falls
-        else:
-            return committed_w
+        slope_w, now_s = self._drift.slope_w, self._last_s
+        seen_w, moves = sorted([low_w + slope_w * (now_s - at_s) for at_s, low_w, _ in seen]), means.rises
+        if (better_w := self._quantile(seen_w)) <= committed_w:
+            seen_w, moves = sorted([high_w + slope_w * (now_s - at_s) for at_s, _, high_w in seen]), means.falls
+            if (better_w := self._quantile(seen_w)) >= committed_w:
+                return committed_w
         if not moves or math.isinf(moves[0].price_ws) or abs(better_w - committed_w) > TRIMMED_W:
             return committed_w
         better_w = _clamp(better_w, limits_w)

@@ -1,5 +1,4 @@
-"""Pictures of the real controller at work, as SVG: how it follows a step, a hob that it has come to know, a cloud and
-a ramp; an hour.
+"""Pictures of the real controller at work, as SVG: a step, a hob that it has come to know, a cloud, a ramp; an hour.
 
 Each colour has a contrast of more than 4:1 on white and on GitHub's dark page, so one file serves both.
 """
