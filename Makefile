@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
-	gx-hours dtu-requests lightness fuzz soak pins try-armhf clean
+	gx-hours lightness fuzz soak pins try-armhf clean
 
 demo: $(READY)
 	@$(call need,dbus-daemon,dbus)
@@ -110,14 +110,13 @@ gx-hours: $(READY)
 	@/usr/bin/python3 -c 'import dbus, gi' 2>/dev/null || { $(call install,python3-dbus python3-gi); }
 	$(PYTHON) -m tests.plays.gx_hours
 
-# Plays a restless hour on virtual time, and prints how often OpenDTU is asked for what; a minute.
-dtu-requests: $(READY)
-	$(PYTHON) -m tests.plays.dtu_requests
-
-# Measures what the program takes of a GX against a bare loop; some minutes of real time.
+# How late the meter is heard, what the program takes of a GX, and how often OpenDTU is asked, each beside its base: some
+# minutes of real time, and some of virtual time.
 lightness: $(READY)
 	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m tests.plays.meter_ages
 	$(PYTHON) -m tests.plays.lightness
+	$(PYTHON) -m tests.plays.dtu_requests
 
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)

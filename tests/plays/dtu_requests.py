@@ -1,6 +1,7 @@
 """Plays a restless hour on virtual time, and prints what an OpenDTU is asked by REST alone, and with its websocket.
 
-`make dtu-requests` plays it to three inverters, which then get about 300 commands. Exits 1 if it is more than promised.
+`python -m tests.plays.dtu_requests`, a part of `make lightness`, plays it to three inverters, which then get about 300
+commands. Exits 1 if it is more than promised.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measures what the program takes of a GX: CPU against a bare loop, side by side in one run.
 
-`make lightness` runs for some minutes; `python -m tests.plays.lightness --seconds 60` for less. Each program is a
+`make lightness` runs it for some minutes; `python -m tests.plays.lightness --seconds 60` for less. Each program is a
 process of its own with everything on, beside simulated devices behind HTTP and what a GX has on its bus; the base asks
 the same meter once a second and the same OpenDTU 1200 times an hour with nothing but aiohttp.
 """
