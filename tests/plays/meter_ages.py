@@ -1,7 +1,8 @@
 """Prints how old the meter's values are that the control goes by, asked at an interval and asked after each refresh.
 
-`python -m tests.plays.meter_ages`, a part of `make lightness`, plays the service's own tasks on virtual time, ten minutes
-each, in a minute or two.
+`python -m tests.plays.meter_ages`, a part of `make lightness`, plays the service's own tasks on virtual time, ten
+minutes each, in a minute or two.
+
 The age counts from the refresh that an answer shows; the meter's own is what somebody would see who is told at once.
 """
 

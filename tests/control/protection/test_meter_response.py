@@ -262,6 +262,27 @@ def test_a_meter_that_moved_the_wrong_way_and_never_showed_export_is_not_cleared
     assert house.guard.doubt is None
 
 
+def test_a_doubted_meter_is_asked_wherever_the_plant_rests_until_it_has_answered():
+    house = SteppedHouse(1.0)
+    house.show_export()
+    while house.guard.suspicion is None:
+        house.step(200.0, drift_w=400.0)
+    while house.guard.suspicion is not None:
+        house.see(house.output_w, house.output_w)
+    assert house.guard.doubt is not None
+    ceiling_w = house.output_w + 1000.0
+    due = [
+        house.see(house.output_w, house.output_w) or house.guard.probe_due(house.output_w, ceiling_w) for _ in range(30)
+    ]
+    assert any(due)
+    assert house.step(-200.0) is MeterAnswer.SEEN
+    assert house.guard.doubt is None
+    due = [
+        house.see(house.output_w, house.output_w) or house.guard.probe_due(house.output_w, ceiling_w) for _ in range(30)
+    ]
+    assert not any(due)
+
+
 def test_what_looks_like_more_load_at_the_ceiling_is_asked_about_unless_export_was_shown():
     for has_exported in (False, True):
         house = SteppedHouse(1.0)

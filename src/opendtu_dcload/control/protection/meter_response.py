@@ -229,15 +229,20 @@ class ResponseGuard:
         return answer
 
     def probe_due(self, committed_w: float, ceiling_w: float) -> bool:
-        """Tell whether the plant has rested long at a ceiling that the meter never answered, in a calm house."""
-        if not self._recent or self.suspicion or committed_w < ceiling_w - 1:
+        """Tell whether to ask, in a calm house: a plant has rested long at a ceiling that the meter never answered.
+
+        A meter that was suspected and has not answered since is asked wherever the plant rests.
+        """
+        is_doubted = self.doubt is not None and self._proven_at_s < self._since_s
+        if not self._recent or self.suspicion or (committed_w < ceiling_w - 1 and not is_doubted):
             return False
         at_s, grid_w = self._recent[-1]
-        is_proven = abs(committed_w - self._proven_w) < JUDGED_STEP_W and at_s - self._proven_at_s < PROVEN_S
+        is_near = abs(committed_w - self._proven_w) < JUDGED_STEP_W and at_s - self._proven_at_s < PROVEN_S
+        is_proven = is_near and not is_doubted
         may_be_mirrored = self._may_be_unsigned(at_s) and grid_w - self._proven_grid_w > JUDGED_STEP_W
         if (is_proven and not may_be_mirrored) or at_s - self._recent[0][0] < CALM_S:
             return False
-        rested_s = PROBE_SOON_S if self._misses or may_be_mirrored else PROBE_AFTER_S
+        rested_s = PROBE_SOON_S if self._misses or may_be_mirrored or is_doubted else PROBE_AFTER_S
         is_settled = self._visible_w[1] - self._visible_w[0] <= 1
         moved_w = sum(abs(after - before) for (_, before), (_, after) in pairwise(self._recent))
         return is_settled and at_s - self._stepped_at_s >= rested_s and moved_w <= CALM_W
