@@ -22,6 +22,17 @@ def test_the_meter_sees_a_command_only_after_radio_dead_time_and_ramp():
     assert tracker.final_w == pytest.approx(100)
 
 
+def test_a_rise_that_was_soon_taken_back_may_come_out_as_late_as_any():
+    tracker = known(100)
+    for tenth in range(90, 176):
+        if tenth in (100, 150):
+            tracker.post(tenth / 10, 400 if tenth == 100 else 100, 0.0)
+        possible_w = tracker.output.possible_w(tenth / 10)
+    low_w, high_w = tracker.output.visible_w(17.5)
+    assert 150 < low_w < high_w < 250, "the quickest falls again, the slowest still rises"
+    assert possible_w == pytest.approx((low_w, 400), abs=10), "one between them is at its highest"
+
+
 def test_a_command_that_waits_for_the_radio_is_seen_later():
     tracker = known(200)
     tracker.output.visible_w(9.0)

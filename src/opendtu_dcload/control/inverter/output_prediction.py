@@ -26,6 +26,8 @@ AGE_S = 1.0
 """A measurement may be so much older than it says: older firmware gives `data_age` in whole seconds."""
 NOT_BEGUN_SHARE = 0.2
 """An output that has gone less than this share of its way has not begun to, or it swings by as much: an estimate."""
+KEPT_POINTS = 200
+"""Of its path: two a second for the longest dead time, 90 s."""
 ANCHOR_W = 5.0
 """A model without a limit to follow is corrected when it is this far from what was measured."""
 
@@ -46,6 +48,8 @@ class OutputPrediction:
         self.excess = ExcessWatch()
         self.corrected_w = 0.0
         """All corrections of the model so far, up and down added: these are no steps of the plant."""
+        self._path: deque[tuple[float, float]] = deque(maxlen=KEPT_POINTS)
+        """(s, W): what the quickest inverter gave lately."""
         self._is_withheld = False
         """The model does not follow the limit on its way: nothing shows that the inverter will."""
         self._measured_w: float | None = None
@@ -83,7 +87,20 @@ class OutputPrediction:
     def visible_w(self, at_s: float) -> tuple[float, float]:
         """Return the lowest and the highest output in W that the meter may have seen at `at_s`."""
         quick_w, slow_w = self._quick.move_to(at_s), self._slow.move_to(at_s)
+        self._path.append((at_s, quick_w))
         return min(quick_w, slow_w), max(quick_w, slow_w)
+
+    def possible_w(self, at_s: float) -> tuple[float, float]:
+        """Return the same for who wants to be sure: a limit that was soon replaced may come out as late as any.
+
+        So it is all that the quickest inverter gave in the time by which the slowest lags behind it.
+        """
+        low_w, high_w = self.visible_w(at_s)
+        quick_s, slow_s = self._dead_time.bounds_s
+        while self._path[0][0] < at_s - (slow_s - quick_s):
+            self._path.popleft()
+        passed_w = [power_w for _, power_w in self._path]
+        return min(low_w, *passed_w), max(high_w, *passed_w)
 
     def limit_for_w(self, output_w: float) -> float:
         """Return the limit in W that leads to an output in W, as far as is known."""
@@ -288,6 +305,7 @@ class OutputPrediction:
         self.trust.begin_anew(output_w)
         self._quick.jump(output_w)
         self._slow.jump(output_w)
+        self._path.clear()
 
     def _output_of(self, limit_w: float) -> float:
         """Return the output in W that a limit in W leads to."""

@@ -32,7 +32,7 @@ class MeterEvidence:
         self.output = output_of(self._trackers.values(), now_s)
         """What the plant gives, and what of it the last answer may contain."""
         self._shown_w = self.output.visible_w
-        """What of it the last answer may contain if it is that of a measurement made soon after the answer before."""
+        """What of it the last answer may contain at all, also if it was measured soon after the answer before."""
         self.new: MeterReading | None = None
         """The answer that the present decision is the first to see; None = there is none."""
         self.was_silent = False
@@ -82,9 +82,10 @@ class MeterEvidence:
             self.movement.withdraw()
         if self.movement.is_change(meter):
             self._learn_delays(meter)
-        earlier_w = self.output.visible_w
-        self.output = output_of(self._trackers.values(), meter.at_s - METER_DELAY_S)
-        self._shown_w = min(earlier_w[0], self.output.visible_w[0]), max(earlier_w[1], self.output.visible_w[1])
+        earlier_w, seen_at_s = self.output.visible_w, meter.at_s - METER_DELAY_S
+        self.output = output_of(self._trackers.values(), seen_at_s)
+        low_w, high_w = map(sum, zip(*(t.output.possible_w(seen_at_s) for t in self._trackers.values()), strict=True))
+        self._shown_w = min(earlier_w[0], low_w), max(earlier_w[1], high_w)
         if self.movement.add_reading(meter, self.output) is MovementVerdict.BLIND:
             self.response.blind(meter.at_s)
         corrected_w = sum(t.output.corrected_w for t in self._trackers.values())
