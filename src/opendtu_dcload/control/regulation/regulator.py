@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from statistics import fmean
 
 from opendtu_dcload.control.regulation.drift import Drift
 from opendtu_dcload.control.regulation.forecast import Forecast, Gains
@@ -222,7 +221,7 @@ class Regulator:
         if not moves or math.isinf(moves[0].price_ws) or abs(better_w - committed_w) > TRIMMED_W:
             return committed_w
         better_w = _clamp(better_w, limits_w)
-        saved_w = fmean(self._cost(w - committed_w) - self._cost(w - better_w) for w in seen_w)
+        saved_w = sum(self._cost(w - committed_w) - self._cost(w - better_w) for w in seen_w) / len(seen_w)
         return better_w if saved_w * (self._last_s - min(seen)[0]) >= min(price_ws, moves[0].price_ws) else committed_w
 
     def _cost(self, import_w: float) -> float:

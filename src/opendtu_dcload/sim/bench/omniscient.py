@@ -9,7 +9,6 @@ sees the load as it will be when a command rules: what it wastes nobody can save
 from __future__ import annotations
 
 import math
-from statistics import fmean
 
 from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.plant.house import InverterModel
@@ -87,8 +86,8 @@ class Foresighted(Omniscient):
 
     def __init__(self, world: World, minimum_w: float, cap_w: float) -> None:
         super().__init__(world, minimum_w, cap_w)
-        models = world.house.models
-        self._ahead_s = RADIO_S + fmean(m.dead_time_s + math.log(2) * m.time_constant_s for m in models)
+        lags_s = [model.dead_time_s + math.log(2) * model.time_constant_s for model in world.house.models]
+        self._ahead_s = RADIO_S + sum(lags_s) / len(lags_s)
 
 
 def limit_for(model: InverterModel, output_w: float) -> float:
