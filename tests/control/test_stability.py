@@ -91,7 +91,8 @@ def test_the_plant_comes_to_rest(prefix, dead_times_s):
     st.floats(0.5, 12.0),
 )
 def test_no_constant_load_makes_it_cycle(prefix, count, gain, dead_time_s):
-    assert unrest(play(prefix, count, gain, dead_time_s)) == ""
+    # Each of ten inverters has a gain to be learned, and errors of some watts are corrected once a minute meanwhile.
+    assert unrest(play(prefix, count, gain, dead_time_s, seconds=600)) == ""
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_no_drifting_load_makes_it_cycle(prefix, count, slope_w, dead_time_s):
 def test_the_plant_comes_to_rest_and_stays_there_whatever_part_of_the_limit_comes_out(prefix):
     # With half of the limit each inverter's own gain has to be learned first.
     assert restless(prefix, (0.5,), (0.5, 3.0, 8.0), seconds=900) == []
-    assert restless(prefix, (0.8, 1.1), (0.5, 3.0, 8.0)) == []
+    assert restless(prefix, (0.8, 1.1), (0.5, 3.0, 8.0), seconds=600) == []
 
 
 @pytest.mark.long
