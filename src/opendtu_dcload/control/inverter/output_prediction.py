@@ -97,7 +97,7 @@ class OutputPrediction:
         """
         low_w, high_w = self.visible_w(at_s)
         quick_s, slow_s = self._dead_time.bounds_s
-        while self._path[0][0] < at_s - (slow_s - quick_s):
+        while self._path[0][0] < at_s - max(slow_s - quick_s, 0.0):
             self._path.popleft()
         passed_w = [power_w for _, power_w in self._path]
         return min(low_w, *passed_w), max(high_w, *passed_w)

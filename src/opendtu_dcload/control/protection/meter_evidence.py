@@ -84,7 +84,8 @@ class MeterEvidence:
             self._learn_delays(meter)
         earlier_w, seen_at_s = self.output.visible_w, meter.at_s - METER_DELAY_S
         self.output = output_of(self._trackers.values(), seen_at_s)
-        low_w, high_w = map(sum, zip(*(t.output.possible_w(seen_at_s) for t in self._trackers.values()), strict=True))
+        possible_w = [tracker.output.possible_w(seen_at_s) for tracker in self._trackers.values()]
+        low_w, high_w = sum(low_w for low_w, _ in possible_w), sum(high_w for _, high_w in possible_w)
         self._shown_w = min(earlier_w[0], low_w), max(earlier_w[1], high_w)
         if self.movement.add_reading(meter, self.output) is MovementVerdict.BLIND:
             self.response.blind(meter.at_s)
