@@ -278,7 +278,7 @@ def test_an_inverter_that_restarted_at_the_minimum_is_told_its_limit_again():
 def test_an_inverter_that_restarted_too_quickly_to_be_missed_is_told_its_limit_again():
     # Its output stays far above the limit for several fresh samples: the limit was lost. At the minimum nothing lower
     # is wanted, and a refresh is not due yet.
-    plant = make_plant([10.0] * 900, models_of(1, "1121"), is_warm=True)
+    plant = make_plant([10.0] * 900, models_of(1, "1121", power_on_wait_s=1.0), is_warm=True)
     plant.until(120.0)
     inverter = next(iter(plant.house.inverters.values()))
     inverter.restart(plant.now_s)
