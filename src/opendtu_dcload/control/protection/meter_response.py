@@ -105,6 +105,19 @@ class _Anchor:
             return low_w - self.high_w
         return min(high_w - self.low_w, 0.0)
 
+    def follow(
+        self, grid_w: float, before_w: list[float], visible_w: tuple[float, float], shown_w: tuple[float, float]
+    ) -> None:
+        """Take a reading: those before it, what of the output it may contain, and what the last one may have."""
+        self.lowest_w, self.highest_w = min(self.lowest_w, grid_w), max(self.highest_w, grid_w)
+        if before_w:
+            change_w = grid_w - before_w[-1]
+            if visible_w[1] - visible_w[0] > MOVES_W or _distance_w(visible_w, shown_w) > MOVES_W:
+                self.moved_w += change_w
+            reach_w = max(visible_w[1] - shown_w[0], shown_w[1] - visible_w[0])
+            self.foreign_w = max(self.foreign_w, abs(change_w) - reach_w)
+        self.jump_w = max(self.jump_w, *(abs(grid_w - w) for w in before_w[-JUMP_READINGS:]), 0.0)
+
     def judge(self, grid_w: float, visible_w: tuple[float, float], drifted_w: float) -> MeterAnswer | None:
         """Return what the meter did, None when the house moved too much to tell.
 
@@ -185,16 +198,7 @@ class ResponseGuard:
         """
         self._drifted_w = drifted_w
         if self._anchor is not None:
-            self._anchor.lowest_w = min(self._anchor.lowest_w, grid_w)
-            self._anchor.highest_w = max(self._anchor.highest_w, grid_w)
-            is_moving = visible_w[1] - visible_w[0] > MOVES_W or _distance_w(visible_w, self._visible_w) > MOVES_W
-            self._anchor.moved_w += grid_w - self._recent[-1][1] if is_moving and self._recent else 0.0
-            if self._recent:
-                reach_w = max(visible_w[1] - self._visible_w[0], self._visible_w[1] - visible_w[0])
-                foreign_w = abs(grid_w - self._recent[-1][1]) - reach_w
-                self._anchor.foreign_w = max(self._anchor.foreign_w, foreign_w)
-            before_w = [w for _, w in self._recent][-JUMP_READINGS:]
-            self._anchor.jump_w = max(self._anchor.jump_w, *(abs(grid_w - w) for w in before_w), 0.0)
+            self._anchor.follow(grid_w, [w for _, w in self._recent], visible_w, self._visible_w)
         if not self._recent:
             self._stepped_at_s = at_s
         self._recent.append((at_s, grid_w))
