@@ -15,7 +15,7 @@ from opendtu_dcload.sim.runs.played import METER
 from opendtu_dcload.sim.runs.program import plant_config
 from tests.agreement.__main__ import HEAD, Results, table
 from tests.agreement.real_run import Real, config_text
-from tests.agreement.windows import CONTROLLERS, PLAYED_S, WINDOWS
+from tests.agreement.windows import CONTROLLERS, KINDS, PLAYED_S, WINDOWS
 
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
@@ -50,8 +50,8 @@ def test_sums_that_differ_by_more_than_10_pct_do_not_agree(tmp_path, real_wh, do
         "together",
         "on",
         "battery",
-        "100.0",
-        f"{10 * real_wh:.1f}",
+        "130.0",
+        f"{13 * real_wh:.1f}",
         lines[-1].split()[-1],
     ]
     assert float(lines[-1].split()[-1]) == pytest.approx(10 * (real_wh - 10))
@@ -68,3 +68,19 @@ def test_results_are_read_again(tmp_path) -> None:
     again = Results(tmp_path / "kept.json")
     assert (again.virtual, again.real) == (kept.virtual, kept.real)
     assert json.loads((tmp_path / "kept.json").read_text())["real"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_that_does_not_agree_is_not_made_up_for_by_the_others(tmp_path, kind) -> None:
+    kept = results(tmp_path, 10.0)
+    window = next(name for name, window in WINDOWS.items() if window.kind == kind)
+    kept.virtual[f"{window}, ours"] = [30.0]
+    kept.real[f"{window}, ours"] = Real(60.0, 1, 1, 0.2, 0.3, 1.0)
+    lines, agree = table(kept)
+    assert not agree
+    assert sum(line.startswith(f"{kind} together") for line in lines) == len(CONTROLLERS)
+
+
+def test_each_kind_is_played_by_three_windows() -> None:
+    kinds = [window.kind for window in WINDOWS.values()]
+    assert {kind: kinds.count(kind) for kind in KINDS} == {"switching": 7, "solar": 3, "synthetic": 3}

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from opendtu_dcload.sim.bench.bench_plants import PLANTS, BenchPlant
-from opendtu_dcload.sim.bench.cases import CASES
+from opendtu_dcload.sim.bench.cases import CASES, Kind
 from opendtu_dcload.sim.bench.cost import Account
 from opendtu_dcload.sim.bench.pilots import PILOTS
 
@@ -18,6 +18,10 @@ COUNTED_S = 900
 PLAYED_S = SETTLING_S + COUNTED_S
 SEEDS = (1, 2, 3)
 """Of virtual time, which is played with several phases of the meter: real time has one by chance."""
+
+
+KINDS = ("switching", "solar", "synthetic")
+_KINDS = {Kind.TUNING: "switching", Kind.CHECK: "switching", Kind.SOLAR_TUNING: "solar", Kind.SOLAR_CHECK: "solar"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Window:
     def name(self) -> str:
         """Plant, case, and the second of the case at which it begins."""
         return f"{self.plant_name}/{self.case} {self.start_s}"
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return _KINDS.get(CASES[self.case].kind, "synthetic")
 
     @property
     def plant(self) -> BenchPlant:
@@ -55,6 +64,9 @@ _ALL = (
     Window("hms", "levels", 300),
     Window("hm", "hob 60 s", 600),
     Window("hms", "ramps", 2400),
+    Window("hms", "solar a", 0),
+    Window("hms", "solar b", 300),
+    Window("hm", "solar d", 0),
 )
 WINDOWS: Mapping[str, Window] = {window.name: window for window in _ALL}
 """By name. Of the measured ones the liveliest minutes, on a raster of 5."""
