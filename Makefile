@@ -89,7 +89,7 @@ faults: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m tests.faults
 
-# Plays ten windows of load on virtual time and to real processes, and prints whether they cost the same; half an hour.
+# Plays thirteen windows of load on virtual time and to real processes, and prints whether they cost the same; half an hour.
 # What it has measured is kept in RESULTS, and not measured again.
 RESULTS := agreement.json
 agreement: $(READY)
