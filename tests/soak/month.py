@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
+import re
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -238,6 +239,7 @@ class Month:
                 self._sizes.append(Size.of(self.program))
 
     def _look(self) -> None:
+        self.log.wrong = [line for line in self.log.wrong if not self._is_promised(line)]
         self._promise([*broken_rules(self.controller, self.stage.dtu), *self.log.wrong])
         if self._last is None or self.house.now_s > self._last.end_s + OVER_AFTER_S:
             alarms = [alarm.text for alarm in self.program.state.alarms if alarm.cause not in OF_THE_BATTERY]
@@ -245,6 +247,11 @@ class Month:
         self.controller.sent.clear()
         for server in self.program.dtus.values():
             server.posted.clear()
+
+    def _is_promised(self, line: str) -> bool:
+        """Whether a line is what the last fault's row says that it is told in."""
+        words = self._last.row.words if self._last else ""
+        return bool(words and re.search(words, line, re.IGNORECASE))
 
     def _promise(self, wrong: list[str]) -> None:
         if wrong:

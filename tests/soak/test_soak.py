@@ -10,7 +10,7 @@ import pytest
 from opendtu_dcload.control.bookkeeping.statistics import CommandLog
 from tests.soak.growth import Size, contents, grown
 from tests.soak.month import BrokenPromiseError, Month
-from tests.soak.troubles import QUIET_S, troubles_of
+from tests.soak.troubles import KINDS, QUIET_S, Trouble, troubles_of
 from tests.soak.weather import DAY_S, Day, MonthLoad
 
 FIRST = Size(50_000, 100_000, 5, Counter({"loop.kept": 1000}))
@@ -114,3 +114,20 @@ def test_what_is_logged_as_an_error_ends_it():
         month.program.loop.call_exception_handler({"message": "Task exception was never retrieved"})
         with pytest.raises(BrokenPromiseError, match="never retrieved"):
             month.play_until(60.0)
+
+
+def test_an_error_that_is_what_the_fault_is_told_in_ends_nothing_and_another_one_does():
+    (refused,) = [row for rows in KINDS for row in rows if row.name == "DTU's password is changed"]
+    with Month(1, 1) as month:
+        month.play_until(60.0)
+        month._begin(Trouble(refused, 60.0, 240.0))
+        refused.begin(month.stage)
+        month.play_until(240.0)
+        (dtu,) = month.program.state.dtus.values()
+        assert dtu.accepts_password is False
+        refused.end(month.stage)
+        month._begin(Trouble(next(row for row in KINDS[0] if row.words), 300.0, 360.0))
+        month.play_until(300.0)
+        month.log.wrong.append("OpenDTU refuses the password")
+        with pytest.raises(BrokenPromiseError, match="refuses the password"):
+            month.play_until(360.0)
