@@ -91,7 +91,7 @@ def play_all(names: list[str], inputs: int, seed: int, processes: int) -> dict[s
     shares = sum(TARGETS[name].share for name in names)
     jobs = []
     for name in names:
-        count = inputs * TARGETS[name].share // shares
+        count = -(-inputs * TARGETS[name].share // shares)
         jobs += [(name, f"{seed} {name} {start}", min(_AT_ONCE, count - start)) for start in range(0, count, _AT_ONCE)]
     all_played = {name: Played() for name in names}
     with ProcessPoolExecutor(processes) as pool:
