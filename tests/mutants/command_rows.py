@@ -155,6 +155,14 @@ ROWS: Rows = {
             "test_what_a_lost_inverter_is_told_changes_nothing_until_it_answers",
         ),
         Mutant(
+            "an inverter that gave too much and is off counts as one that does not obey",
+            "control/inverter/output_prediction.py",
+            "self.excess.end()",
+            "pass",
+            "control/inverter/test_tracker.py",
+            "test_one_that_gave_too_much_and_is_off_is_not_said_to_disobey",
+        ),
+        Mutant(
             "Ok acknowledges whatever limit is shown",
             "control/inverter/limit_state.py",
             "self.posted_w is not None and self._is(shown_w, self.posted_w)",

@@ -145,3 +145,17 @@ def test_an_inverter_that_is_told_for_weeks_and_never_heard_takes_no_more_memory
             tracker.output.visible_w(at_s + 100)
         sizes.append(len(pickle.dumps(tracker)))
     assert sizes[2] < 1.01 * sizes[0]
+
+
+def test_one_that_gave_too_much_and_is_off_is_not_said_to_disobey():
+    tracker = known(300)
+    tracker.post(100.0, 20, 100.0)
+    feed(tracker, shown(103.0, 20))
+    for at_s in range(105, 165, 5):
+        tracker.apply_measurement(status(float(at_s), 296), float(at_s), 20.0)
+    assert tracker.disobeys_since_s is not None
+    tracker.power.switch(165.0, on=False)
+    feed(tracker, shown(170.0, 20))
+    for at_s in range(170, 900, 5):
+        tracker.apply_measurement(status(float(at_s), 0.0), float(at_s), 20.0)
+    assert tracker.disobeys_since_s is None

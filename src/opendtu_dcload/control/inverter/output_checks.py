@@ -73,6 +73,10 @@ class ExcessWatch:
             self.since_s = min(self.since_s, at_s)
         return is_over
 
+    def end(self) -> None:
+        """Take a measurement of nothing: who gives nothing is below any limit, whichever rules."""
+        self.since_s, self._samples = math.inf, 0
+
     def may_forget(self, now_s: float, posted_at_s: float) -> bool:
         """Tell whether the limit is to be taken for unknown now, so that it is sent again; note that it was."""
         if now_s - max(self._forgot_at_s, posted_at_s) < EXCESS_AGAIN_S:

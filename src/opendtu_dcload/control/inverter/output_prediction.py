@@ -17,7 +17,7 @@ from opendtu_dcload.control.inverter.limit_state import LimitNews, LimitState
 from opendtu_dcload.control.inverter.output_checks import ExcessWatch, ModelTrust
 from opendtu_dcload.control.inverter.output_model import OutputModel
 from opendtu_dcload.control.inverter.output_ratio import Ratio
-from opendtu_dcload.control.inverter.output_rules import KEPT_LIMITS
+from opendtu_dcload.control.inverter.output_rules import KEPT_LIMITS, PRODUCING_W
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.power_state import PowerState
 from opendtu_dcload.limit_reading import SETTLE_S
@@ -204,6 +204,8 @@ class OutputPrediction:
     def keep(self, output_w: float, *, has_switched: bool) -> None:
         """Keep a fresh measurement, also one of nothing; `has_switched`: it began or ceased to give power."""
         self._measured_w = output_w
+        if output_w < PRODUCING_W:
+            self.excess.end()
         if has_switched:
             self.trust.is_trusted = False
             self.forget_hold()
