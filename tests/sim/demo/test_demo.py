@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,17 +14,6 @@ from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.demo import demo, demo_plant
 
 pytestmark = pytest.mark.realtime
-
-SCORE: dict[str, Any] = {
-    "steps_over_300_w": 4,
-    "waste_wh": 1.6,
-    "j0_wh": 1.0,
-    "waste_over_j0": 1.6,
-    "exported_wh": 0.4,
-    "avoidable_import_wh": 0.8,
-    "within_60_w_pct": 95.0,
-    "commands": 30,
-}
 
 
 def test_generated_configuration_is_valid_and_fits_the_plant(tmp_path: Path) -> None:
@@ -41,30 +29,6 @@ def test_generated_configuration_is_valid_and_fits_the_plant(tmp_path: Path) -> 
     assert not load_config(path).dbus.enabled
 
 
-@pytest.mark.parametrize(
-    ("changes", "warnings", "ok"),
-    [
-        ({}, 0, True),
-        ({"steps_over_300_w": 3}, 0, False),
-        ({"waste_over_j0": 1.61}, 0, False),
-        ({"waste_over_j0": None}, 0, False),
-        ({"within_60_w_pct": 94.9}, 0, False),
-        ({"commands": 31}, 0, False),
-        ({}, 1, False),
-    ],
-    ids=str,
-)
-def test_every_part_of_the_verdict_counts(changes: dict[str, Any], warnings: int, ok: bool) -> None:
-    final = demo.verdict({**SCORE, **changes}, 300.0, warnings)
-    assert final["ok"] is ok
-    assert list(final) == ["duration_s", *SCORE, "warnings", "ok"]
-
-
-@pytest.mark.parametrize(("duration_s", "commands", "ok"), [(60.0, 30, True), (600.0, 60, True), (600.0, 61, False)])
-def test_allowed_commands_grow_with_the_duration_from_thirty(duration_s: float, commands: int, ok: bool) -> None:
-    assert demo.verdict({**SCORE, "commands": commands}, duration_s, 0)["ok"] is ok
-
-
 @pytest.mark.parametrize("duration_s", [0.0, -1.0, float("nan"), float("inf")])
 def test_duration_must_be_one(duration_s: float) -> None:
     with pytest.raises(ConfigError, match="--duration"):
@@ -78,7 +42,7 @@ def start(controller: str, duration_s: float | None, bus: str, folder: Path) -> 
     )
     environ = {**os.environ, "TMPDIR": str(folder)}
     argv = [sys.executable, "-c", program]
-    return subprocess.Popen(argv, text=True, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(argv, text=True, env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def descendants(lines: str) -> list[int]:
@@ -119,7 +83,7 @@ def test_demo_with_a_duration_ends_with_one_line_of_json(tmp_path: Path) -> None
     process = start(LIVELY, 4.0, "off", tmp_path)
     stdout, stderr = process.communicate()
     final = json.loads(stdout.splitlines()[-1])
-    assert (final["duration_s"], final["warnings"], final["ok"]) == (4.0, 1, False)
+    assert (final["duration_s"], final["warnings"], final["ok"]) == (4.0, 1, None)
     assert process.returncode == 1
     assert stderr == "[controller] WARNING leaving\n"
     assert not any(is_running(pid) for pid in descendants(stdout))
