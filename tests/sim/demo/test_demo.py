@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from opendtu_dcload.config import load_config
 from opendtu_dcload.errors import ConfigError
-from opendtu_dcload.sim.demo import demo, demo_plant
+from opendtu_dcload.sim.demo import demo, demo_plant, demo_view
+from tests.doctor.terminal import at_terminal
+from tests.terminal.drawn import Drawn
 
 pytestmark = pytest.mark.realtime
 
@@ -104,3 +107,52 @@ def test_terminated_demo_stops_everything_in_order(tmp_path: Path) -> None:
     assert stderr == "[controller] WARNING leaving\n"
     assert not any(is_running(pid) for pid in descendants("".join(lines)))
     assert list(tmp_path.iterdir()) == []
+
+
+LIVE_LINE = "grid    12 + 1:  430 + 2:   20 + 3:   20 = load   482 W, set 480 | regulating"
+TALKING = LIVELY.replace(
+    "time.sleep(600)\n", f"while True:\n    print({LIVE_LINE!r}, flush=True)\n    time.sleep(0.05)\n"
+)
+
+
+def test_what_happened_is_told_in_words_and_drawn_when_the_demo_is_ended(tmp_path: Path) -> None:
+    process = start(TALKING, None, "off", tmp_path)
+    assert process.stdout
+    shown = 0
+    while shown < demo_view.ENOUGH:
+        shown += process.stdout.readline().startswith("load ")
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate()
+    assert process.returncode == 0
+    *words, where = [line for line in rest.splitlines() if not line.startswith("load ")]
+    assert words[0].startswith("Too short to judge: ")
+    assert all(len(line) <= 80 for line in words)
+    assert where == f"A picture of it, for a browser: {tmp_path / demo_view.PICTURE}"
+    root = ET.parse(tmp_path / demo_view.PICTURE).getroot()
+    curves = {line.attrib["id"] for line in root.iter("{http://www.w3.org/2000/svg}polyline")}
+    assert curves == {"grid", "load", "inverters", "limits"}
+
+
+async def test_at_a_terminal_the_demo_is_drawn_in_place_and_ends_with_a_plot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    monkeypatch.chdir(tmp_path)
+    program = (
+        "import sys; from opendtu_dcload.sim.demo.demo import run_demo;"
+        f"sys.exit(run_demo(None, 'off', (sys.executable, '-c', {TALKING!r})))"
+    )
+    async with at_terminal(program=program) as terminal:
+        for _ in range(demo_view.ENOUGH):
+            await terminal.hear("= load   482 W")
+        terminal.process.send_signal(signal.SIGINT)
+        assert await terminal.end() == 0
+    drawn = Drawn()
+    drawn.feed(terminal.said)
+    lines = drawn.seen()
+    told = next(place for place, line in enumerate(lines) if line.startswith("Too short to judge"))
+    assert lines[told - 1].endswith("now")
+    assert [line[:9].strip() for line in lines[told - 7 : told]][1::3] == ["grid", "inverters"]
+    assert demo_view.PICTURE.name in "".join(lines[told:])
+    assert not any("= load   482 W" in line for line in lines)

@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -69,6 +70,8 @@ class Demo:
         self.warnings = 0
         """Lines of level WARNING or above in the controller's log."""
         self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self.has_spoken = asyncio.Event()
+        """Set with the controller's first line: before, it cannot be stopped in order."""
         self.backstage = ""
         """URL of the plant's own view of things."""
         self.bus: str | None = None
@@ -92,7 +95,11 @@ class Demo:
         if self.bus is not None:
             environ["DBUS_SESSION_BUS_ADDRESS"] = self.bus
         argv = (*controller, "--config", str(config), "--live")
-        await self._start("controller", argv, on_line=self._lines.put_nowait, environ=environ)
+        await self._start("controller", argv, on_line=self._hear, environ=environ)
+
+    def _hear(self, line: str) -> None:
+        self._lines.put_nowait(line)
+        self.has_spoken.set()
 
     async def _start(
         self, name: str, argv: tuple[str, ...], on_line: Line, environ: Mapping[str, str] | None = None
@@ -261,7 +268,7 @@ async def _play(duration_s: float | None, bus: str, controller: Sequence[str]) -
     final = verdict(score, duration_s if is_over and duration_s else demo.view.played_s, demo.warnings)
     if demo.view.has_enough:
         demo.view.show_all()
-        print(in_words(final), demo.view.write_picture(), sep="\n", flush=True)
+        print(textwrap.fill(in_words(final), 80), demo.view.write_picture(), sep="\n", flush=True)
     if duration_s is None:
         return 0
     if not is_over:
@@ -279,18 +286,22 @@ async def _until_end(
     loss = asyncio.create_task(demo.first_loss())
     stopped = asyncio.create_task(stop.wait())
     tasks = (loss, stopped, show)
+    begun = asyncio.create_task(demo.has_spoken.wait())
     left_s = None if duration_s is None else max(duration_s - began["at_s"], 0.0)
     try:
         done, _ = await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            await asyncio.wait((*tasks, begun), timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            done = {task for task in tasks if task.done()}
         if loss in done:
             return loss.result()
         if show in done:
             show.result()
         return None
     finally:
-        for task in tasks:
+        for task in (*tasks, begun):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, begun, return_exceptions=True)
 
 
 def run_demo(duration_s: float | None = None, bus: str = "auto", controller: Sequence[str] = CONTROLLER) -> int:
