@@ -177,6 +177,7 @@ def test_a_name_from_a_device_steers_no_terminal():
 
 def test_each_inverter_has_a_line_of_its_own():
     state = plant(ages_s={1: 60.0}, notes={1: "no fresh data"})
+    assert state.plan is not None
     state.set_plan(
         Plan(NOW_S, 200.0, 800.0, Reason.REGULATING, (*state.plan.inverters[:2], InverterPlan("2", 0, False)))
     )

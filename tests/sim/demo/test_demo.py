@@ -156,3 +156,15 @@ async def test_at_a_terminal_the_demo_is_drawn_in_place_and_ends_with_a_plot(
     assert [line[:9].strip() for line in lines[told - 7 : told]][1::3] == ["grid", "inverters"]
     assert demo_view.PICTURE.name in "".join(lines[told:])
     assert not any("= load   482 W" in line for line in lines)
+
+
+def test_demo_that_is_ended_while_it_starts_is_no_failure(tmp_path: Path) -> None:
+    process = start("import time; time.sleep(600)", None, "off", tmp_path)
+    assert process.stdout
+    lines = ""
+    while "What really happens" not in lines:
+        lines += process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, "")
+    assert not any(is_running(pid) for pid in descendants(lines))
