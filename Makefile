@@ -12,7 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
 	gx-hours lightness fuzz soak pins try-armhf clean
 
-demo: $(READY)
+# Needs no more than the product; where the tests are set up, that is it.
+demo: $(if $(wildcard $(READY)),$(READY),$(VENV)/product)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m opendtu_dcload demo $(if $(DURATION),--duration $(DURATION))
 
@@ -62,6 +63,12 @@ $(READY): pyproject.toml
 	@python3 -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/product: pyproject.toml
+	@python3 -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --editable .
 	@touch $@
 
 $(LOWEST)/ready: pyproject.toml $(READY)

@@ -59,7 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"opendtu-dcload {__version__}")
     parser.add_argument("--dry-run", action="store_true", help="decide and publish, but command nothing")
-    parser.add_argument("--live", action="store_true", help="print one line per second on stdout")
+    parser.add_argument(
+        "--live",
+        nargs="?",
+        choices=("plant", "inverters"),
+        const="plant",
+        default="",
+        metavar="inverters",
+        help="show once a second on stdout what flows and why, with =inverters each inverter too",
+    )
     parser.set_defaults(start=_run)
     _add_config(parser, Path("config.toml"))
     commands = parser.add_subparsers(title="commands", metavar="")
