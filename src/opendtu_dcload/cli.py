@@ -145,7 +145,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _init(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.doctor_main import run_init  # noqa: PLC0415  as above
-    from opendtu_dcload.doctor.first_config import Given  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.init.first_config import Given  # noqa: PLC0415  as above
 
     return run_init(arguments.config, Given(arguments.meter, arguments.opendtu, arguments.password_file))
 

@@ -14,8 +14,8 @@ import tomli
 
 from opendtu_dcload import cli
 from opendtu_dcload.config import parse_config
-from opendtu_dcload.doctor.check import check
-from opendtu_dcload.doctor.check_computer import check_computer, is_allowed
+from opendtu_dcload.doctor.checks.check import check
+from opendtu_dcload.doctor.checks.check_computer import check_computer, is_allowed
 from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import FACTORY_PASSWORD
@@ -280,7 +280,7 @@ async def test_without_a_listed_inverter_the_blocks_are_offered():
 
 
 async def test_slow_answers_are_noted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("opendtu_dcload.doctor.check_meter.SLOW_MS", 0.0)
+    monkeypatch.setattr("opendtu_dcload.doctor.checks.check_meter.SLOW_MS", 0.0)
     async with plant() as devices:
         findings = await found(devices)
     assert any("meter answered" in note and "WiFi" in note for note in notes(findings))
@@ -327,7 +327,7 @@ def test_a_package_that_is_too_old_or_missing_is_a_problem(monkeypatch: pytest.M
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opendtu_dcload.doctor.check.WATCHED_S", 0)
+    monkeypatch.setattr("opendtu_dcload.doctor.checks.check.WATCHED_S", 0)
 
 
 @pytest.mark.usefixtures("_quick")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.config import Config, load_config, parse_config
-from opendtu_dcload.doctor.check import check
-from opendtu_dcload.doctor.check_gx import check_gx
+from opendtu_dcload.doctor.checks.check import check
+from opendtu_dcload.doctor.checks.check_gx import check_gx
 from opendtu_dcload.doctor.findings import Finding, Level
-from opendtu_dcload.doctor.first_config import FirstConfig, Given
-from opendtu_dcload.doctor.step_test import step_test
+from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
+from opendtu_dcload.doctor.step.step_test import step_test
 from tests.config.correct_config import table
 from tests.doctor.plant import plant
 from tests.doctor.told import notes, of, problems, silent

@@ -18,7 +18,7 @@ import tomli
 from opendtu_dcload import cli
 from opendtu_dcload.config import load_config
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.first_config import FirstConfig, Given
+from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.questions import Ask
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
@@ -100,7 +100,7 @@ async def test_at_a_terminal_it_asks_which_inverters_and_the_floor(tmp_path: Pat
 
 
 async def test_what_was_written_passes_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("opendtu_dcload.doctor.check.WATCHED_S", 0)
+    monkeypatch.setattr("opendtu_dcload.doctor.checks.check.WATCHED_S", 0)
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path / 'nobody'}")
     path = tmp_path / "config.toml"
     ask = Answers(password=PASSWORD, Is="y", Battery="40")

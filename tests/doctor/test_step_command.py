@@ -30,7 +30,8 @@ def test_without_a_terminal_it_asks_for_yes_and_sets_nothing(tmp_path: Path, cap
 PROGRAM = """
 import sys
 from opendtu_dcload import cli
-from opendtu_dcload.doctor import check, step_test
+from opendtu_dcload.doctor.checks import check
+from opendtu_dcload.doctor.step import step_test
 check.WATCHED_S, step_test.TAIL_S = 0, float(sys.argv[1])
 sys.exit(cli.main(sys.argv[2:]))
 """

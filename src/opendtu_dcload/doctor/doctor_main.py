@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 from opendtu_dcload.config import Config, exposed_passwords, load_config
-from opendtu_dcload.doctor.check import check
+from opendtu_dcload.doctor.checks.check import check
 from opendtu_dcload.doctor.findings import Finding, Findings, print_finding
-from opendtu_dcload.doctor.first_config import FirstConfig, Given
+from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.old_config import import_config
 from opendtu_dcload.doctor.questions import ask_secret, ask_user, is_yes
-from opendtu_dcload.doctor.step_test import step_test
+from opendtu_dcload.doctor.step.step_test import step_test
 from opendtu_dcload.errors import ConfigError, ServiceError
 
 PROBLEMS = 1

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from opendtu_dcload.doctor.draft import Block, Draft, shipped_text
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.doctor.init.draft import Block, Draft, shipped_text
 from opendtu_dcload.errors import ConfigError
 
 _MAX_FILE_BYTES = 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from opendtu_dcload.config import Config
 from opendtu_dcload.control.from_config import parameters_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.doctor.check import Sleep
+from opendtu_dcload.doctor.checks.check import Sleep
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.limit_reading import is_same, speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus

@@ -14,12 +14,12 @@ from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.meter import make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.doctor.check_bus import check_bus
-from opendtu_dcload.doctor.check_gx import check_gx
-from opendtu_dcload.doctor.check_inverter import FLOOR_V, suits
-from opendtu_dcload.doctor.check_meter import versions
-from opendtu_dcload.doctor.draft import Block, Draft, can_be_written, exists, shipped_text
+from opendtu_dcload.doctor.checks.check_bus import check_bus
+from opendtu_dcload.doctor.checks.check_gx import check_gx
+from opendtu_dcload.doctor.checks.check_inverter import FLOOR_V, suits
+from opendtu_dcload.doctor.checks.check_meter import versions
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.doctor.init.draft import Block, Draft, can_be_written, exists, shipped_text
 from opendtu_dcload.doctor.questions import Ask, is_yes, quoted, voltage_v
 from opendtu_dcload.doctor.wrong_device import OPENDTU, recognised
 from opendtu_dcload.errors import ConfigError, DeviceAnswerError, DeviceAuthError, DeviceError

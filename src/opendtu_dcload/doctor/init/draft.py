@@ -29,7 +29,7 @@ def shipped_file() -> Path:
     Raises:
         ConfigError: it is missing.
     """
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     # beside the packages (`pip install --target`, the GX), in a virtual environment, in a checkout
     shares = (package.parent / "share", Path(sys.prefix) / "share")
     for place in (*(share / "opendtu-dcload" / NAME for share in shares), package.parents[1] / NAME):

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from opendtu_dcload.config import Config
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.doctor.check_bus import check_bus
-from opendtu_dcload.doctor.check_computer import check_computer
-from opendtu_dcload.doctor.check_dtu import check_dtu
-from opendtu_dcload.doctor.check_gx import check_gx
-from opendtu_dcload.doctor.check_meter import check_meter, check_solar
-from opendtu_dcload.doctor.check_relay import check_relay
+from opendtu_dcload.doctor.checks.check_bus import check_bus
+from opendtu_dcload.doctor.checks.check_computer import check_computer
+from opendtu_dcload.doctor.checks.check_dtu import check_dtu
+from opendtu_dcload.doctor.checks.check_gx import check_gx
+from opendtu_dcload.doctor.checks.check_meter import check_meter, check_solar
+from opendtu_dcload.doctor.checks.check_relay import check_relay
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.errors import DeviceError
 from opendtu_dcload.model import LimitStatus

@@ -22,12 +22,20 @@ from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.meter import Meter, make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.doctor.check import Sleep, changed_limits, commanded
-from opendtu_dcload.doctor.check_bus import looking, running_names
-from opendtu_dcload.doctor.check_inverter import counts_s, unknown
+from opendtu_dcload.doctor.checks.check import Sleep, changed_limits, commanded
+from opendtu_dcload.doctor.checks.check_bus import looking, running_names
+from opendtu_dcload.doctor.checks.check_inverter import counts_s, unknown
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, has_shown, is_quiet, level_w, verdict
-from opendtu_dcload.doctor.step_limits import (
+from opendtu_dcload.doctor.step.step_answer import (
+    StepAnswer,
+    answer_of,
+    choose_limit,
+    has_shown,
+    is_quiet,
+    level_w,
+    verdict,
+)
+from opendtu_dcload.doctor.step.step_limits import (
     ACKNOWLEDGED_WITHIN_S,
     SHOWN_SLACK_W,
     RefusedError,
