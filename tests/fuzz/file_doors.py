@@ -99,7 +99,7 @@ def _play_trace(data: bytes) -> bool:
         return False
     assert 0 < len(loads_w) <= MAX_SECONDS + 1
     for load_w in loads_w:
-        check_number(load_w, 0, MAX_LOAD_W)
+        check_number(load_w, -MAX_LOAD_W, MAX_LOAD_W)
     return True
 
 
