@@ -355,3 +355,19 @@ def test_json_has_the_mistakes_of_a_wrong_configuration(tmp_path: Path, capsys: 
     (finding,) = json.loads(capsys.readouterr().out)
     assert finding["level"] == "problem"
     assert "meter.host is missing" in finding["text"]
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_it_ends_with_how_many_problems_there_are_and_promises_no_further_attempt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    async with plant() as devices, Gen2Server(devices.dtu, devices.clock, password="of-the-shelly") as shelly:
+        devices.meter = shelly
+        devices.opendtu.password = "another"
+        code = await asyncio.to_thread(cli.main, ["check", "--config", str(devices.config(tmp_path))])
+    told = capsys.readouterr().out
+    assert code == 1
+    assert "wants a password: set meter.password\n" in told
+    assert "refuses the password: correct opendtu.password\n" in told
+    assert "attempt" not in told
+    assert told.splitlines()[-1].endswith(" ok, 2 notes, 2 problems")

@@ -76,7 +76,8 @@ async def _runs_here(config: Config) -> bool:
 
 async def _watch_limits(seen: list[tuple[OpenDtu, dict[str, LimitStatus]]], findings: Findings, sleep: Sleep) -> None:
     """Tell when a limit changes while this program does not run: then somebody else sets it."""
-    for _ in range(WATCHED_S):
+    for second in range(WATCHED_S):
+        findings.progress("watching whether anybody changes a limit", f"{WATCHED_S - second} s")
         await sleep(1.0)
         for dtu, before in seen:
             try:
