@@ -61,10 +61,8 @@ class Terminal:
 
 
 @contextlib.asynccontextmanager
-async def at_terminal(
-    *arguments: str | Path, program: str = "", more: Mapping[str, str] | None = None
-) -> AsyncIterator[Terminal]:
-    """Start the program, or other code with its arguments, at a terminal of its own, with `more` in its environment."""
+async def at_terminal(*arguments: str | Path, program: str = "", **more: str) -> AsyncIterator[Terminal]:
+    """Start the program, or other code, at a terminal of its own, with `more` in its environment."""
     environ = {name: value for name, value in os.environ.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
     environ |= {"NO_COLOR": "1"} | more
     ours, theirs = pty.openpty()

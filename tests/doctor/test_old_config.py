@@ -11,8 +11,8 @@ import tomli
 
 from opendtu_dcload import cli
 from opendtu_dcload.config import load_config
-from opendtu_dcload.doctor.init.draft import Draft
 from opendtu_dcload.doctor.old_config import convert
+from opendtu_dcload.doctor.written.draft import Draft
 from tests.doctor.original_config import OLD
 from tests.doctor.plant import plant
 from tests.doctor.test_first_config import SHIPPED

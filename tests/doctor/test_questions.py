@@ -13,7 +13,7 @@ import pytest
 import tomli
 
 from opendtu_dcload.config import load_config
-from opendtu_dcload.doctor.init.draft import shipped_text
+from opendtu_dcload.doctor.written.shipped import shipped_text
 from opendtu_dcload.sim.plant.dtu_memory import Statistics
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
 from tests.doctor.plant import plant
@@ -191,8 +191,8 @@ NOBODY = pwd.getpwnam("nobody")
 WITH_A_SERVICE = """
 import sys
 from opendtu_dcload import cli
-from opendtu_dcload.doctor.init import draft
-draft.SERVICE_USER = sys.argv[1]
+from opendtu_dcload.doctor.written import config_file
+config_file.SERVICE_USER = sys.argv[1]
 sys.exit(cli.main(sys.argv[2:]))
 """
 

@@ -86,13 +86,17 @@ class Findings:
     @property
     def has_problems(self) -> bool:
         """Whether the user must act."""
-        return any(finding.level is Level.PROBLEM for finding in self.found)
+        return self.has_problems_since(0)
 
     def summary(self) -> str:
         """Return how many there are of each level."""
         counts = Counter(finding.level for finding in self.found)
         notes, problems = counts[Level.NOTE], counts[Level.PROBLEM]
         return f"{counts[Level.OK]} ok, {_counted(notes, 'note')}, {_counted(problems, 'problem')}"
+
+    def has_problems_since(self, number: int) -> bool:
+        """Whether there are problems behind the first so many findings."""
+        return any(finding.level is Level.PROBLEM for finding in self.found[number:])
 
     def as_json(self) -> str:
         """Return the list as JSON: objects with `level`, `text`, `advice` and `block`."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.init.draft import Block, Draft, shipped_text
+from opendtu_dcload.doctor.written.config_file import write_config
+from opendtu_dcload.doctor.written.draft import Block, Draft
+from opendtu_dcload.doctor.written.shipped import shipped_text
 from opendtu_dcload.errors import ConfigError
 
 _MAX_FILE_BYTES = 1_000_000
@@ -90,7 +92,7 @@ def import_config(old: Path, new: Path, findings: Findings) -> str:
             "the battery's temperature is another sensor now, and always the true one",
             "choose it anew in the temperature rule of the GX's relay, with thresholds to match, or a heater stays off",
         )
-    return draft.write(new, has_secret=True)
+    return write_config(new, draft.text, has_secret=True)
 
 
 def convert(values: Values, name: str, draft: Draft) -> None:

@@ -1,37 +1,28 @@
-"""`init`: a first config.toml from what the devices at two addresses answer, and from what only the user knows."""
+"""`init`: a config.toml from what the devices answer, and from what only the user knows."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from opendtu_dcload.config import Config, parse_config
 from opendtu_dcload.devices.http import open_session
-from opendtu_dcload.devices.meter import make_meter
-from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.doctor.checks.check_bus import check_bus
-from opendtu_dcload.doctor.checks.check_gx import check_gx
-from opendtu_dcload.doctor.checks.check_inverter import FLOOR_V, suits
-from opendtu_dcload.doctor.checks.check_meter import versions
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.init.draft import Block, Draft, can_be_written, exists, shipped_text
-from opendtu_dcload.doctor.questions import Ask, is_yes, quoted, voltage_v
-from opendtu_dcload.doctor.wrong_device import OPENDTU, recognised
-from opendtu_dcload.errors import ConfigError, DeviceAnswerError, DeviceAuthError, DeviceError
-from opendtu_dcload.model import InverterStatus, LimitStatus
-
-TRIES = 3
-"""How often a password is asked for: a Shelly locks out whoever keeps trying."""
-DEFAULT_POLL_S = 5.0
-DTU_QUESTION = "OpenDTU's admin password (empty = later): "
-SHELLY_QUESTION = "The Shelly's password (empty = later): "
-GX = "gx"
-"""Given instead of the Shelly's address."""
+from opendtu_dcload.doctor.init.battery_questions import ask_floor, ask_inverters, now
+from opendtu_dcload.doctor.init.candidates import Candidate, lowest_v
+from opendtu_dcload.doctor.init.device_questions import DtuQuestion, MeterQuestion, settings_for
+from opendtu_dcload.doctor.init.tries import PASSWORDS, Settings, Talk, Tries
+from opendtu_dcload.doctor.questions import Ask, is_yes
+from opendtu_dcload.doctor.search.device_search import Search
+from opendtu_dcload.doctor.written.config_file import exists, replace_config, write_config
+from opendtu_dcload.doctor.written.draft import Block, Draft
+from opendtu_dcload.doctor.written.old_answers import OldAnswers
+from opendtu_dcload.doctor.written.shipped import can_be_written, is_shipped, shipped_text
+from opendtu_dcload.errors import ConfigError, ServiceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +30,29 @@ class Given:
     """What the command line says; None = ask for it."""
 
     meter: str | None = None
-    """Address of the Shelly, or `GX`."""
+    """Address of the Shelly, or `gx`."""
     opendtu: str | None = None
     password_file: Path | None = None
 
 
+@dataclass(slots=True)
+class _Answers:
+    meter: Settings = field(default_factory=dict)
+    """Empty: not known yet."""
+    opendtu: Settings = field(default_factory=dict)
+    inverters: list[Candidate] = field(default_factory=list)
+    """All that OpenDTU knows."""
+    serials: Sequence[str] = ()
+    """Those on the battery."""
+    floor_v: float | None = None
+
+    @property
+    def chosen(self) -> list[Candidate]:
+        return [inverter for inverter in self.inverters if inverter.serial in self.serials]
+
+
 class FirstConfig:
-    """Asks the devices and the user.
+    """Asks the network, the devices and the user.
 
     Args:
         path: the file to write.
@@ -57,224 +64,172 @@ class FirstConfig:
 
     def __init__(self, path: Path, given: Given, ask: Ask | None, ask_secret: Ask | None, findings: Findings) -> None:
         self._path = path
-        self._ask = ask
-        self._ask_secret = ask_secret
+        self._given = given
+        self._talk = Talk(ask, ask_secret, findings)
         self._findings = findings
-        self._draft = Draft(shipped_text())
-        self._meter: dict[str, Any] = {"host": given.meter}
-        """`{"source": "gx"}` when the GX's own meter is to be read."""
-        self._dtu: dict[str, Any] = {"host": given.opendtu}
-        self._password_file = given.password_file
+        self._answers = _Answers()
+        self._old: OldAnswers | None = None
+        self._has_bus = True
 
     async def write(self) -> str:
         """Ask, then write the file; return in words who may read it, empty when everybody may.
 
         Raises:
-            ConfigError: the file exists, or an answer cannot be used.
-            DeviceError: a device does not answer; nothing is written.
+            ConfigError: the file cannot be written, or an answer cannot be used and nobody gives another.
+            DeviceError: a device does not answer, and nobody names another; nothing is written.
+            ServiceError: the user does not want it.
         """
-        if not can_be_written(self._path):
-            raise ConfigError([exists(self._path)])
-        self._ask_addresses()
-        self._parsed()
+        self._look_at_old()
+        if self._given.password_file is not None:
+            self._answers.opendtu = {"password_file": self._beside(self._given.password_file)}
         async with open_session() as session:
-            if "host" in self._meter:
-                await self._find_meter(session)
-            await self._find_dtu(session)
-        await self._find_bus()
-        for section, settings in (("meter", self._meter), ("opendtu", self._dtu)):
-            for key, value in settings.items():
-                self._draft.set(section, key, value)
-        if "host" not in self._meter:
-            self._draft.drop("meter", "host")
-        if "password_file" in self._dtu:
-            self._draft.drop("opendtu", "password")
-        return self._draft.write(self._path, has_secret="password" in self._meter or "password" in self._dtu)
-
-    def _ask_addresses(self) -> None:
-        asked = (
-            (self._meter, "the Shelly", "--meter", f" ({GX} = the GX's own grid meter)"),
-            (self._dtu, "OpenDTU", "--opendtu", ""),
-        )
-        for settings, what, option, other in asked:
-            if settings["host"] is None:
-                if self._ask is None:
-                    raise ConfigError([f"the address of {what} is missing; add {option} HOST"])
-                settings["host"] = self._ask(f"Address of {what}{other}: ")
-        if self._meter["host"] == GX:
-            self._meter = {"source": "gx"}
-        if self._password_file is not None:
-            name = self._password_file.absolute()
-            folder = self._path.absolute().parent
-            self._dtu["password_file"] = name.name if name.parent == folder else str(name)
-
-    def _parsed(self) -> Config:
-        """Return what is known so far as a configuration, checked as any other."""
-        return parse_config({"meter": self._meter, "opendtu": self._dtu}, self._path.absolute().parent)
-
-    async def _find_meter(self, session: aiohttp.ClientSession) -> None:
-        tries_left = TRIES if self._ask_secret is not None else 0
-        while True:
-            try:
-                meter = make_meter(self._parsed().meter, session, None, time.monotonic)
-                info = await meter.identify()
-                reading = await meter.read()
-            except ConfigError as err:
-                # several channels: only the user knows which one is the grid's
-                self._findings.note(err.problems[0])
-                self._meter.pop("channel", None)
-                channel = self._ask("Channel (empty = later): ") if self._ask is not None else ""
-                if not channel:
-                    self._draft.set("meter", "channel", "")
-                    return
-                self._meter["channel"] = channel
-            except DeviceAnswerError as err:
-                raise await recognised(err, "meter", self._parsed().meter, session) from err
-            except DeviceAuthError as err:
-                refused = "The Shelly refuses it. " if self._meter.pop("password", None) else ""
-                password = self._ask_secret(refused + SHELLY_QUESTION) if self._ask_secret and tries_left else ""
-                if not password:
-                    self._findings.problem(str(err).partition(";")[0])
-                    return
-                self._meter["password"] = password
-                tries_left -= 1
+            tries = Tries(self._folder, session, self._talk)
+            if self._talk.ask is None:
+                await self._take_given(tries)
             else:
-                self._findings.ok(f"meter {info.model} ({versions(info)})")
-                self._findings.ok(
-                    f"grid {reading.power_w:.0f} W: must be positive while the house draws, else set meter.invert"
-                )
-                return
+                await self._ask_for_all(self._talk.ask, tries, session)
+        if self._old is not None:
+            return self._write_anew(self._old)
+        await self._find_bus(tries)
+        return write_config(self._path, self._first_text(), has_secret=self._has_secret)
 
-    async def _find_dtu(self, session: aiohttp.ClientSession) -> None:
-        await self._ask_password(session)
-        dtu = OpenDtu(self._parsed().dtus[0], session, ())
-        try:
-            status = await dtu.system()
-        except DeviceError as err:
-            raise await recognised(err, OPENDTU, self._parsed().dtus[0], session) from err
-        known = (await dtu.live(())).known
-        live = await dtu.live([inverter.serial for inverter in known])
-        limits = await dtu.limits()
-        self._findings.ok(f"OpenDTU firmware {status.firmware or 'unknown'} with {len(known)} inverters")
-        types = await self._ask_admin(dtu)
-        blocks = [
-            Block(i.serial, _describe(i.name, types.get(i.serial), limits.get(i.serial), live.inverters.get(i.serial)))
-            for i in known
-        ]
-        for block in blocks:
-            self._findings.ok(f"inverter {block.serial} {block.note}")
-        voltages_v = {s: i.dc_voltage_v for s, i in live.inverters.items() if i.reachable and i.dc_voltage_v}
-        if self._ask is None:
-            self._findings.note(
-                "every inverter that OpenDTU knows is listed",
-                f"remove those from {self._path} that are not on the battery",
-            )
-            self._fill_in(blocks, voltages_v, None)
-        else:
-            self._choose(blocks, voltages_v, self._ask)
+    @property
+    def _folder(self) -> Path:
+        return self._path.absolute().parent
 
-    async def _ask_password(self, session: aiohttp.ClientSession) -> None:
-        """Ask for OpenDTU's password until it is accepted; one that is refused is not kept."""
-        if self._ask_secret is None or self._password_file is not None:
+    @property
+    def _has_secret(self) -> bool:
+        return "password" in self._answers.meter or "password" in self._answers.opendtu
+
+    def _beside(self, file: Path) -> str:
+        """Return a file's name as it stands in the configuration."""
+        name = file.absolute()
+        return name.name if name.parent == self._folder else str(name)
+
+    def _look_at_old(self) -> None:
+        if can_be_written(self._path):
             return
-        question = DTU_QUESTION
-        for _ in range(TRIES):
-            if not (password := self._ask_secret(question)):
-                return
-            self._dtu["password"] = password
-            try:
-                await OpenDtu(self._parsed().dtus[0], session, ()).check_password()
-            except DeviceAuthError as err:
-                if (other := await recognised(err, OPENDTU, self._parsed().dtus[0], session)) is not err:
-                    raise other from err
-                del self._dtu["password"]
-                question = f"OpenDTU refuses it. {DTU_QUESTION}"
-            except DeviceError:  # something else is wrong: the next request tells
-                return
-            else:
-                return
-        self._findings.problem("OpenDTU refuses the password, so none is written", "fill in opendtu.password")
+        if self._talk.ask is None or is_shipped(self._path):
+            raise ConfigError([exists(self._path)])
+        self._old = OldAnswers(self._path)
+        if not is_yes(
+            self._talk.ask,
+            f"{self._path} exists: its answers are offered again, its other settings stay, and a copy of it is kept. "
+            f"Go on?",
+            otherwise=True,
+        ):
+            raise ServiceError("nothing was changed")
+        self._answers = _Answers(
+            self._old.of("meter"), self._old.of("opendtu"), [], self._old.serials, self._old.floor_v
+        )
 
-    async def _ask_admin(self, dtu: OpenDtu) -> Mapping[str, str]:
-        """Set what only the password shows; return the inverters' types by serial."""
-        if not {"password", "password_file"} & self._dtu.keys():
-            return {}
-        try:
-            await dtu.check_password()
-            interval_s = min(max(await dtu.poll_interval_s(), 1), 60)
-            if interval_s != DEFAULT_POLL_S:
-                self._dtu["poll_interval_s"] = interval_s
-            return {inverter.serial: inverter.type for inverter in await dtu.settings()}
-        except DeviceError as err:
-            self._findings.error(err)
-            return {}
+    async def _take_given(self, tries: Tries) -> None:
+        """Use what the command line says."""
+        for host, what, option in (
+            (self._given.meter, "the Shelly", "--meter"),
+            (self._given.opendtu, "OpenDTU", "--opendtu"),
+        ):
+            if host is None:
+                raise ConfigError([f"the address of {what} is missing; add {option} HOST"])
+        answers = self._answers
+        answers.meter, answers.opendtu = self._from_command_line()
+        tries.parsed(answers.meter, answers.opendtu)
+        answers.meter = await tries.meter(answers.meter)
+        answers.opendtu, answers.inverters = await tries.opendtu(answers.opendtu)
+        for inverter in answers.inverters:
+            self._findings.ok(f"inverter {inverter}")
+        answers.serials = [inverter.serial for inverter in answers.inverters]
+        self._findings.note(
+            "every inverter that OpenDTU knows is listed", f"remove those from {self._path} that are not on the battery"
+        )
 
-    def _choose(self, blocks: list[Block], voltages_v: Mapping[str, float], ask: Ask) -> None:
-        """Ask which inverters are on the battery and how far down it may go, until the user agrees to the whole."""
+    def _from_command_line(self) -> tuple[Settings, Settings]:
+        """Return the settings of meter and OpenDTU with what was given; what is known of another address is dropped."""
+        meter, opendtu = self._answers.meter, self._answers.opendtu
+        if self._given.meter is not None:
+            meter = settings_for(self._given.meter, meter)
+        if self._given.opendtu is not None:
+            opendtu = settings_for(self._given.opendtu, opendtu)
+        if self._given.password_file is not None:
+            opendtu = {key: value for key, value in opendtu.items() if key not in PASSWORDS}
+            opendtu["password_file"] = self._beside(self._given.password_file)
+        return meter, opendtu
+
+    async def _ask_for_all(self, ask: Ask, tries: Tries, session: aiohttp.ClientSession) -> None:
+        """Ask until the user agrees to the whole; what was answered is the default of the next round."""
+        answers, search = self._answers, Search(session, self._findings)
+        answers.meter, answers.opendtu = self._from_command_line()
+        is_first = True
         while True:
-            chosen = [
-                replace(block, is_active=is_yes(ask, f"Is {block.serial} {block.note} on the battery?"))
-                for block in blocks
-            ]
-            floor_v = self._ask_floor(ask, _lowest_v(chosen, voltages_v))
-            for block in chosen:
-                told = "on the battery" if block.is_active else "not on the battery, so neither set nor guarded"
-                self._findings.note(f"inverter {block.serial} {block.note}: {told}")
-            below = "the voltage that you fill in later" if floor_v is None else f"{floor_v:g} V"
-            self._findings.note(f"below {below} nothing is drawn from the battery")
+            if not (is_first and self._given.meter is not None and await self._try_given_meter(tries)):
+                answers.meter = await MeterQuestion(search, session, tries, self._talk, ask).settle(answers.meter)
+            answers.opendtu, answers.inverters = await DtuQuestion(search, tries, self._talk, ask).settle(
+                answers.opendtu, is_known=is_first
+            )
+            on_battery = ask_inverters(ask, answers.inverters, answers.serials, self._findings)
+            answers.serials = [inverter.serial for inverter in on_battery]
+            if on_battery:
+                answers.floor_v = ask_floor(ask, lowest_v(on_battery), answers.floor_v, self._findings)
+            self._repeat()
             if is_yes(ask, "Write it so?", otherwise=True):
-                self._fill_in(chosen, voltages_v, floor_v)
                 return
+            is_first = False
 
-    def _ask_floor(self, ask: Ask, now_v: float | None) -> float | None:
-        """Return the battery's lowest voltage in V; None = the user fills it in later."""
-        lowest_v, highest_v = FLOOR_V
-        question = f"Battery voltage below which nothing may be drawn ({_now(now_v)}; empty = later): "
-        text = question
-        while answer := ask(text):
-            floor_v = voltage_v(answer)
-            if floor_v is None:
-                text = f"{quoted(answer)} is no voltage, write it as 48.5. {question}"
-            elif now_v is not None and not suits(floor_v, now_v):
-                text = f"{floor_v:g} V does not suit a battery that has {now_v:.1f} V. {question}"
-            elif not lowest_v <= floor_v <= highest_v:
-                text = f"{floor_v:g} V is not from {lowest_v:g} to {highest_v:g} V, what inverters endure. {question}"
-            elif now_v is not None and floor_v > now_v:
-                text = question
-                if is_yes(ask, f"It has {now_v:.1f} V, so nothing is drawn until it is charged. Take {floor_v:g} V?"):
-                    return floor_v
-            else:
-                return floor_v
-        return None
+    async def _try_given_meter(self, tries: Tries) -> bool:
+        try:
+            self._answers.meter = await tries.meter(self._answers.meter)
+        except (ConfigError, ServiceError) as err:
+            self._findings.error(err)
+            self._answers.meter = {}
+            return False
+        return True
 
-    def _fill_in(self, blocks: list[Block], voltages_v: Mapping[str, float], floor_v: float | None) -> None:
-        self._draft.set_inverters(sorted(blocks, key=lambda block: not block.is_active))
-        now = _now(_lowest_v(blocks, voltages_v)).removeprefix("now ")
-        self._draft.remark("battery", "min_voltage_v", f"The battery's voltage when this file was made: {now}.")
-        if floor_v is not None:
-            self._draft.set("battery", "min_voltage_v", floor_v)
+    def _repeat(self) -> None:
+        """Tell what will be written."""
+        answers = self._answers
+        channel = f", channel {answers.meter['channel']}" if answers.meter.get("channel") else ""
+        self._findings.note(f"grid meter: {answers.meter.get('host', 'that of the GX')}{channel}")
+        for inverter in answers.inverters:
+            is_on = inverter.serial in answers.serials
+            told = "on the battery" if is_on else "not on the battery, so neither set nor guarded"
+            self._findings.note(f"inverter {inverter.serial} {inverter.note}: {told}")
+        below = "the voltage that you fill in later" if answers.floor_v is None else f"{answers.floor_v:g} V"
+        self._findings.note(f"below {below} nothing is drawn from the battery")
 
-    async def _find_bus(self) -> None:
-        if "host" not in self._meter:
-            await check_gx(self._parsed(), self._findings)
+    def _write_anew(self, old: OldAnswers) -> str:
+        blocks = [Block(inverter.serial, inverter.note) for inverter in self._answers.chosen]
+        settings = {"meter": self._answers.meter, "opendtu": self._answers.opendtu}
+        text = old.changed(settings, blocks, self._answers.floor_v)
+        readers, kept = replace_config(self._path, text, has_secret=self._has_secret)
+        self._findings.note(f"the old file is {kept}")
+        return readers
+
+    def _first_text(self) -> str:
+        """Return the shipped configuration, filled in."""
+        answers, draft = self._answers, Draft(shipped_text())
+        sections: tuple[tuple[str, Mapping[str, Any]], ...] = (("meter", answers.meter), ("opendtu", answers.opendtu))
+        for section, settings in sections:
+            for key, value in settings.items():
+                draft.set(section, key, value)
+        if "host" not in answers.meter:
+            draft.drop("meter", "host")
+        if "password_file" in answers.opendtu:
+            draft.drop("opendtu", "password")
+        blocks = [Block(i.serial, i.note, is_active=i.serial in answers.serials) for i in answers.inverters]
+        draft.set_inverters(sorted(blocks, key=lambda block: not block.is_active))
+        voltage = now(lowest_v(answers.chosen)).removeprefix("now ")
+        draft.remark("battery", "min_voltage_v", f"The battery's voltage when this file was made: {voltage}.")
+        if answers.floor_v is not None:
+            draft.set("battery", "min_voltage_v", answers.floor_v)
+        if not self._has_bus:
+            draft.set("dbus", "enabled", False)
+        return draft.text
+
+    async def _find_bus(self, tries: Tries) -> None:
+        if "host" not in self._answers.meter:
             return
         seen = Findings(lambda _finding: None)
-        await check_bus(self._parsed(), None, seen)
+        await check_bus(tries.parsed(self._answers.meter, self._answers.opendtu), None, seen)
         if seen.has_problems:
             self._findings.note("no D-Bus of a Venus OS that this user may use, so dbus.enabled is set to false")
-            self._draft.set("dbus", "enabled", False)
-
-
-def _lowest_v(blocks: list[Block], voltages_v: Mapping[str, float]) -> float | None:
-    """Return the lowest voltage in V of the inverters on the battery; None = not known."""
-    return min((voltages_v[b.serial] for b in blocks if b.is_active and b.serial in voltages_v), default=None)
-
-
-def _now(now_v: float | None) -> str:
-    return "now not known" if now_v is None else f"now {now_v:.1f} V"
-
-
-def _describe(name: str, kind: str | None, limit: LimitStatus | None, status: InverterStatus | None) -> str:
-    rated = f"{limit.rated_w:.0f} W" if limit and limit.rated_w else ""
-    voltage = f"{status.dc_voltage_v:.1f} V" if status and status.dc_voltage_v else ""
-    return ", ".join(part for part in (name, kind, rated, voltage) if part)
+            self._has_bus = False
