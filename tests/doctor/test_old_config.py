@@ -11,7 +11,7 @@ import tomli
 
 from opendtu_dcload import cli
 from opendtu_dcload.config import load_config
-from opendtu_dcload.doctor.old_config import convert
+from opendtu_dcload.doctor.migration.old_config import convert
 from opendtu_dcload.doctor.written.draft import Draft
 from tests.doctor.original_config import OLD
 from tests.doctor.plant import plant

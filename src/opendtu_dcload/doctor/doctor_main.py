@@ -6,13 +6,18 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from opendtu_dcload.config import Config, exposed_passwords, load_config
 from opendtu_dcload.doctor.checks.check import check
 from opendtu_dcload.doctor.findings import Finding, Findings
+from opendtu_dcload.doctor.init.candidates import Candidate
 from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
-from opendtu_dcload.doctor.old_config import import_config
+from opendtu_dcload.doctor.init.what_next import tell_what_is_next
+from opendtu_dcload.doctor.migration.old_config import import_config
+from opendtu_dcload.doctor.migration.old_inverters import known_inverters
 from opendtu_dcload.doctor.questions import ask_secret, ask_user, is_yes
 from opendtu_dcload.doctor.screen import Screen
 from opendtu_dcload.doctor.step.step_test import step_test
@@ -127,7 +132,8 @@ def run_init(path: Path, given: Given) -> int:
             path, given, ask_user if is_terminal else None, ask_secret if is_terminal else None, findings
         ).write()
 
-    return _tell_left(path, asyncio.run(write()), findings)
+    tell_what_is_next(path, asyncio.run(write()), findings)
+    return 0
 
 
 def run_import(old: Path, new: Path) -> int:
@@ -137,22 +143,10 @@ def run_import(old: Path, new: Path) -> int:
         ConfigError: `old` cannot be read, or `new` exists.
     """
     findings = Screen().findings()
-    return _tell_left(new, import_config(old, new, findings), findings)
+    ask = ask_user if sys.stdin.isatty() else None
 
+    def look_up(opendtu: Mapping[str, Any]) -> list[Candidate]:
+        return asyncio.run(known_inverters(opendtu, old.absolute().parent, findings))
 
-def _tell_left(path: Path, readers: str, findings: Findings) -> int:
-    """Say that the file was written, who may read it when not everybody may, and what is to be filled in."""
-    findings.ok(f"{path} is written, only {readers} may read it" if readers else f"{path} is written")
-    try:
-        config = load_config(path)
-    except ConfigError as err:
-        for problem in err.problems:
-            findings.note(f"to be filled in: {problem}")
-    else:
-        if config.is_read_only:
-            findings.note(
-                "no inverter is listed, so nothing will be set",
-                f"{command('check', '--config', path)} prints the serial numbers; battery.min_voltage_v is needed too",
-            )
-    findings.note("next", command("check", "--config", path))
+    tell_what_is_next(new, import_config(old, new, findings, look_up, ask), findings)
     return 0

@@ -22,6 +22,8 @@ class Level(StrEnum):
     """Worth knowing; nothing has to be done."""
     PROBLEM = "problem"
     """The user must act; the exit code says so."""
+    CHOICE = ""
+    """One of several that a question is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Findings:
     def note(self, text: str, advice: str = "", block: str = "") -> None:
         """Note something worth knowing."""
         self.add(Finding(Level.NOTE, text, advice, block))
+
+    def choice(self, number: int, text: str) -> None:
+        """Show one of several answers to the question that follows."""
+        self.add(Finding(Level.CHOICE, f"{number:>2}  {text}"))
 
     def problem(self, text: str, advice: str = "") -> None:
         """Note something that the user must change."""

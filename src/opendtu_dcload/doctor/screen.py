@@ -36,7 +36,7 @@ class Screen:
     def show(self, finding: Finding) -> None:
         """Print a finding."""
         text = str(finding)
-        if self._has_colour:
+        if self._has_colour and finding.level in _COLOURS:
             level = str(finding.level)
             text = f"\x1b[{_COLOURS[finding.level]}m{level}\x1b[0m{text.removeprefix(level)}"
         self.print(text)

@@ -27,8 +27,15 @@ STILL_PCT = 0.2
 """OpenDTU rounds a limit to tenths of a percent."""
 
 
-async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep) -> None:
-    """Probe everything that the configuration names and say what was found."""
+async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep, *, has_time: bool = True) -> None:
+    """Probe everything that the configuration names and say what was found.
+
+    Args:
+        config: all settings.
+        findings: takes what was found.
+        sleep: waits for a time in s.
+        has_time: also watch for some seconds whether anybody sets limits.
+    """
     check_computer(findings)
     async with open_session() as session:
         meter = None
@@ -48,7 +55,7 @@ async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep
             limits = await check_dtu(config, asked, dtu, session, findings)
             if limits is not None and serials:
                 seen.append((dtu, {serial: limits[serial] for serial in serials if serial in limits}))
-        if seen and not is_running:
+        if seen and not is_running and has_time:
             await _watch_limits(seen, findings, sleep)
         await check_relay(config, session, findings)
 

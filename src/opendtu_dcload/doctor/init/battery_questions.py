@@ -25,7 +25,7 @@ def ask_inverters(ask: Ask, found: Sequence[Candidate], old: Sequence[str], find
         findings.note("OpenDTU knows no inverter, so none is listed", "add them in OpenDTU, then run this again")
         return []
     for number, candidate in enumerate(found, start=1):
-        findings.ok(f"{number}  inverter {candidate}")
+        findings.choice(number, f"inverter {candidate}")
     default = [place for place, candidate in enumerate(found) if candidate.serial in old] or likely(found)
     told = "all" if len(default) == len(found) > 1 else " ".join(str(place + 1) for place in default)
     shown = f" [{told}]" if told else ""
@@ -55,7 +55,7 @@ def ask_floor(ask: Ask, now_v: float | None, old_v: float | None, findings: Find
     """
     offered = suggestions(now_v) if now_v is not None else []
     for number, suggestion in enumerate(offered, start=1):
-        findings.ok(f"{number}  {suggestion.floor_v:g} V if the battery has {suggestion.battery}")
+        findings.choice(number, f"{suggestion.floor_v:g} V if the battery has {suggestion.battery}")
     default_v = old_v if old_v is not None and (now_v is None or suits(old_v, now_v)) else None
     if default_v is None and offered:
         default_v = offered[0].floor_v

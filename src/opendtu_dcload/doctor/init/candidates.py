@@ -22,6 +22,8 @@ class Candidate:
     serial: str
     note: str
     """What is known of it, for people and for good."""
+    rated_w: float | None
+    """None = not known."""
     voltage_v: float | None
     """Its DC input, None = not known now."""
     power_w: float | None
@@ -47,10 +49,12 @@ def candidates(
         status, limit = live.get(inverter.serial), limits.get(inverter.serial)
         is_there = status is not None and status.reachable
         voltage_v = status.dc_voltage_v if status is not None and is_there and status.dc_voltage_v else None
-        rated = f"{limit.rated_w:.0f} W" if limit and limit.rated_w else ""
+        rated_w = limit.rated_w if limit is not None and limit.rated_w else None
+        rated = f"{rated_w:.0f} W" if rated_w else ""
         voltage = f"{voltage_v:.1f} V" if voltage_v else "" if is_there else "not reached now"
         note = ", ".join(filter(None, (inverter.name, types.get(inverter.serial, ""), rated, voltage)))
-        found.append(Candidate(inverter.serial, note, voltage_v, status.ac_power_w if status and is_there else None))
+        power_w = status.ac_power_w if status is not None and is_there else None
+        found.append(Candidate(inverter.serial, note, rated_w, voltage_v, power_w))
     return found
 
 

@@ -84,10 +84,11 @@ class MeterQuestion:
         self._options, others = await meter_options(shellies, self._session)
         if (gx := await gx_option()) is not None:
             self._options.append(gx)
-        for other in others:
-            self._talk.findings.note(f"left out: {other.reason}")
+        for reason in sorted({other.reason for other in others}):
+            names = ", ".join(other.name for other in others if other.reason == reason)
+            self._talk.findings.note(f"left out: {names} {reason}")
         for number, option in enumerate(self._options, start=1):
-            self._talk.findings.ok(f"{number}  {option.text}")
+            self._talk.findings.choice(number, option.text)
 
     def _question(self, old: Mapping[str, Any]) -> str:
         default = self._default(old)
@@ -160,7 +161,7 @@ class DtuQuestion:
             if len(found) > 1:
                 self._talk.findings.note(SEVERAL, "[[opendtu]] in docs/configuration.md")
                 for number, opendtu in enumerate(found, start=1):
-                    self._talk.findings.ok(f"{number}  OpenDTU at {opendtu.host}")
+                    self._talk.findings.choice(number, f"OpenDTU at {opendtu.host}")
             default = str(old["host"]) if "host" in old else found[0].host if len(found) == 1 else ""
             answer = self._ask(self._question(found, default)) or default
             if answer.isdecimal() and len(found) > 1 and 1 <= int(answer[:4]) <= len(found):

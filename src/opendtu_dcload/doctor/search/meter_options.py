@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,9 @@ class MeterOption:
 class NoMeter:
     """A Shelly that cannot measure the grid."""
 
+    name: str
     reason: str
+    """What stands behind the name in a sentence."""
 
 
 async def meter_options(
@@ -58,7 +61,7 @@ async def meter_options(
             async with turns, asyncio.timeout(WITHIN_S):
                 return await _options_of(found.host, session)
         except TimeoutError:
-            return [NoMeter(f"the Shelly at {found.host} takes too long")]
+            return [NoMeter(f"Shelly at {found.host}", "takes too long")]
 
     answers = [answer for part in await asyncio.gather(*map(ask, shellies)) for answer in part]
     return (
@@ -87,13 +90,13 @@ async def _options_of(host: str, session: aiohttp.ClientSession) -> list[MeterOp
     except DeviceAuthError:
         return [MeterOption({"host": host}, f"a Shelly at {host} that wants its password")]
     except DeviceError as err:
-        return [NoMeter(str(err).partition(":")[0] if ":" not in host else str(err))]
+        return [_no_meter(err, host)]
     options: list[MeterOption | NoMeter] = []
     for channel in channels:
         try:
             options.append(await _option(host, session, channel))
         except DeviceError as err:
-            options.append(NoMeter(str(err)))
+            options.append(_no_meter(err, host))
     return options
 
 
@@ -102,6 +105,14 @@ async def _option(host: str, session: aiohttp.ClientSession, channel: str | None
     meter = ShellyMeter(parse_config({"meter": settings, "opendtu": {"host": "opendtu"}}).meter, session)
     info, reading = await meter.identify(), await meter.read()
     return MeterOption(settings, f"{_called(info)} at {host}{_part(channel)}: {grid(reading)}{_phases(reading)}")
+
+
+def _no_meter(err: DeviceError, host: str) -> NoMeter:
+    """Return an error without its advice, which is for whoever has named that device."""
+    text = re.split(": (?:set|correct|check) ", str(err))[0]
+    match = re.match(rf"Shelly at {re.escape(host)}(?: \([^)]*\))?", text)
+    name = match[0] if match else f"Shelly at {host}"
+    return NoMeter(name, text.removeprefix(name).strip())
 
 
 def _called(info: MeterInfo) -> str:

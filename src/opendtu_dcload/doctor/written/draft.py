@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 COMMENT_COLUMN = 31
@@ -25,15 +25,15 @@ class Block:
     """Empty: to be filled in."""
     note: str = ""
     """What is known of it, for people."""
-    device_instance: int | None = None
+    options: Mapping[str, Value] = field(default_factory=dict)
+    """What else stands in it."""
     is_active: bool = True
     """False: written as a comment."""
 
     def lines(self) -> list[str]:
         """Return the block as it stands in the file."""
         lines = ["[[inverter]]", _line("serial", self.serial, f"# {self.note}" if self.note else "")]
-        if self.device_instance is not None:
-            lines.append(_line("device_instance", self.device_instance, ""))
+        lines += [_line(key, value, "") for key, value in self.options.items()]
         return [*(lines if self.is_active else [f"#{line}" for line in lines]), ""]
 
 
