@@ -229,7 +229,7 @@ class FirstConfig:
         if "host" not in self._answers.meter:
             return
         seen = Findings(lambda _finding: None)
-        await check_bus(tries.parsed(self._answers.meter, self._answers.opendtu), None, seen)
+        await check_bus(tries.parsed(), None, seen)
         if seen.has_problems:
             self._findings.note("no D-Bus of a Venus OS that this user may use, so dbus.enabled is set to false")
             self._has_bus = False

@@ -65,14 +65,14 @@ def list_inverters(
             blocks.append(Block("", f"of [{section}]", _options(values, section, None), is_active=False))
             continue
         on_battery.append(inverter)
-        blocks.append(
-            Block(inverter.serial, f"[{section}], {inverter.note}", _options(values, section, inverter.rated_w))
-        )
+        options = _options(values, section, inverter.rated_w)
+        blocks.append(Block(inverter.serial, f"[{section}], {inverter.note}", options))
         findings.ok(f"[{section}] is inverter {inverter}")
     draft.set_inverters(sorted(blocks, key=lambda block: not block.is_active))
-    if not on_battery:
-        draft.drop("battery", "min_voltage_v")
-    elif ask is not None and (floor_v := ask_floor(ask, lowest_v(on_battery), None, findings)) is not None:
+    if not on_battery or ask is None:
+        return
+    floor_v = ask_floor(ask, lowest_v(on_battery), None, findings)
+    if floor_v is not None:
         draft.set("battery", "min_voltage_v", floor_v)
 
 
