@@ -16,6 +16,7 @@ class Terminal:
 
     def __init__(self, process: asyncio.subprocess.Process, number: int) -> None:
         self.said = ""
+        self.answers = 0
         self.process = process
         self._number = number
         self._read_to = 0
@@ -46,6 +47,7 @@ class Terminal:
         """Wait for a question, and answer it as often as there are answers, each time that it is put."""
         for answer in answers:
             await self.hear(question)
+            self.answers += 1
             self.type((answer if isinstance(answer, bytes) else answer.encode()) + b"\n")
 
     def type(self, keys: bytes) -> None:
