@@ -205,6 +205,7 @@ async def test_the_untouched_file_of_an_installer_is_filled_in_and_keeps_its_rea
     [
         ([], "add --meter HOST"),
         (["--meter", "192.168.1.50"], "add --opendtu HOST"),
+        (["--config", "/no/folder/config.toml"], "there is no folder /no/folder"),
         (["--meter", "http://192.168.1.50", "--opendtu", "192.168.1.51"], "meter.host"),
         (["--meter", "a", "--opendtu", "b", "--password-file", "missing.txt"], "there is no such file"),
     ],

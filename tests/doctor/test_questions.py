@@ -199,6 +199,21 @@ async def test_a_wrong_password_is_asked_again_and_never_written(tmp_path: Path)
     assert "wrong-" not in other.read_text()
 
 
+async def test_what_a_terminal_with_another_character_set_sends_is_a_wrong_answer(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        where = ("--config", path, "--meter", "127.0.0.1:1", "--opendtu", devices.opendtu.host)
+        async with at_terminal("init", *where, **NOBODY_ANNOUNCED, LC_ALL="C") as terminal:
+            await terminal.answer("Address of the Shelly", b"shelly-k\xfcche", devices.meter.host)
+            await terminal.answer(ADMIN, b"passw\xf6rt", PASSWORD)
+            await terminal.answer(WHICH, "")
+            await terminal.answer(FLOOR, "48")
+            await terminal.answer(WRITE, "")
+            assert await terminal.end() == 0
+            assert "Traceback" not in terminal.said
+    assert tomli.loads(path.read_text())["opendtu"]["password"] == PASSWORD
+
+
 async def test_a_channel_that_the_meter_does_not_have_is_asked_again(tmp_path: Path):
     path = tmp_path / "config.toml"
     async with plant() as devices, Gen2Server(devices.dtu, devices.clock, device="pro3em-mono") as meter:

@@ -18,7 +18,7 @@ from opendtu_dcload.doctor.init.device_questions import DtuQuestion, MeterQuesti
 from opendtu_dcload.doctor.init.tries import PASSWORDS, Settings, Talk, Tries
 from opendtu_dcload.doctor.questions import Ask, is_yes
 from opendtu_dcload.doctor.search.device_search import Search
-from opendtu_dcload.doctor.written.config_file import exists, replace_config, write_config
+from opendtu_dcload.doctor.written.config_file import check_place, exists, replace_config, write_config
 from opendtu_dcload.doctor.written.draft import Block, Draft
 from opendtu_dcload.doctor.written.old_answers import OldAnswers
 from opendtu_dcload.doctor.written.shipped import can_be_written, is_shipped, shipped_text
@@ -79,6 +79,7 @@ class FirstConfig:
             DeviceError: a device does not answer, and nobody names another; nothing is written.
             ServiceError: the user does not want it.
         """
+        check_place(self._path)  # before anything is asked that would be lost
         self._look_at_old()
         if self._given.password_file is not None:
             self._answers.opendtu = {"password_file": self._beside(self._given.password_file)}
@@ -189,6 +190,7 @@ class FirstConfig:
         answers = self._answers
         channel = f", channel {answers.meter['channel']}" if answers.meter.get("channel") else ""
         self._findings.note(f"grid meter: {answers.meter.get('host', 'that of the GX')}{channel}")
+        self._findings.note(f"OpenDTU: {answers.opendtu['host']}")
         for inverter in answers.inverters:
             is_on = inverter.serial in answers.serials
             told = "on the battery" if is_on else "not on the battery, so neither set nor guarded"

@@ -55,10 +55,11 @@ async def meter_options(
         session: opened and closed by the caller.
     """
     turns = asyncio.Semaphore(AT_ONCE)
+    until_s = asyncio.get_running_loop().time() + WITHIN_S
 
     async def ask(found: Found) -> list[MeterOption | NoMeter]:
         try:
-            async with turns, asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout_at(until_s), turns:
                 return await _options_of(found.host, session)
         except TimeoutError:
             return [NoMeter(f"Shelly at {found.host}", "takes too long")]
@@ -74,10 +75,10 @@ async def gx_option() -> MeterOption | None:
     """Return the grid meter that the GX has, None where there is none."""
     config = parse_config({"meter": {"source": "gx"}, "opendtu": {"host": "opendtu"}})
     try:
-        async with looking(config) as (_, watch):
+        async with asyncio.timeout(WITHIN_S), looking(config) as (_, watch):
             meter = GxMeter(watch, time.monotonic)
             info, reading = await meter.identify(), await meter.read()
-    except (BusError, ConfigError, DeviceError):
+    except (TimeoutError, BusError, ConfigError, DeviceError):
         return None
     return MeterOption({"source": "gx"}, f"the grid meter of the GX ({info.model}): {grid(reading)}")
 

@@ -17,6 +17,19 @@ SERVICE_USER = "opendtu-dcload"
 """The service's user on Debian; on a GX there is none, and the service runs as root."""
 
 
+def check_place(path: Path) -> None:
+    """Return when a file can be written there.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ConfigError([f"{path} cannot be written, there is no folder {folder}; make it, or correct --config"])
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError([f"{path} cannot be written by this user in {folder}; become its owner, or correct --config"])
+
+
 def write_config(path: Path, text: str, *, has_secret: bool) -> str:
     """Write a first file; return in words who may read it, empty when everybody may.
 
