@@ -132,7 +132,7 @@ async def test_check_and_step_read_the_gxs_meter_where_there_is_no_shelly(daemon
 @pytest.mark.parametrize("has_bus", [True, False])
 async def test_init_takes_the_gxs_meter_instead_of_a_shelly(daemon: Daemon, monkeypatch: Any, has_bus: bool):
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", str(daemon.address) if has_bus else "unix:path=/nobody")
-    answers = {"Battery": "40", "Is ": "y", "OpenDTU's": PASSWORD}
+    answers = {"Battery": "40", "Admin password": PASSWORD}
 
     def ask(question: str) -> str:
         return next((answer for words, answer in answers.items() if question.startswith(words)), "")
