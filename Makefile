@@ -20,6 +20,7 @@ demo: $(if $(wildcard $(READY)),$(READY),$(VENV)/product)
 test test-all: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@$(call need,dbus-send,dbus)
+	@$(call need,avahi-daemon,avahi-daemon)
 	@/usr/bin/python3 -c 'import dbus' 2>/dev/null || { $(call install,python3-dbus); }
 	@$(call side_by_side,$(PYTHON),$(if $(filter test,$@),$(QUICK)),,lint)
 
@@ -144,7 +145,7 @@ try-armhf: $(READY)
 clean:
 	rm -rf $(VENV) .venv-* build dist src/*.egg-info
 
-need = command -v $(1) >/dev/null || { $(call install,$(2)); }
+need = PATH=$$PATH:/usr/sbin command -v $(1) >/dev/null || { $(call install,$(2)); }
 
 # Root installs; who may use sudo without a password too; everybody else is told what is missing.
 install = if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $(1); \

@@ -18,6 +18,7 @@ from pathlib import Path
 from opendtu_dcload import __version__
 from opendtu_dcload.errors import ConfigError, ServiceError
 from opendtu_dcload.patient_stream import unblocked
+from opendtu_dcload.program_name import program
 
 FAILED = 1
 WRONG_CONFIG = 2
@@ -53,7 +54,7 @@ def _exit_code(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="opendtu-dcload",
+        prog=program(),
         description="Keeps the grid meter at its target by setting battery-fed inverters through OpenDTU.",
         epilog="Without a command it runs until it is told to stop.",
     )
@@ -153,7 +154,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _init(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.doctor_main import run_init  # noqa: PLC0415  as above
-    from opendtu_dcload.doctor.first_config import Given  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.init.first_config import Given  # noqa: PLC0415  as above
 
     return run_init(arguments.config, Given(arguments.meter, arguments.opendtu, arguments.password_file))
 

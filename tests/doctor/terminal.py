@@ -16,6 +16,7 @@ class Terminal:
 
     def __init__(self, process: asyncio.subprocess.Process, number: int) -> None:
         self.said = ""
+        self.answers = 0
         self.process = process
         self._number = number
         self._read_to = 0
@@ -46,6 +47,7 @@ class Terminal:
         """Wait for a question, and answer it as often as there are answers, each time that it is put."""
         for answer in answers:
             await self.hear(question)
+            self.answers += 1
             self.type((answer if isinstance(answer, bytes) else answer.encode()) + b"\n")
 
     def type(self, keys: bytes) -> None:
@@ -61,9 +63,10 @@ class Terminal:
 
 
 @contextlib.asynccontextmanager
-async def at_terminal(*arguments: str | Path, program: str = "") -> AsyncIterator[Terminal]:
-    """Start the program, or other code with its arguments, at a terminal of its own."""
+async def at_terminal(*arguments: str | Path, program: str = "", **more: str) -> AsyncIterator[Terminal]:
+    """Start the program, or other code, at a terminal of its own, with `more` in its environment."""
     environ = {name: value for name, value in os.environ.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
+    environ |= {"NO_COLOR": "1"} | more
     ours, theirs = pty.openpty()
     code = ("-c", program) if program else ("-m", "opendtu_dcload")
     process = await asyncio.create_subprocess_exec(
