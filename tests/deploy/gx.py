@@ -2,7 +2,7 @@
 
 The root is read-only, `/service`, `/run` and `/tmp` are RAM, only `/data` stays over a reboot. The shell is busybox,
 the supervisor daemontools (or runit), Python is the one that runs the tests, with a library as thin as Venus OS' own.
-It shares the network with the tests.
+It shares the network with the tests. A stick is a folder below `media`.
 """
 
 from __future__ import annotations
@@ -49,19 +49,32 @@ NEVER_THERE = (
 )  # fmt: skip
 SUPERVISORS = ("svscan", "supervise", "svc", "svstat", "svok", "multilog", "tai64nlocal")
 RUNIT = ("runsvdir", "runsv", "sv")
-TOOLS = ("busybox", "bash", "unshare", "nsenter")
+TOOLS = ("busybox", "bash", "curl", "unshare", "nsenter")
 BOOT = """#!/bin/sh
 mount -t proc proc /proc
 mkdir -p /data/log
+. /sbin/update-data
 {supervisor} /service >/dev/null 2>&1 &
 [ ! -x /data/rc.local ] || /data/rc.local
 touch /run/booted
 while :; do wait; sleep 1; done
 """
+UPDATE_DATA = """
+for archive in /media/*/venus-data.tar.gz /media/*/venus-data-*.tar.gz; do
+    [ -f "$archive" ] || continue
+    hooks=$(mktemp -d)
+    tar -xzf "$archive" -C "$hooks" rc 2>/dev/null
+    if tar -xzf "$archive" -C /data --exclude rc; then result=success; else result=extraction-failed; fi
+    [ ! -f "$hooks/rc/post-hook.sh" ] || sh "$hooks/rc/post-hook.sh" $result
+    rm -rf "$hooks"
+done
+"""
+"""What Venus OS does at boot with a stick that is plugged in (meta-victronenergy: initscripts/update-data.sh)."""
 MOUNT = """set -e
 mount --bind {root} {root}
 mount -o remount,bind,ro {root}
 mount --bind {data} {root}/data
+mount --bind {media} {root}/media
 for folder in service run tmp; do mount -t tmpfs tmpfs {root}/$folder; done
 mount --bind /dev/null {root}/dev/null
 exec chroot {root} /sbin/boot-{supervisor}
@@ -81,14 +94,14 @@ def needs_gx() -> None:
 
 
 def build_root(root: Path) -> None:
-    for folder in ("bin", "sbin", "usr/bin", "usr/lib", "dev", "proc", "run", "service", "tmp", "data", "etc", "var"):
+    for folder in ("bin", "sbin", "usr/bin", "usr/lib", "dev", "proc", "run", "service", "tmp", "data", "media", "etc", "var"):
         (root / folder).mkdir(parents=True)
     (root / "dev/null").touch()
     (root / "var/log").symlink_to("/data/log")
     (root / "etc/passwd").write_text("root:x:0:0:root:/data/home/root:/bin/sh\n")
     (root / "opt/victronenergy").mkdir(parents=True)
     (root / "opt/victronenergy/version").write_text("v3.60\nVenus OS\n20250601000000\n")
-    for name in (*SUPERVISORS, *RUNIT, "busybox", "bash"):
+    for name in (*SUPERVISORS, *RUNIT, "busybox", "bash", "curl"):
         _copy_program(root, Path(str(shutil.which(name))), root / "usr/bin" / name)
     busybox = subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
     for applet in {*busybox} - {"svc", "svok", "busybox"}:
@@ -96,6 +109,7 @@ def build_root(root: Path) -> None:
     (root / "bin/sh").symlink_to("/usr/bin/busybox")
     (root / "bin/bash").symlink_to("/usr/bin/bash")
     _copy_python(root)
+    (root / "sbin/update-data").write_text(UPDATE_DATA)
     for name, supervisor in (("daemontools", "svscan"), ("runit", "runsvdir")):
         boot = root / f"sbin/boot-{name}"
         boot.write_text(BOOT.format(supervisor=supervisor))
@@ -145,8 +159,13 @@ class GxMachine:
     _machine: Process | None = None
     _pid: str = ""
 
+    @property
+    def media(self) -> Path:
+        return self.data.with_name("media")
+
     async def boot(self) -> None:
-        script = MOUNT.format(root=self.root, data=self.data, supervisor=self.supervisor)
+        self.media.mkdir(exist_ok=True)
+        script = MOUNT.format(root=self.root, data=self.data, media=self.media, supervisor=self.supervisor)
         self._machine = await asyncio.create_subprocess_exec(
             "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script,
             stdin=DEVNULL, stdout=DEVNULL, stderr=None, env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
