@@ -64,7 +64,8 @@ for archive in /media/*/venus-data.tar.gz /media/*/venus-data-*.tar.gz; do
     [ -f "$archive" ] || continue
     hooks=$(mktemp -d)
     tar -xzf "$archive" -C "$hooks" rc 2>/dev/null
-    if tar -xzf "$archive" -C /data --exclude rc; then result=success; else result=extraction-failed; fi
+    if tar -xzf "$archive" -C /data; then result=success; else result=extraction-failed; fi
+    rm -rf /data/rc # this tar cannot leave it out
     [ ! -f "$hooks/rc/post-hook.sh" ] || sh "$hooks/rc/post-hook.sh" $result
     rm -rf "$hooks"
 done
