@@ -16,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -151,32 +151,28 @@ def _copy_to_same_place(root: Path, path: str) -> None:
 
 
 @dataclass
-class GxMachine:
-    """One GX, off at first."""
+class Machine:
+    """A root of its own in namespaces of its own, off at first."""
 
-    root: Path
-    data: Path
-    supervisor: str = "daemontools"
-    _machine: Process | None = None
-    _pid: str = ""
+    _machine: Process | None = field(default=None, init=False)
+    _pid: str = field(default="", init=False)
+    shell = ("/usr/bin/busybox", "sh")
 
-    @property
-    def media(self) -> Path:
-        return self.data.with_name("media")
-
-    async def boot(self) -> None:
-        self.media.mkdir(exist_ok=True)
-        script = MOUNT.format(root=self.root, data=self.data, media=self.media, supervisor=self.supervisor)
+    async def start(self, script: str, *namespaces: str) -> None:
+        """Run a script as the first process, in addition to these namespaces in those of mounts and processes."""
         self._machine = await asyncio.create_subprocess_exec(
-            "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script,
+            "unshare", "--mount", "--pid", *namespaces, "--fork", "--kill-child", "sh", "-c", script,
             stdin=DEVNULL, stdout=DEVNULL, stderr=None, env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
         )  # fmt: skip
         children = Path(f"/proc/{self._machine.pid}/task/{self._machine.pid}/children")
         while not (pids := children.read_text().split()):  # noqa: ASYNC110, ASYNC240  a file in RAM that the kernel fills
             await asyncio.sleep(0.02)
         self._pid = pids[0]
-        while (await self.run("test -e /run/booted"))[0]:
-            assert self._machine.returncode is None, "the GX did not boot"
+
+    async def comes_up(self, command: str) -> None:
+        while (await self.run(command))[0]:
+            assert self._machine is not None
+            assert self._machine.returncode is None, "the machine did not boot"
             await asyncio.sleep(0.05)
 
     async def power_off(self) -> None:
@@ -187,18 +183,37 @@ class GxMachine:
             await self._machine.wait()
             self._machine = None
 
-    async def run(self, command: str) -> tuple[int, str]:
-        """Run a command in the GX' shell; return its exit code and what it printed."""
+    async def run(self, command: str, **environ: str) -> tuple[int, str]:
+        """Run a command in the machine's shell; return its exit code and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            "nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd",
-            "/usr/bin/busybox", "sh", "-c", command,
-            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env={"PATH": "/usr/bin:/bin:/sbin", "HOME": "/data/home/root"},
+            "nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd", *self.shell, "-c", command,
+            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT,
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/data/home/root"} | environ,
         )  # fmt: skip
         printed, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, printed.decode()
 
-    async def ok(self, command: str) -> str:
-        code, printed = await self.run(command)
+    async def ok(self, command: str, **environ: str) -> str:
+        code, printed = await self.run(command, **environ)
         assert code == 0, f"{command}: {code}\n{printed}"
         return printed
+
+
+@dataclass
+class GxMachine(Machine):
+    """One GX."""
+
+    root: Path
+    data: Path
+    supervisor: str = "daemontools"
+
+    @property
+    def media(self) -> Path:
+        return self.data.with_name("media")
+
+    async def boot(self) -> None:
+        self.media.mkdir(exist_ok=True)
+        script = MOUNT.format(root=self.root, data=self.data, media=self.media, supervisor=self.supervisor)
+        await self.start(script)
+        await self.comes_up("test -e /run/booted")
