@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from opendtu_dcload import __version__
@@ -43,14 +44,12 @@ def install() -> int:
     _check_program()
     if not _has_user():
         _call("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVICE_USER)
-    try:
+    with _writing():
         CONFIG.parent.mkdir(mode=0o755, exist_ok=True)
         if not os.path.lexists(CONFIG):
             _put(CONFIG, shipped_text(), 0o640, pwd.getpwnam(SERVICE_USER).pw_gid)
         for name, text in units.items():
             _put(UNIT_FOLDER / name, text, 0o644, 0)
-    except OSError as err:
-        raise ServiceError(f"{err.filename} cannot be written ({err.strerror}); correct that and try again") from err
     _call("systemctl", "daemon-reload")
     _call("systemctl", "enable", "--quiet", SERVICE)
     # while nobody has filled in the configuration the service ends at once, and is started when it has changed
@@ -71,8 +70,9 @@ def uninstall() -> int:
     _check_system("uninstall-service")
     if (UNIT_FOLDER / UNITS[0]).exists():
         _call("systemctl", "disable", "--quiet", "--now", SERVICE)
-    for name in UNITS:
-        (UNIT_FOLDER / name).unlink(missing_ok=True)
+    with _writing():
+        for name in UNITS:
+            (UNIT_FOLDER / name).unlink(missing_ok=True)
     _call("systemctl", "daemon-reload")
     stays = [str(path) for path in (CONFIG.parent, STATE) if path.exists()] + [f"the user {SERVICE_USER}"] * _has_user()
     print(f"{SERVICE} is no service any more. What stays: the program{''.join(f', {what}' for what in stays)}")
@@ -90,7 +90,7 @@ def _check_program() -> None:
     """Refuse a program that the service's user could not run."""
     for place in (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent):
         if any(place.resolve().is_relative_to(folder) for folder in HIDDEN):
-            raise ServiceError(f"the program is in {place}, where a service may not look; {ELSEWHERE}")
+            raise ServiceError(f"the program or its Python is in {place}, where no service may look; {ELSEWHERE}")
     command = [sys.executable, "-c", "import opendtu_dcload.app"]
     environ = {"PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -130,6 +130,14 @@ def _own_name() -> str:
     program = Path(sys.prefix) / "bin" / SERVICE
     found = shutil.which(SERVICE)
     return SERVICE if found and Path(found).resolve() == program.resolve() else str(program)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise ServiceError(f"{err.filename or UNIT_FOLDER} cannot be written ({err.strerror}); correct that and try again") from err
 
 
 def _put(path: Path, text: str, mode: int, group: int) -> None:
