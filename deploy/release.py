@@ -46,7 +46,9 @@ def main() -> int:
         sys.exit(f"release.py: {arguments.out} is not empty: delete it, or name another folder with --out")
     wheel = build_packages(arguments.out)
     if arguments.tag not in {"", f"v{version_of(wheel)}"}:
-        sys.exit(f"release.py: the tag is {arguments.tag}, but the version v{version_of(wheel)}: correct pyproject.toml")
+        sys.exit(
+            f"release.py: the tag is {arguments.tag}, but the version v{version_of(wheel)}: correct pyproject.toml"
+        )
     complete(wheel, GX, GX_PYTHON, arguments.base_url, arguments.github)
     print(arguments.out)
     return 0
@@ -100,7 +102,9 @@ def _setup_helper(folder: Path, files: Sequence[Path], version: str, github: str
     for file in ("README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / file, folder)
     describe(folder, version, github)
-    (folder / "install.sh").write_text('#!/bin/sh\nfolder=$(cd "$(dirname "$0")" && pwd -P)\nexec "$folder/get.sh" "$folder"\n')
+    (folder / "install.sh").write_text(
+        '#!/bin/sh\nfolder=$(cd "$(dirname "$0")" && pwd -P)\nexec "$folder/get.sh" "$folder"\n'
+    )
     (folder / "install.sh").chmod(EXECUTABLE)
     return folder
 

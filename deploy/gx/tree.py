@@ -92,6 +92,7 @@ def _ignore(_: str) -> None:
 
 if __name__ == "__main__":
     question, *trees = sys.argv[1:]
-    why = {"fits": fits, "imports": imports, "same": same, "accepts": accepts}[question](*trees)
+    answers = {"fits": fits, "imports": imports, "same": same, "accepts": accepts}
+    why = str(answers[question](*trees))  # type: ignore[operator]  # two of them ask for two
     if why:
         sys.exit(f"opendtu-dcload: {why}")

@@ -111,7 +111,9 @@ def _units(python: str) -> dict[str, str]:
         ServiceError: its path means something else to systemd.
     """
     if not re.fullmatch(r"[\w/.+~-]+", python, flags=re.ASCII):
-        raise ServiceError(f"systemd would misread the path {python}; install the program into one of letters and digits")
+        raise ServiceError(
+            f"systemd would misread the path {python}; install the program into one of letters and digits"
+        )
     share = shipped_file().parent
     folder = next(folder for folder in (share / "debian", share / "deploy/debian") if folder.is_dir())
     return {name: (folder / name).read_text(encoding="utf-8").replace(SHIPPED_PYTHON, python) for name in UNITS}
@@ -137,7 +139,9 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise ServiceError(f"{err.filename or UNIT_FOLDER} cannot be written ({err.strerror}); correct that and try again") from err
+        raise ServiceError(
+            f"{err.filename or UNIT_FOLDER} cannot be written ({err.strerror}); correct that and try again"
+        ) from err
 
 
 def _put(path: Path, text: str, mode: int, group: int) -> None:
@@ -159,7 +163,9 @@ def _call(*command: str) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed commands
     except OSError as err:
-        raise ServiceError(f"{command[0]} cannot be started ({err.strerror}); is this a Debian, and is it in PATH?") from err
+        raise ServiceError(
+            f"{command[0]} cannot be started ({err.strerror}); is this a Debian, and is it in PATH?"
+        ) from err
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"]
         raise ServiceError(f"{' '.join(command[:2])} failed: {said[-1]}")

@@ -9,6 +9,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -49,7 +50,7 @@ def needs_systemd() -> None:
 class DebianMachine(Machine):
     """One Debian."""
 
-    shell = ("/bin/sh",)
+    shell: ClassVar[tuple[str, ...]] = ("/bin/sh",)
 
     async def boot(self) -> None:
         await self.start(BOOT, "--cgroup", "--mount-proc")

@@ -18,6 +18,7 @@ import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -95,7 +96,21 @@ def needs_gx() -> None:
 
 
 def build_root(root: Path) -> None:
-    for folder in ("bin", "sbin", "usr/bin", "usr/lib", "dev", "proc", "run", "service", "tmp", "data", "media", "etc", "var"):
+    for folder in (
+        "bin",
+        "sbin",
+        "usr/bin",
+        "usr/lib",
+        "dev",
+        "proc",
+        "run",
+        "service",
+        "tmp",
+        "data",
+        "media",
+        "etc",
+        "var",
+    ):
         (root / folder).mkdir(parents=True)
     (root / "dev/null").touch()
     (root / "var/log").symlink_to("/data/log")
@@ -156,7 +171,7 @@ class Machine:
 
     _machine: Process | None = field(default=None, init=False)
     _pid: str = field(default="", init=False)
-    shell = ("/usr/bin/busybox", "sh")
+    shell: ClassVar[tuple[str, ...]] = ("/usr/bin/busybox", "sh")
 
     async def start(self, script: str, *namespaces: str) -> None:
         """Run a script as the first process, in addition to these namespaces in those of mounts and processes."""

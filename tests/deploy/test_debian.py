@@ -37,7 +37,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     text = (FILES / unit.name).read_text()
     assert "/opt/opendtu-dcload/bin/python" in text
     unit.write_text(text.replace("/opt/opendtu-dcload/bin/python", sys.executable))
-    verify = ["systemd-analyze", "verify", "--man=no", unit, tmp_path / "opendtu-dcload.path"]
+    verify = ["systemd-analyze", "verify", "--man=no", str(unit), str(unit.with_suffix(".path"))]
     done = subprocess.run(verify, capture_output=True, text=True, check=False)
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.stem in line]) == (0, []), done.stderr
 

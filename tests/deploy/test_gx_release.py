@@ -136,9 +136,14 @@ def left_as_it_is(folder: Path) -> None:
         (left_as_it_is, "mount -t tmpfs -o size=1m none /tmp", "cannot be fetched from http://127.0.0.1:"),
         (left_as_it_is, "mount -t tmpfs -o size=10m none /tmp", "cannot be unpacked into /tmp/"),
     ],
-    ids=["damaged", "no processor", "a page", "no sums", "two versions", "no Venus", "old Venus", "no room", "little room"],
+    ids=[
+        "damaged", "no processor", "a page", "no sums", "two versions", "no Venus", "old Venus", "no room",
+        "little room",
+    ],
 )  # fmt: skip
-async def test_refuses_and_leaves_nothing(gx: GxMachine, folder: Path, address: str, spoil, before: str, why: str) -> None:
+async def test_refuses_and_leaves_nothing(
+    gx: GxMachine, folder: Path, address: str, spoil, before: str, why: str
+) -> None:
     spoil(folder)
     await gx.boot()
     await gx.ok(before)

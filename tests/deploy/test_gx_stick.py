@@ -148,7 +148,9 @@ def small_release(folder: Path, version: str) -> None:
 async def chain(gx: GxMachine, number: int, action: str) -> int:
     """Boot with the stick, with `action` before a step of what it installs; return how many steps it came."""
     await gx.ok(BOOTS)
-    _, last = await steps(gx, "-c 'exec env PATH=/run/bin:$PATH " + CHAIN.removeprefix("cd / && ") + "'", number, action)
+    _, last = await steps(
+        gx, "-c 'exec env PATH=/run/bin:$PATH " + CHAIN.removeprefix("cd / && ") + "'", number, action
+    )
     return last
 
 

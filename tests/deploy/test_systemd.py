@@ -47,13 +47,14 @@ REFUSED = {
     # as `pipx` does it for root by itself, and in a user's home
     "mkdir -p /root/v && cp -a /opt/opendtu-dcload/. /root/v && /root/v/bin/python -m opendtu_dcload install-service":
         "the program or its Python is in /root/v, where no service may look; install it ",
-    "mkdir '/opt/a b' && cp -a /opt/opendtu-dcload/. '/opt/a b' && '/opt/a b/bin/python' -m opendtu_dcload install-service":
-        "systemd would misread the path /opt/a b/bin/python",
+    "mkdir '/opt/a b' && cp -a /opt/opendtu-dcload/. '/opt/a b' && '/opt/a b/bin/python' -m opendtu_dcload "
+    "install-service": "systemd would misread the path /opt/a b/bin/python",
     "chmod 700 /opt/opendtu-dcload && opendtu-dcload install-service; chmod 755 /opt/opendtu-dcload; false":
         "other users than root cannot run the program in /opt/opendtu-dcload",
-    "setpriv --reuid=65534 --clear-groups opendtu-dcload install-service": "needs root: sudo opendtu-dcload install-service",
+    "setpriv --reuid=65534 --clear-groups opendtu-dcload install-service": "needs root: sudo opendtu-dcload install-",
     "PATH=/nowhere /opt/opendtu-dcload/bin/opendtu-dcload install-service": "systemctl cannot be started (No such file",
-    "mount -o bind,ro /etc /etc && opendtu-dcload uninstall-service; umount /etc; false": "cannot be written (Read-only",
+    "mount -o bind,ro /etc /etc && opendtu-dcload install-service; umount /etc; false": "cannot be written (Read-only",
+    "mount -o bind,ro /etc /etc && opendtu-dcload uninstall-service; umount /etc; false": "systemctl disable failed: ",
 }  # fmt: skip
 
 
