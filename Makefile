@@ -136,11 +136,12 @@ soak: $(READY)
 pins: $(READY)
 	$(PYTHON) deploy/pin.py
 
-# All that is published of a version, into DIST, which is emptied; with TAG=v1.2.3 only if that is the version. BASE_URL is
-# where it will be fetched from, GITHUB=USER:BRANCH where SetupHelper looks for updates; by default nowhere.
+# All that is published of a version, into dist/, which is emptied, or into an empty DIST; with TAG=v1.2.3 only if that is
+# the version. BASE_URL is where it will be fetched from, GITHUB=USER:BRANCH where SetupHelper looks for updates; by default
+# nowhere.
 DIST := dist
 release: $(RELEASE)/ready
-	rm -rf $(DIST)
+	@[ "$(DIST)" != dist ] || rm -rf dist
 	$(RELEASE)/bin/python deploy/release.py --out $(DIST) $(if $(TAG),--tag $(TAG)) $(if $(BASE_URL),--base-url $(BASE_URL)) \
 		$(if $(GITHUB),--github $(GITHUB))
 	$(RELEASE)/bin/python -m twine check --strict $(DIST)/*.whl $(DIST)/opendtu_dcload-*.tar.gz
