@@ -20,7 +20,7 @@ from opendtu_dcload.doctor.draft import NAME, SERVICE_USER, can_be_written, ship
 from opendtu_dcload.errors import ServiceError
 
 SERVICE = "opendtu-dcload"
-UNITS = (f"{SERVICE}.service", f"{SERVICE}.path")
+UNITS = (f"{SERVICE}.service", f"{SERVICE}.timer")
 UNIT_FOLDER = Path("/etc/systemd/system")
 CONFIG = Path("/etc/opendtu-dcload", NAME)
 STATE = Path("/var/lib/opendtu-dcload")
@@ -52,7 +52,7 @@ def install() -> int:
             _put(UNIT_FOLDER / name, text, 0o644, 0)
     _call("systemctl", "daemon-reload")
     _call("systemctl", "enable", "--quiet", SERVICE)
-    # while nobody has filled in the configuration the service ends at once, and is started when it has changed
+    # while nobody has filled in the configuration the service ends at once, and its timer tries again
     _call("systemctl", "--no-block", "restart", SERVICE)
     if can_be_written(CONFIG):
         print(f"{SERVICE} {__version__} is installed. Next: sudo {_own_name()} init --config {CONFIG}")

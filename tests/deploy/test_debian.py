@@ -32,12 +32,12 @@ def needs(program: str) -> None:
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     needs("systemd-analyze")
-    shutil.copy(FILES / "opendtu-dcload.path", tmp_path)
+    shutil.copy(FILES / "opendtu-dcload.timer", tmp_path)
     unit = tmp_path / "opendtu-dcload.service"
     text = (FILES / unit.name).read_text()
     assert "/opt/opendtu-dcload/bin/python" in text
     unit.write_text(text.replace("/opt/opendtu-dcload/bin/python", sys.executable))
-    verify = ["systemd-analyze", "verify", "--man=no", str(unit), str(unit.with_suffix(".path"))]
+    verify = ["systemd-analyze", "verify", "--man=no", str(unit), str(unit.with_suffix(".timer"))]
     done = subprocess.run(verify, capture_output=True, text=True, check=False)
     assert (done.returncode, [line for line in done.stderr.splitlines() if unit.stem in line]) == (0, []), done.stderr
 
