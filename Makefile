@@ -4,13 +4,14 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/ready
 LOWEST := .venv-lowest
+RELEASE := .venv-release
 REALTIME := $(shell grep -rlF pytest.mark.realtime tests)
 QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
-	gx-hours lightness fuzz soak pins try-armhf clean
+	gx-hours lightness fuzz soak pins release try-armhf clean
 
 # Needs no more than the product; where the tests are set up, that is it.
 demo: $(if $(wildcard $(READY)),$(READY),$(VENV)/product)
@@ -77,6 +78,11 @@ $(LOWEST)/ready: pyproject.toml $(READY)
 	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' $(oldest)
 	@touch $@
 
+$(RELEASE)/ready: pyproject.toml
+	python3 -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet 'build>=1' 'twine>=6'
+	@touch $@
+
 oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
 
 # The manual's pictures; a test says when they are no longer what the controller does.
@@ -137,6 +143,16 @@ soak: $(READY)
 # The newest packages for the bundles, with hashes of their wheels.
 pins: $(READY)
 	$(PYTHON) deploy/pin.py
+
+# All that is published of a version, into dist/, which is emptied, or into an empty DIST; with TAG=v1.2.3 only if that is
+# the version. BASE_URL is where it will be fetched from, GITHUB=USER:BRANCH where SetupHelper looks for updates; by default
+# nowhere.
+DIST := dist
+release: $(RELEASE)/ready
+	@[ "$(DIST)" != dist ] || rm -rf dist
+	$(RELEASE)/bin/python deploy/release.py --out $(DIST) $(if $(TAG),--tag $(TAG)) $(if $(BASE_URL),--base-url $(BASE_URL)) \
+		$(if $(GITHUB),--github $(GITHUB))
+	$(RELEASE)/bin/python -m twine check --strict $(DIST)/*.whl $(DIST)/opendtu_dcload-*.tar.gz
 
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)

@@ -94,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     old.add_argument("old", type=Path, metavar="config.ini")
     old.set_defaults(start=_import)
 
+    service = commands.add_parser("install-service", help="make it a service of systemd, or update that (as root)")
+    service.set_defaults(start=_install_service)
+    no_service = commands.add_parser("uninstall-service", help="stop the service of systemd and remove it (as root)")
+    no_service.set_defaults(start=_uninstall_service)
+
     replay = commands.add_parser("replay", help="decide a recording again and print what differs")
     replay.add_argument("recording", type=Path, metavar="FILE", help="as the setting log.record leaves it, or its .gz")
     replay.set_defaults(start=_replay)
@@ -163,6 +168,18 @@ def _import(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.doctor_main import run_import  # noqa: PLC0415  as above
 
     return run_import(arguments.old, arguments.config)
+
+
+def _install_service(_: argparse.Namespace) -> int:
+    from opendtu_dcload import systemd_service  # noqa: PLC0415  as above
+
+    return systemd_service.install()
+
+
+def _uninstall_service(_: argparse.Namespace) -> int:
+    from opendtu_dcload import systemd_service  # noqa: PLC0415  as above
+
+    return systemd_service.uninstall()
 
 
 def _replay(arguments: argparse.Namespace) -> int:
