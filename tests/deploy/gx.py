@@ -22,6 +22,8 @@ from typing import ClassVar
 
 import pytest
 
+from tests.doctor.terminal import Terminal, typed
+
 LEFT_OUT = (
     "venv",
     "ensurepip",
@@ -50,6 +52,7 @@ NEVER_THERE = (
 )  # fmt: skip
 SUPERVISORS = ("svscan", "supervise", "svc", "svstat", "svok", "multilog", "tai64nlocal")
 RUNIT = ("runsvdir", "runsv", "sv")
+ENVIRON = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/data/home/root"}
 TOOLS = ("busybox", "bash", "curl", "unshare", "nsenter")
 BOOT = """#!/bin/sh
 mount -t proc proc /proc
@@ -198,13 +201,19 @@ class Machine:
             await self._machine.wait()
             self._machine = None
 
+    def typed(self, command: str, **environ: str) -> contextlib.AbstractAsyncContextManager[Terminal]:
+        """Run a command in the machine's shell at a terminal."""
+        return typed(self._shell(command), ENVIRON | environ)
+
+    def _shell(self, command: str) -> tuple[str, ...]:
+        enter = ("nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd")
+        return (*enter, *self.shell, "-c", command)
+
     async def run(self, command: str, **environ: str) -> tuple[int, str]:
         """Run a command in the machine's shell; return its exit code and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            "nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd", *self.shell, "-c", command,
-            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/data/home/root"} | environ,
-        )  # fmt: skip
+            *self._shell(command), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=ENVIRON | environ
+        )
         printed, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, printed.decode()

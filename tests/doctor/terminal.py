@@ -7,7 +7,7 @@ import contextlib
 import os
 import pty
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -66,11 +66,17 @@ class Terminal:
 async def at_terminal(*arguments: str | Path, program: str = "", **more: str) -> AsyncIterator[Terminal]:
     """Start the program, or other code, at a terminal of its own, with `more` in its environment."""
     environ = {name: value for name, value in os.environ.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
-    environ |= {"NO_COLOR": "1"} | more
-    ours, theirs = pty.openpty()
     code = ("-c", program) if program else ("-m", "opendtu_dcload")
+    async with typed((sys.executable, *code, *map(str, arguments)), environ | more) as terminal:
+        yield terminal
+
+
+@contextlib.asynccontextmanager
+async def typed(command: Sequence[str], environ: Mapping[str, str]) -> AsyncIterator[Terminal]:
+    """Start a command at a terminal of its own."""
+    ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *code, *map(str, arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=environ
+        *command, stdin=theirs, stdout=theirs, stderr=theirs, env={"NO_COLOR": "1", **environ}
     )
     os.close(theirs)
     terminal = Terminal(process, ours)
