@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
+from opendtu_dcload.control.regulation.regulator import Wait
 from opendtu_dcload.live.live_plant import LivePlant, Source, age
 from opendtu_dcload.live.live_text import WIDTH, flow_line, inverter_lines, live_line
 from opendtu_dcload.model import (
@@ -187,3 +189,11 @@ def test_each_inverter_has_a_line_of_its_own():
         "  2              - W  limit  160 W  no fresh data (20 W 60 s ago)",
         "  3             20 W  off",
     ]
+
+
+@pytest.mark.parametrize("wait", [wait for wait in Wait if wait])
+def test_while_it_regulates_it_says_why_it_lets_a_difference_be(wait):
+    state = plant()
+    assert state.plan is not None
+    state.set_plan(replace(state.plan, wait=str(wait)))
+    assert line(state, 1).endswith(f"| regulating; {wait}")

@@ -1,7 +1,7 @@
 """Why the plant gives what it gives, in the live line's words: the plan's reason first, then what is special.
 
-The control tells a reason, a note at an inverter and what became of each command. It does not tell why it lets a
-difference be while it regulates: whether it waits for loads to show how long they last, or saves commands.
+The control tells a reason, why it lets a difference be while it regulates, a note at an inverter, and what became of
+each command.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ BETWEEN = "; "
 def all_words(state: State, plant: LivePlant, now_s: float) -> list[str]:
     """Return the reason, then everything else, the most important first."""
     said = [_reason(state, now_s)]
+    if (plan := state.plan_at(now_s)) is not None and plan.wait:
+        said.append(plan.wait)
     if plant.grid.before:
         said.append(f"grid: {plant.grid.before}")
     if plant.solar is not None and plant.solar.before:
