@@ -4,21 +4,24 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/ready
 LOWEST := .venv-lowest
+RELEASE := .venv-release
 REALTIME := $(shell grep -rlF pytest.mark.realtime tests)
 QUICK := and not long
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
 .PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
-	gx-hours lightness fuzz soak pins try-armhf clean
+	gx-hours lightness fuzz soak pins release try-armhf clean
 
-demo: $(READY)
+# Needs no more than the product; where the tests are set up, that is it.
+demo: $(if $(wildcard $(READY)),$(READY),$(VENV)/product)
 	@$(call need,dbus-daemon,dbus)
 	$(PYTHON) -m opendtu_dcload demo $(if $(DURATION),--duration $(DURATION))
 
 test test-all: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@$(call need,dbus-send,dbus)
+	@$(call need,avahi-daemon,avahi-daemon)
 	@/usr/bin/python3 -c 'import dbus' 2>/dev/null || { $(call install,python3-dbus); }
 	@$(call side_by_side,$(PYTHON),$(if $(filter test,$@),$(QUICK)),,lint)
 
@@ -64,9 +67,20 @@ $(READY): pyproject.toml
 	$(PYTHON) -m pip install --quiet --editable '.[test]'
 	@touch $@
 
+$(VENV)/product: pyproject.toml
+	@python3 -c 'import ensurepip' 2>/dev/null || { $(call install,python3-venv); }
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --editable .
+	@touch $@
+
 $(LOWEST)/ready: pyproject.toml $(READY)
 	python3 -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --editable '.[test]' $(oldest)
+	@touch $@
+
+$(RELEASE)/ready: pyproject.toml
+	python3 -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet 'build>=1' 'twine>=6'
 	@touch $@
 
 oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
@@ -130,6 +144,16 @@ soak: $(READY)
 pins: $(READY)
 	$(PYTHON) deploy/pin.py
 
+# All that is published of a version, into dist/, which is emptied, or into an empty DIST; with TAG=v1.2.3 only if that is
+# the version. BASE_URL is where it will be fetched from, GITHUB=USER:BRANCH where SetupHelper looks for updates; by default
+# nowhere.
+DIST := dist
+release: $(RELEASE)/ready
+	@[ "$(DIST)" != dist ] || rm -rf dist
+	$(RELEASE)/bin/python deploy/release.py --out $(DIST) $(if $(TAG),--tag $(TAG)) $(if $(BASE_URL),--base-url $(BASE_URL)) \
+		$(if $(GITHUB),--github $(GITHUB))
+	$(RELEASE)/bin/python -m twine check --strict $(DIST)/*.whl $(DIST)/opendtu_dcload-*.tar.gz
+
 # The armv7l bundle on an emulated ARM Debian, against the simulated devices. Needs root, debootstrap and qemu-user-static.
 try-armhf: $(READY)
 	PYTHON=$(PYTHON) deploy/try_armhf.sh
@@ -137,7 +161,7 @@ try-armhf: $(READY)
 clean:
 	rm -rf $(VENV) .venv-* build dist src/*.egg-info
 
-need = command -v $(1) >/dev/null || { $(call install,$(2)); }
+need = PATH=$$PATH:/usr/sbin command -v $(1) >/dev/null || { $(call install,$(2)); }
 
 # Root installs; who may use sudo without a password too; everybody else is told what is missing.
 install = if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $(1); \

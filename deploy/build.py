@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,8 @@ GX_PYTHON = "3.12"
 OLDEST_GLIBC, NEWEST_GLIBC = 17, 31
 """Wheels for glibc 2.17 (manylinux2014) to 2.31 run on every GX that has Python 3.12, and on Debian 11."""
 EXECUTABLE, FILE = 0o755, 0o644
+NOT_PUBLISHED = "not_published:latest"
+"""In the place of SetupHelper's USER:BRANCH; no account can have an underscore, so nobody else's code is fetched."""
 
 
 def main() -> int:
@@ -39,7 +42,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder, default dist/")
     parser.add_argument(
         "--github",
-        default="not_published:latest",  # no account can have an underscore, so nobody else's code is fetched
+        default=NOT_PUBLISHED,
         metavar="USER:BRANCH",
         help="where SetupHelper looks for updates",
     )
@@ -52,11 +55,16 @@ def main() -> int:
 
 def build_wheel(folder: Path) -> Path:
     """Build the program's wheel into a folder."""
+    _pip("wheel", "--no-deps", "--wheel-dir", folder, copy_sources(folder))
+    return next(folder.glob("*.whl"))
+
+
+def copy_sources(folder: Path) -> Path:
+    """Copy this checkout into a folder without what was built in it, and return where it is."""
     # setuptools leaves its work beside the sources, and files that are no longer there would come along
     source = folder / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__"))
-    _pip("wheel", "--no-deps", "--wheel-dir", folder, source)
-    return next(folder.glob("*.whl"))
+    return source
 
 
 def platforms(arch: str) -> list[str]:
@@ -92,18 +100,28 @@ def bundle(wheel: Path, arch: str, python: str, out: Path, github: str) -> Path:
         for file in ("README.md", "LICENSE", "CHANGELOG.md"):
             shutil.copy(ROOT / file, folder / file)
         shutil.copytree(ROOT / "docs", folder / "docs")
-        (folder / "version").write_text(f"v{version}\n")
-        (folder / "gitHubInfo").write_text(f"{github}\n")
-        (folder / "firstCompatibleVersion").write_text("v3.60\n")
+        describe(folder, version, github)
         (folder / "install.sh").write_text(
             '#!/bin/sh\nexec "$(dirname "$0")/app/share/opendtu-dcload/install.sh" "$@"\n'
         )
         (folder / "install.sh").chmod(EXECUTABLE)
-        out.mkdir(parents=True, exist_ok=True)
-        path = out / f"{name}.tar.gz"
-        # without names and times of the building machine: the same sources make the same file
-        with gzip.GzipFile(path, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
-            tar.add(folder, name, filter=_anonymous)
+        return pack([folder], out / f"{name}.tar.gz")
+
+
+def describe(folder: Path, version: str, github: str) -> None:
+    """Write into a package of SetupHelper what it asks of each."""
+    (folder / "version").write_text(f"v{version}\n")
+    (folder / "gitHubInfo").write_text(f"{github}\n")
+    (folder / "firstCompatibleVersion").write_text("v3.60\n")
+
+
+def pack(folders: Iterable[Path], path: Path) -> Path:
+    """Make an archive of folders, each under its own name, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # without names and times of the building machine: the same sources make the same file
+    with gzip.GzipFile(path, "wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+        for folder in folders:
+            tar.add(folder, folder.name, filter=_anonymous)
     return path
 
 

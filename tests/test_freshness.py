@@ -8,9 +8,9 @@ import pytest
 
 from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.freshness import METER_SHOWN_S, PLAN_S, believed, measured
+from opendtu_dcload.live.live_text import live_line
 from opendtu_dcload.model import DtuStatus, InverterPlan, InverterStatus, MeterReading, PhaseReading, Plan, Reason
 from opendtu_dcload.state import State
-from opendtu_dcload.tasks.live_line import live_line
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,20 @@ def test_the_live_line_shows_the_grid_and_the_reason_as_long_as_the_bus():
     state = State()
     state.set_meter(MeterReading(0.0, 123.0))
     state.set_plan(Plan(0.0, 100.0, 800.0, Reason.REGULATING))
-    assert live_line(state, {}, PLAN_S) == "grid    123 W | regulating"
-    assert live_line(state, {}, METER_SHOWN_S) == "grid    123 W"
-    assert live_line(state, {}, METER_SHOWN_S + 0.1) == "grid      - W"
+    assert live_line(state, {}, PLAN_S) == "grid   123 W | regulating"
+    assert live_line(state, {}, METER_SHOWN_S) == "grid   123 W | no decision for 15 s"
+    assert live_line(state, {}, METER_SHOWN_S + 0.1) == "grid     - W | no decision for 15 s; grid: 123 W 15 s ago"
 
 
-@pytest.mark.parametrize(("age_s", "reachable", "output"), [(20.0, True, "95"), (20.1, True, "-"), (0.0, False, "-")])
-def test_the_live_line_shows_an_inverters_output_as_long_as_the_bus(age_s, reachable, output):
+@pytest.mark.parametrize(
+    ("age_s", "reachable", "output", "more"),
+    [(20.0, True, "  95", ""), (20.1, True, "   -", "; 95 W 20 s ago"), (0.0, False, "   -", "; 95 W 0 s ago")],
+)
+def test_the_live_line_shows_an_inverters_output_as_long_as_the_bus(age_s, reachable, output, more):
     state = State()
     state.set_inverters("dtu", {"1": InverterStatus("1", "roof", 100.0, 100.0 - age_s, reachable, ac_power_w=95.0)})
     state.set_dtu("dtu", DtuStatus(100.0))
     state.set_plan(Plan(100.0, 100.0, 800.0, Reason.REGULATING, (InverterPlan("1", 100.0, is_on=True),)))
     sources = {"1": ("dtu", DtuSettings(stale_after_s=20.0).freshness_s)}
-    assert live_line(state, sources, 100.0) == f"grid      - W | roof {output} W (set 100) | regulating"
+    line = live_line(state, sources, 100.0)
+    assert line == f"grid     - + roof: {output} = load     - W, set 100 | regulating{more}"

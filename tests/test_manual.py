@@ -17,6 +17,7 @@ from opendtu_dcload.control import explanation
 from opendtu_dcload.control.bookkeeping.alarms import RULES, _alarm
 from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.reason_delays import alarm_after_s
+from opendtu_dcload.control.regulation.regulator import Wait
 from opendtu_dcload.model import Cause, Outcome, Reason, Severity
 from opendtu_dcload.venus.services.diagnostics import _ON_ITS_WAY
 from tests import manual
@@ -75,6 +76,10 @@ def test_each_remark_about_an_inverter_has_a_row():
     assert len(patterns) == len(texts) == 10
     for pattern in patterns:
         assert len([text for text in texts if re.fullmatch(pattern, text)]) == 1, pattern
+
+
+def test_each_way_to_wait_has_a_row():
+    assert sorted(row[0] for row in rows("Why it waits")) == sorted(str(wait) for wait in Wait if wait)
 
 
 def test_each_result_of_a_command_has_a_row():

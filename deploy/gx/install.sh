@@ -1,6 +1,9 @@
 #!/bin/sh
 # Installs opendtu-dcload on a Victron GX, or updates it. Everything is in /data, nothing is downloaded.
+#
+#     install.sh [CONFIG]      the file CONFIG becomes config.toml, unless somebody has filled in that one
 set -eu
+given=${1-}
 share=$(cd "$(dirname "$0")" && pwd -P)
 tree=$(cd "$share/../.." && pwd -P)
 . "$share/paths.sh"
@@ -42,6 +45,17 @@ if [ -z "$current" ] || ! is_same "$tree" "$base/$current"; then
     new=versions/$version
     while is_copied && ! is_same "$tree" "$base/$new"; do new=$new+; done
 fi
+config=$base/config.toml
+is_shipped() { # a tree that it came with
+    cmp -s "$1/share/$name/config.toml" "$config"
+}
+is_untouched() {
+    [ ! -L "$config" ] && { [ ! -e "$config" ] || is_shipped "$tree" || is_shipped "$base/$old"; }
+}
+if [ -n "$given" ] && is_untouched; then
+    [ -f "$given" ] || die "there is no file $given"
+    python3 -B "$share/tree.py" accepts "$tree" "$given"
+fi
 if ! is_copied; then
     rm -rf "$base/versions/.new"
     needed_kb=$(($(du -sk "$tree" | cut -f1) * 3 / 2 + 4096)) # half as much again for the bytecode
@@ -68,12 +82,8 @@ share=$base/$new/share/$name
 keys() {
     awk '/^#?\[/ {gsub(/[][#]/, "", $1); section = $1} /^#?[a-z_]+ *=/ {sub(/^#/, ""); print section "." $1}' "$1"
 }
-config=$base/config.toml
-is_untouched() {
-    [ ! -L "$config" ] && { [ ! -e "$config" ] || cmp -s "$base/$old/share/$name/config.toml" "$config"; }
-}
 if is_untouched; then
-    put "$config" 600 <"$share/config.toml" # anew also while nobody has filled it in
+    put "$config" 600 <"${given:-$share/config.toml}" # anew also while nobody has filled it in
 elif [ -n "$old" ] && [ "$new" != "$old" ]; then
     added=$(keys "$share/config.toml" | grep -vxF "$(keys "$base/$old/share/$name/config.toml")" || true)
     [ -z "$added" ] || echo "New settings, explained in $share/config.toml:" $added
@@ -131,9 +141,9 @@ fi
 point "$service" "$base/service"
 ! command -v svrescan >/dev/null || svrescan
 
-if cmp -s "$share/config.toml" "$config"; then
+if is_shipped "$tree"; then
     remove_older
-    echo "$name $version is installed. Fill in $config, then run $base/restart.sh"
+    echo "$name $version is installed. Next: $base/$name init"
     exit 0
 fi
 grep -q "^ok [0-9]* [0-9]* $version " "$run/health" 2>/dev/null && [ "$new" = "$current" ] || restart

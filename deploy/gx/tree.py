@@ -3,6 +3,7 @@
     tree.py fits TREE         is it built for this Python and processor?
     tree.py imports TREE      can all of it be imported? (writes the bytecode, unless Python is called with -B)
     tree.py same TREE OTHER   the same files?
+    tree.py accepts TREE FILE can the program use this configuration?
 
 Exit code 0 for yes, else 1 with a sentence on stderr.
 """
@@ -64,6 +65,18 @@ def same(tree: str, other: str) -> str:
     return ""
 
 
+def accepts(tree: str, config: str) -> str:
+    """Return what the program finds wrong in a configuration, empty if nothing."""
+    sys.path.insert(0, tree)
+    reading, errors = (importlib.import_module(f"opendtu_dcload.{name}") for name in ("config", "errors"))
+    paths = importlib.import_module("pathlib")
+    try:
+        reading.load_config(paths.Path(config))
+    except errors.ConfigError as err:
+        return f"{config} is not taken: {'; '.join(err.problems)}"
+    return ""
+
+
 def _files(tree: str) -> set[str]:
     return {
         os.path.relpath(os.path.join(folder, name), tree)
@@ -79,6 +92,7 @@ def _ignore(_: str) -> None:
 
 if __name__ == "__main__":
     question, *trees = sys.argv[1:]
-    why = same(*trees) if question == "same" else {"fits": fits, "imports": imports}[question](*trees)
+    answers = {"fits": fits, "imports": imports, "same": same, "accepts": accepts}
+    why = str(answers[question](*trees))  # type: ignore[operator]  # two of them ask for two
     if why:
         sys.exit(f"opendtu-dcload: {why}")

@@ -26,12 +26,13 @@ from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.lasting import Task, lasting
+from opendtu_dcload.live.live_plant import Source
 from opendtu_dcload.recording.bounded_file import open_recording
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.single_instance import alone
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.device_tasks import arming, reading
-from opendtu_dcload.tasks.live_line import Source, print_live
+from opendtu_dcload.tasks.live_line import print_live
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
@@ -46,7 +47,7 @@ PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 
 
 async def run(
-    config: Config, folder: Path, *, dry_run: bool = False, live: bool = False, watchdog: Watchdog | None = None
+    config: Config, folder: Path, *, dry_run: bool = False, live: str = "", watchdog: Watchdog | None = None
 ) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP, then leave the inverters as `control.on_stop` says.
 
@@ -54,7 +55,7 @@ async def run(
         config: all settings.
         folder: where to keep what must survive a restart.
         dry_run: decide and publish, command nothing.
-        live: print one line per second.
+        live: show the "plant" on stdout once a second, or its "inverters" as well; empty = nothing.
         watchdog: ends the process that this hangs in; None = the process is not ours to end.
 
     Raises:
@@ -95,7 +96,7 @@ async def run(
             (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
             [Task("control", _regulate(loop, services.controls if services else None))],
             [Task("health", report_health(supervisor, state, __version__, clock, feed))],
-            [Task("live", print_live(state, _sources(config), clock), may_end=True)] if live else [],
+            [_showing(config, state, clock, live)] if live else [],
         )
         async with lasting(tasks):
             await stop.wait()
@@ -165,6 +166,11 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
 
 def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch) -> PlantServices:
     return PlantServices(config, state, bus, watch, freshness_of(config), time.monotonic)
+
+
+def _showing(config: Config, state: State, clock: Callable[[], float], live: str) -> Task:
+    shown = print_live(state, _sources(config), clock, has_inverters=live == "inverters")
+    return Task("live", shown, may_end=True)
 
 
 def _sources(config: Config) -> dict[str, Source]:

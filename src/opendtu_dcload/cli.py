@@ -18,6 +18,7 @@ from pathlib import Path
 from opendtu_dcload import __version__
 from opendtu_dcload.errors import ConfigError, ServiceError
 from opendtu_dcload.patient_stream import unblocked
+from opendtu_dcload.program_name import program
 
 FAILED = 1
 WRONG_CONFIG = 2
@@ -53,13 +54,21 @@ def _exit_code(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="opendtu-dcload",
+        prog=program(),
         description="Keeps the grid meter at its target by setting battery-fed inverters through OpenDTU.",
         epilog="Without a command it runs until it is told to stop.",
     )
     parser.add_argument("--version", action="version", version=f"opendtu-dcload {__version__}")
     parser.add_argument("--dry-run", action="store_true", help="decide and publish, but command nothing")
-    parser.add_argument("--live", action="store_true", help="print one line per second on stdout")
+    parser.add_argument(
+        "--live",
+        nargs="?",
+        choices=("plant", "inverters"),
+        const="plant",
+        default="",
+        metavar="inverters",
+        help="show once a second on stdout what flows and why, with =inverters each inverter too",
+    )
     parser.set_defaults(start=_run)
     _add_config(parser, Path("config.toml"))
     commands = parser.add_subparsers(title="commands", metavar="")
@@ -84,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_config(old, argparse.SUPPRESS)
     old.add_argument("old", type=Path, metavar="config.ini")
     old.set_defaults(start=_import)
+
+    service = commands.add_parser("install-service", help="make it a service of systemd, or update that (as root)")
+    service.set_defaults(start=_install_service)
+    no_service = commands.add_parser("uninstall-service", help="stop the service of systemd and remove it (as root)")
+    no_service.set_defaults(start=_uninstall_service)
 
     replay = commands.add_parser("replay", help="decide a recording again and print what differs")
     replay.add_argument("recording", type=Path, metavar="FILE", help="as the setting log.record leaves it, or its .gz")
@@ -145,7 +159,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _init(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.doctor_main import run_init  # noqa: PLC0415  as above
-    from opendtu_dcload.doctor.first_config import Given  # noqa: PLC0415  as above
+    from opendtu_dcload.doctor.init.first_config import Given  # noqa: PLC0415  as above
 
     return run_init(arguments.config, Given(arguments.meter, arguments.opendtu, arguments.password_file))
 
@@ -154,6 +168,18 @@ def _import(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.doctor_main import run_import  # noqa: PLC0415  as above
 
     return run_import(arguments.old, arguments.config)
+
+
+def _install_service(_: argparse.Namespace) -> int:
+    from opendtu_dcload import systemd_service  # noqa: PLC0415  as above
+
+    return systemd_service.install()
+
+
+def _uninstall_service(_: argparse.Namespace) -> int:
+    from opendtu_dcload import systemd_service  # noqa: PLC0415  as above
+
+    return systemd_service.uninstall()
 
 
 def _replay(arguments: argparse.Namespace) -> int:

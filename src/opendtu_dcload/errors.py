@@ -11,8 +11,9 @@ ServiceError
     ├── DeviceConnectionError    no connection, or it broke
     ├── DeviceTimeoutError       no complete answer in time
     ├── DeviceAnswerError        an answer that makes no sense (not JSON, wrong types, too large, HTTP 4xx/5xx)
-    ├── DeviceBusyError          the device asks to be left alone for a while (HTTP 429)
-    ├── DeviceAuthError          the password was refused
+    ├── DevicePauseError         the client leaves it alone for a while
+    │   ├── DeviceBusyError          because it asks for that (HTTP 429)
+    │   └── DeviceAuthError          because it refused the password
     └── DeviceRefusedError       understood and declined (OpenDTU: `type` is not `success`)
 """
 
@@ -71,22 +72,22 @@ class DeviceAnswerError(DeviceError):
     """The device's answer cannot be used."""
 
 
-class DeviceBusyError(DeviceError):
+class DevicePauseError(DeviceError):
+    """The client asks the device again only after a pause."""
+
+    def __init__(self, problem: str, retry_after_s: float) -> None:
+        """Keep what is the matter, for whoever does not try again, and the pause in s."""
+        super().__init__(f"{problem}; next attempt in {retry_after_s:.0f} s")
+        self.problem = problem
+        self.retry_after_s = retry_after_s
+
+
+class DeviceBusyError(DevicePauseError):
     """The device asks for a pause."""
 
-    def __init__(self, message: str, retry_after_s: float) -> None:
-        """Keep the pause in s, already bounded by the client."""
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
-
-class DeviceAuthError(DeviceError):
+class DeviceAuthError(DevicePauseError):
     """The device refuses the credentials."""
-
-    def __init__(self, message: str, retry_after_s: float) -> None:
-        """Keep how long in s the client will not try again."""
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 class DeviceRefusedError(DeviceError):

@@ -298,6 +298,8 @@ class Plan:
     relay: RelayOrder = RelayOrder.HOLD
     is_dry: bool = False
     """It is only shown, nothing is commanded."""
+    wait: str = ""
+    """Why a difference at the grid is let be while it regulates; empty when none is."""
 
     @property
     def words(self) -> str:

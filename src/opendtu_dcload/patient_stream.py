@@ -36,12 +36,26 @@ class _Unblocked(io.TextIOBase):
     def __init__(self, stream: TextIO | None) -> None:
         """Take the stream to write to; None = it was closed before Python began, and its number may be another file."""
         self._fd = os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno()
+        self._is_terminal = stream is not None and stream.isatty()
         self._encoding = (stream and stream.encoding) or "utf-8"
         self._texts: SimpleQueue[str | None] = SimpleQueue()
         self._lost_lines = 0
         self._is_broken = False
         self._writer = Thread(target=self._write_all, name=f"writes to {self._fd}", daemon=True)
         self._writer.start()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # settable there, for nobody
+        """That of the stream."""
+        return self._encoding
+
+    def fileno(self) -> int:
+        """Return the number of what is written to."""
+        return self._fd
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal."""
+        return self._is_terminal
 
     def write(self, text: str) -> int:
         """Take `text`.

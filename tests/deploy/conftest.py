@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import os
 import platform
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,15 +54,19 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     return filled
 
 
+def tool(name: str) -> Any:
+    """Return a script of `deploy/` as a module."""
+    sys.path.insert(0, str(BUILD.parent))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
+
+
 @pytest.fixture(scope="session")
 def wheel(once: Once) -> Path:
     def fill(folder: Path) -> None:
-        sys.path.insert(0, str(BUILD.parent))
-        try:
-            import build as builder
-        finally:
-            sys.path.pop(0)
-        builder.build_wheel(folder)
+        tool("build").build_wheel(folder)
 
     return next(once("wheel", fill).glob("*.whl"))
 
@@ -75,6 +81,18 @@ def package(once: Once, wheel: Path) -> Path:
 
     path = next(once("bundle", fill).glob("*.tar.gz"))
     return path.with_name(path.name.removesuffix(".tar.gz"))
+
+
+@pytest.fixture(scope="session")
+def release(once: Once, wheel: Path) -> Path:
+    """A release for this machine, published nowhere."""
+
+    def fill(folder: Path) -> None:
+        shutil.copy(wheel, folder)
+        maker = tool("release")
+        maker.complete(folder / wheel.name, [HERE], PYTHON, maker.BASE_URL, "not_published:latest")
+
+    return once("release", fill)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 The root is read-only, `/service`, `/run` and `/tmp` are RAM, only `/data` stays over a reboot. The shell is busybox,
 the supervisor daemontools (or runit), Python is the one that runs the tests, with a library as thin as Venus OS' own.
-It shares the network with the tests.
+It shares the network with the tests. A stick is a folder below `media`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import subprocess
 import sys
 import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+
+from tests.doctor.terminal import Terminal, typed
 
 LEFT_OUT = (
     "venv",
@@ -49,19 +52,34 @@ NEVER_THERE = (
 )  # fmt: skip
 SUPERVISORS = ("svscan", "supervise", "svc", "svstat", "svok", "multilog", "tai64nlocal")
 RUNIT = ("runsvdir", "runsv", "sv")
-TOOLS = ("busybox", "bash", "unshare", "nsenter")
+ENVIRON = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/data/home/root"}
+TOOLS = ("busybox", "bash", "curl", "unshare", "nsenter")
 BOOT = """#!/bin/sh
 mount -t proc proc /proc
 mkdir -p /data/log
+. /sbin/update-data
 {supervisor} /service >/dev/null 2>&1 &
 [ ! -x /data/rc.local ] || /data/rc.local
 touch /run/booted
 while :; do wait; sleep 1; done
 """
+UPDATE_DATA = """
+for archive in /media/*/venus-data.tar.gz /media/*/venus-data-*.tar.gz; do
+    [ -f "$archive" ] || continue
+    hooks=$(mktemp -d)
+    tar -xzf "$archive" -C "$hooks" rc 2>/dev/null
+    if tar -xzf "$archive" -C /data; then result=success; else result=extraction-failed; fi
+    rm -rf /data/rc # this tar cannot leave it out
+    [ ! -f "$hooks/rc/post-hook.sh" ] || sh "$hooks/rc/post-hook.sh" $result
+    rm -rf "$hooks"
+done
+"""
+"""What Venus OS does at boot with a stick that is plugged in (meta-victronenergy: initscripts/update-data.sh)."""
 MOUNT = """set -e
 mount --bind {root} {root}
 mount -o remount,bind,ro {root}
 mount --bind {data} {root}/data
+mount --bind {media} {root}/media
 for folder in service run tmp; do mount -t tmpfs tmpfs {root}/$folder; done
 mount --bind /dev/null {root}/dev/null
 exec chroot {root} /sbin/boot-{supervisor}
@@ -81,14 +99,28 @@ def needs_gx() -> None:
 
 
 def build_root(root: Path) -> None:
-    for folder in ("bin", "sbin", "usr/bin", "usr/lib", "dev", "proc", "run", "service", "tmp", "data", "etc", "var"):
+    for folder in (
+        "bin",
+        "sbin",
+        "usr/bin",
+        "usr/lib",
+        "dev",
+        "proc",
+        "run",
+        "service",
+        "tmp",
+        "data",
+        "media",
+        "etc",
+        "var",
+    ):
         (root / folder).mkdir(parents=True)
     (root / "dev/null").touch()
     (root / "var/log").symlink_to("/data/log")
     (root / "etc/passwd").write_text("root:x:0:0:root:/data/home/root:/bin/sh\n")
     (root / "opt/victronenergy").mkdir(parents=True)
     (root / "opt/victronenergy/version").write_text("v3.60\nVenus OS\n20250601000000\n")
-    for name in (*SUPERVISORS, *RUNIT, "busybox", "bash"):
+    for name in (*SUPERVISORS, *RUNIT, "busybox", "bash", "curl"):
         _copy_program(root, Path(str(shutil.which(name))), root / "usr/bin" / name)
     busybox = subprocess.run(["busybox", "--list"], capture_output=True, text=True, check=True).stdout.split()
     for applet in {*busybox} - {"svc", "svok", "busybox"}:
@@ -96,6 +128,7 @@ def build_root(root: Path) -> None:
     (root / "bin/sh").symlink_to("/usr/bin/busybox")
     (root / "bin/bash").symlink_to("/usr/bin/bash")
     _copy_python(root)
+    (root / "sbin/update-data").write_text(UPDATE_DATA)
     for name, supervisor in (("daemontools", "svscan"), ("runit", "runsvdir")):
         boot = root / f"sbin/boot-{name}"
         boot.write_text(BOOT.format(supervisor=supervisor))
@@ -136,27 +169,28 @@ def _copy_to_same_place(root: Path, path: str) -> None:
 
 
 @dataclass
-class GxMachine:
-    """One GX, off at first."""
+class Machine:
+    """A root of its own in namespaces of its own, off at first."""
 
-    root: Path
-    data: Path
-    supervisor: str = "daemontools"
-    _machine: Process | None = None
-    _pid: str = ""
+    _machine: Process | None = field(default=None, init=False)
+    _pid: str = field(default="", init=False)
+    shell: ClassVar[tuple[str, ...]] = ("/usr/bin/busybox", "sh")
 
-    async def boot(self) -> None:
-        script = MOUNT.format(root=self.root, data=self.data, supervisor=self.supervisor)
+    async def start(self, script: str, *namespaces: str) -> None:
+        """Run a script as the first process, in addition to these namespaces in those of mounts and processes."""
         self._machine = await asyncio.create_subprocess_exec(
-            "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script,
+            "unshare", "--mount", "--pid", *namespaces, "--fork", "--kill-child", "sh", "-c", script,
             stdin=DEVNULL, stdout=DEVNULL, stderr=None, env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
         )  # fmt: skip
         children = Path(f"/proc/{self._machine.pid}/task/{self._machine.pid}/children")
         while not (pids := children.read_text().split()):  # noqa: ASYNC110, ASYNC240  a file in RAM that the kernel fills
             await asyncio.sleep(0.02)
         self._pid = pids[0]
-        while (await self.run("test -e /run/booted"))[0]:
-            assert self._machine.returncode is None, "the GX did not boot"
+
+    async def comes_up(self, command: str) -> None:
+        while (await self.run(command))[0]:
+            assert self._machine is not None
+            assert self._machine.returncode is None, "the machine did not boot"
             await asyncio.sleep(0.05)
 
     async def power_off(self) -> None:
@@ -167,18 +201,43 @@ class GxMachine:
             await self._machine.wait()
             self._machine = None
 
-    async def run(self, command: str) -> tuple[int, str]:
-        """Run a command in the GX' shell; return its exit code and what it printed."""
+    def typed(self, command: str, **environ: str) -> contextlib.AbstractAsyncContextManager[Terminal]:
+        """Run a command in the machine's shell at a terminal."""
+        return typed(self._shell(command), ENVIRON | environ)
+
+    def _shell(self, command: str) -> tuple[str, ...]:
+        enter = ("nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd")
+        return (*enter, *self.shell, "-c", command)
+
+    async def run(self, command: str, **environ: str) -> tuple[int, str]:
+        """Run a command in the machine's shell; return its exit code and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            "nsenter", "--target", self._pid, "--mount", "--pid", "--root", "--wd",
-            "/usr/bin/busybox", "sh", "-c", command,
-            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env={"PATH": "/usr/bin:/bin:/sbin", "HOME": "/data/home/root"},
-        )  # fmt: skip
+            *self._shell(command), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=ENVIRON | environ
+        )
         printed, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, printed.decode()
 
-    async def ok(self, command: str) -> str:
-        code, printed = await self.run(command)
+    async def ok(self, command: str, **environ: str) -> str:
+        code, printed = await self.run(command, **environ)
         assert code == 0, f"{command}: {code}\n{printed}"
         return printed
+
+
+@dataclass
+class GxMachine(Machine):
+    """One GX."""
+
+    root: Path
+    data: Path
+    supervisor: str = "daemontools"
+
+    @property
+    def media(self) -> Path:
+        return self.data.with_name("media")
+
+    async def boot(self) -> None:
+        self.media.mkdir(exist_ok=True)
+        script = MOUNT.format(root=self.root, data=self.data, media=self.media, supervisor=self.supervisor)
+        await self.start(script)
+        await self.comes_up("test -e /run/booted")

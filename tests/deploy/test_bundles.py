@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.conftest import BUILD, HERE, PYTHON, Once, build
+from tests.deploy.conftest import BUILD, HERE, PYTHON, Once, build, tool
 
 pytestmark = [pytest.mark.realtime, pytest.mark.long, pytest.mark.timeout(1200)]
 
@@ -80,14 +80,9 @@ def test_a_package_with_other_bytes_than_the_pinned_ones_is_refused(
 @pytest.mark.parametrize("arch", MACHINES)
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
 def test_every_dependency_has_a_wheel(arch: str, python: str, tmp_path: Path, wheel: Path) -> None:
-    sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
-    try:
-        from build import platforms
-    finally:
-        sys.path.pop(0)
     pip = [
         sys.executable, "-m", "pip", "--quiet", "download", "--only-binary=:all:", "--implementation", "cp",
-        "--python-version", python, *platforms(arch), "--dest", str(tmp_path), str(wheel),
+        "--python-version", python, *tool("build").platforms(arch), "--dest", str(tmp_path), str(wheel),
     ]  # fmt: skip
     subprocess.run(pip, check=True)
     found = {file.name.split("-")[0] for file in tmp_path.glob("*.whl")}

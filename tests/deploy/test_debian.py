@@ -32,12 +32,14 @@ def needs(program: str) -> None:
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     needs("systemd-analyze")
+    shutil.copy(FILES / "opendtu-dcload.timer", tmp_path)
     unit = tmp_path / "opendtu-dcload.service"
     text = (FILES / unit.name).read_text()
     assert "/opt/opendtu-dcload/bin/python" in text
     unit.write_text(text.replace("/opt/opendtu-dcload/bin/python", sys.executable))
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
-    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.name in line]) == (0, []), done.stderr
+    verify = ["systemd-analyze", "verify", "--man=no", str(unit), str(unit.with_suffix(".timer"))]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if unit.stem in line]) == (0, []), done.stderr
 
 
 def test_the_unit_has_no_right_that_the_program_does_not_use() -> None:

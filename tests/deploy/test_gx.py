@@ -83,7 +83,7 @@ async def fresh_install(gx: GxMachine, package: Path, devices: Devices) -> None:
     (other / "run").chmod(0o755)
     await gx.boot()
     code, said = await install(gx, package)
-    assert (code, f"Fill in {HOME}/config.toml" in said) == (0, True), said
+    assert (code, f"Next: {HOME}/opendtu-dcload init" in said) == (0, True), said
     assert (gx.data / "rc.local").read_text() == OTHERS.replace("#!/bin/sh\n", "#!/bin/sh\n" + LINE)
     config = gx.data / "opendtu-dcload/config.toml"
     assert config.stat().st_mode & 0o777 == 0o600
@@ -178,7 +178,7 @@ async def test_what_nobody_has_filled_in_follows_an_update(gx: GxMachine, packag
     await gx.boot()
     await install(gx, here)
     code, said = await install(gx, newer)
-    assert (code, f"99.1 is installed. Fill in {HOME}/config.toml" in said) == (0, True), said
+    assert (code, f"99.1 is installed. Next: {HOME}/opendtu-dcload init" in said) == (0, True), said
     config = gx.data / "opendtu-dcload/config.toml"
     assert config.read_text() == template.read_text()
     assert config.stat().st_mode & 0o777 == 0o600

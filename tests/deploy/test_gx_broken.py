@@ -28,10 +28,11 @@ if question == "same" and files(trees[0]) != files(trees[1]):
 """
 INSTALL = "/data/{}/share/opendtu-dcload/install.sh"
 UNINSTALL = f"{HOME}/uninstall.sh"
-CHANGING = "rm |mkdir |cp |mv |ln |cat |svc |python3 "
+CHANGING = "rm |mkdir |cp |mv |ln |cat |svc |tar |python3 "
 """How those commands begin before which it is worth to stop."""
 STEP = """
-echo 0 >/run/steps
+[ -n "${{COUNTING-}}" ] || echo 0 >/run/steps
+export COUNTING=yes # what is started by it goes on
 sync() {{ :; }} # the disk of the machine that runs the tests
 set -T
 at_step() {{

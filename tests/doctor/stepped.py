@@ -6,7 +6,7 @@ from typing import Any
 
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.step_test import step_test
+from opendtu_dcload.doctor.step.step_test import step_test
 from tests.doctor.told import silent
 from tests.doubles.devices import SERIALS, Devices
 

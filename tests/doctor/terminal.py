@@ -7,7 +7,7 @@ import contextlib
 import os
 import pty
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -16,6 +16,7 @@ class Terminal:
 
     def __init__(self, process: asyncio.subprocess.Process, number: int) -> None:
         self.said = ""
+        self.answers = 0
         self.process = process
         self._number = number
         self._read_to = 0
@@ -46,6 +47,7 @@ class Terminal:
         """Wait for a question, and answer it as often as there are answers, each time that it is put."""
         for answer in answers:
             await self.hear(question)
+            self.answers += 1
             self.type((answer if isinstance(answer, bytes) else answer.encode()) + b"\n")
 
     def type(self, keys: bytes) -> None:
@@ -61,13 +63,20 @@ class Terminal:
 
 
 @contextlib.asynccontextmanager
-async def at_terminal(*arguments: str | Path, program: str = "") -> AsyncIterator[Terminal]:
-    """Start the program, or other code with its arguments, at a terminal of its own."""
+async def at_terminal(*arguments: str | Path, program: str = "", **more: str) -> AsyncIterator[Terminal]:
+    """Start the program, or other code, at a terminal of its own, with `more` in its environment."""
     environ = {name: value for name, value in os.environ.items() if name != "DBUS_SESSION_BUS_ADDRESS"}
-    ours, theirs = pty.openpty()
     code = ("-c", program) if program else ("-m", "opendtu_dcload")
+    async with typed((sys.executable, *code, *map(str, arguments)), environ | more) as terminal:
+        yield terminal
+
+
+@contextlib.asynccontextmanager
+async def typed(command: Sequence[str], environ: Mapping[str, str]) -> AsyncIterator[Terminal]:
+    """Start a command at a terminal of its own."""
+    ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *code, *map(str, arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=environ
+        *command, stdin=theirs, stdout=theirs, stderr=theirs, env={"NO_COLOR": "1", **environ}
     )
     os.close(theirs)
     terminal = Terminal(process, ours)

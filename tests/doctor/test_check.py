@@ -14,8 +14,8 @@ import tomli
 
 from opendtu_dcload import cli
 from opendtu_dcload.config import parse_config
-from opendtu_dcload.doctor.check import check
-from opendtu_dcload.doctor.check_computer import check_computer, is_allowed
+from opendtu_dcload.doctor.checks.check import check
+from opendtu_dcload.doctor.checks.check_computer import check_computer, is_allowed
 from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import FACTORY_PASSWORD
@@ -280,7 +280,7 @@ async def test_without_a_listed_inverter_the_blocks_are_offered():
 
 
 async def test_slow_answers_are_noted(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("opendtu_dcload.doctor.check_meter.SLOW_MS", 0.0)
+    monkeypatch.setattr("opendtu_dcload.doctor.checks.check_meter.SLOW_MS", 0.0)
     async with plant() as devices:
         findings = await found(devices)
     assert any("meter answered" in note and "WiFi" in note for note in notes(findings))
@@ -327,7 +327,7 @@ def test_a_package_that_is_too_old_or_missing_is_a_problem(monkeypatch: pytest.M
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opendtu_dcload.doctor.check.WATCHED_S", 0)
+    monkeypatch.setattr("opendtu_dcload.doctor.checks.check.WATCHED_S", 0)
 
 
 @pytest.mark.usefixtures("_quick")
@@ -355,3 +355,19 @@ def test_json_has_the_mistakes_of_a_wrong_configuration(tmp_path: Path, capsys: 
     (finding,) = json.loads(capsys.readouterr().out)
     assert finding["level"] == "problem"
     assert "meter.host is missing" in finding["text"]
+
+
+@pytest.mark.usefixtures("_quick")
+async def test_it_ends_with_how_many_problems_there_are_and_promises_no_further_attempt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    async with plant() as devices, Gen2Server(devices.dtu, devices.clock, password="of-the-shelly") as shelly:
+        devices.meter = shelly
+        devices.opendtu.password = "another"
+        code = await asyncio.to_thread(cli.main, ["check", "--config", str(devices.config(tmp_path))])
+    told = capsys.readouterr().out
+    assert code == 1
+    assert "wants a password: set meter.password\n" in told
+    assert "refuses the password: correct opendtu.password\n" in told
+    assert "attempt" not in told
+    assert told.splitlines()[-1].endswith(" ok, 2 notes, 2 problems")

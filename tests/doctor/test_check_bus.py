@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.config import Config, parse_config
-from opendtu_dcload.doctor.check_bus import check_bus
+from opendtu_dcload.doctor.checks.check_bus import check_bus
 from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.model import MeterInfo
 from opendtu_dcload.venus.bus.connection import connected

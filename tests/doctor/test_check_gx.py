@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.config import Config, load_config, parse_config
-from opendtu_dcload.doctor.check import check
-from opendtu_dcload.doctor.check_gx import check_gx
+from opendtu_dcload.doctor.checks.check import check
+from opendtu_dcload.doctor.checks.check_gx import check_gx
 from opendtu_dcload.doctor.findings import Finding, Level
-from opendtu_dcload.doctor.first_config import FirstConfig, Given
-from opendtu_dcload.doctor.step_test import step_test
+from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
+from opendtu_dcload.doctor.search.meter_options import gx_option
+from opendtu_dcload.doctor.step.step_test import step_test
 from tests.config.correct_config import table
 from tests.doctor.plant import plant
 from tests.doctor.told import notes, of, problems, silent
@@ -61,6 +62,18 @@ async def test_without_ess_nothing_is_said_of_it(daemon: Daemon):
     async with gx(daemon.address) as stand_in:
         stand_in.set(SETTINGS, {"/Settings/CGwacs/Hub4Mode": 3})
         assert await found(config(daemon)) == [BATTERY_FOUND]
+
+
+async def test_init_offers_the_grid_meter_of_the_gx_where_there_is_one(daemon: Daemon, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", str(daemon.address))
+    assert await gx_option() is None
+    async with gx(daemon.address, battery=False, vebus=False) as stand_in:
+        assert await gx_option() is None
+        await stand_in.join(GRID, {**GRID_VALUES, "/Ac/Power": -88.0})
+        option = await gx_option()
+    assert option is not None
+    assert option.settings == {"source": "gx"}
+    assert option.text == f"the grid meter of the GX ({GRID}): grid 88 W export"
 
 
 async def test_the_meter_of_the_gx_is_read_or_missed(daemon: Daemon):
@@ -119,7 +132,7 @@ async def test_check_and_step_read_the_gxs_meter_where_there_is_no_shelly(daemon
 @pytest.mark.parametrize("has_bus", [True, False])
 async def test_init_takes_the_gxs_meter_instead_of_a_shelly(daemon: Daemon, monkeypatch: Any, has_bus: bool):
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", str(daemon.address) if has_bus else "unix:path=/nobody")
-    answers = {"Battery": "40", "Is ": "y", "OpenDTU's": PASSWORD}
+    answers = {"Battery": "40", "Admin password": PASSWORD}
 
     def ask(question: str) -> str:
         return next((answer for words, answer in answers.items() if question.startswith(words)), "")

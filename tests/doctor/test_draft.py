@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import tomli
 
-from opendtu_dcload.doctor import draft as draft_module
-from opendtu_dcload.doctor.draft import Draft, shipped_text
+from opendtu_dcload.doctor.written import shipped as shipped_module
+from opendtu_dcload.doctor.written.draft import Draft
+from opendtu_dcload.doctor.written.shipped import shipped_text
 from opendtu_dcload.errors import ConfigError
 from tests.doctor.test_first_config import SHIPPED
 
@@ -42,13 +43,15 @@ def test_an_installed_program_finds_the_shipped_file(tmp_path: Path, monkeypatch
     prefix = site if place == "beside the packages" else tmp_path
     (prefix / "share" / "opendtu-dcload").mkdir(parents=True)
     (prefix / "share" / "opendtu-dcload" / "config.toml").write_text("mine")
-    monkeypatch.setattr(draft_module, "__file__", str(site / "opendtu_dcload" / "doctor" / "draft.py"))
+    monkeypatch.setattr(shipped_module, "__file__", str(site / "opendtu_dcload" / "doctor" / "written" / "shipped.py"))
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     assert shipped_text() == "mine"
 
 
 def test_a_program_without_it_says_so_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(draft_module, "__file__", str(tmp_path / "a" / "b" / "opendtu_dcload" / "doctor" / "draft.py"))
+    monkeypatch.setattr(
+        shipped_module, "__file__", str(tmp_path / "a" / "b" / "opendtu_dcload" / "doctor" / "written" / "shipped.py")
+    )
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     with pytest.raises(ConfigError, match="install the program anew"):
         shipped_text()

@@ -18,7 +18,7 @@ import tomli
 from opendtu_dcload import cli
 from opendtu_dcload.config import load_config
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.first_config import FirstConfig, Given
+from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.questions import Ask
 from opendtu_dcload.errors import ConfigError, DeviceError
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
@@ -89,7 +89,7 @@ async def test_the_comments_of_the_shipped_file_stay(tmp_path: Path):
 
 async def test_at_a_terminal_it_asks_which_inverters_and_the_floor(tmp_path: Path):
     path = tmp_path / "config.toml"
-    ask = Answers(password=PASSWORD, _0000002="", **{SERIALS[0]: "y"}, Battery="47.5")
+    ask = Answers(password=PASSWORD, Which="1", Battery="47.5")
     async with plant() as devices:
         await init(devices, path, ask, password=False)
     config = load_config(path)
@@ -100,10 +100,10 @@ async def test_at_a_terminal_it_asks_which_inverters_and_the_floor(tmp_path: Pat
 
 
 async def test_what_was_written_passes_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("opendtu_dcload.doctor.check.WATCHED_S", 0)
+    monkeypatch.setattr("opendtu_dcload.doctor.checks.check.WATCHED_S", 0)
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path / 'nobody'}")
     path = tmp_path / "config.toml"
-    ask = Answers(password=PASSWORD, Is="y", Battery="40")
+    ask = Answers(password=PASSWORD, Battery="40")
     async with plant() as devices:
         findings = await init(devices, path, ask, password=False)
         assert await asyncio.to_thread(cli.main, ["check", "--config", str(path)]) == 0
@@ -189,10 +189,10 @@ async def test_the_untouched_file_of_an_installer_is_filled_in_and_keeps_its_rea
     path.chmod(0o644)
     shared = path.stat().st_ino
     async with plant() as devices:
-        ask = Answers(password=PASSWORD, Is="y", Battery="40")
+        ask = Answers(password=PASSWORD, Battery="40")
         await init(devices, path, ask, password=False)
         with pytest.raises(ConfigError, match="not overwritten"):
-            await init(devices, path, ask, password=False)
+            await init(devices, path, password=False)
         own = ROOT / "config.toml"
         with pytest.raises(ConfigError, match="not overwritten"):
             await FirstConfig(own, Given("127.0.0.1:1", "127.0.0.1:1"), None, None, silent()).write()
@@ -205,6 +205,7 @@ async def test_the_untouched_file_of_an_installer_is_filled_in_and_keeps_its_rea
     [
         ([], "add --meter HOST"),
         (["--meter", "192.168.1.50"], "add --opendtu HOST"),
+        (["--config", "/no/folder/config.toml"], "there is no folder /no/folder"),
         (["--meter", "http://192.168.1.50", "--opendtu", "192.168.1.51"], "meter.host"),
         (["--meter", "a", "--opendtu", "b", "--password-file", "missing.txt"], "there is no such file"),
     ],
@@ -231,7 +232,7 @@ def test_who_leaves_a_question_leaves_no_file(tmp_path: Path, end: bytes):
         os.close(theirs)
         try:
             said = b""
-            while b"Address of the Shelly (gx = the GX's own grid meter): " not in said:
+            while b"Address of the Shelly (gx = the GX's own grid meter" not in said:
                 said += os.read(terminal, 1024)
             with contextlib.suppress(OSError):  # how Linux says that the other side has closed it
                 while True:

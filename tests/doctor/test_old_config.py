@@ -11,12 +11,14 @@ import tomli
 
 from opendtu_dcload import cli
 from opendtu_dcload.config import load_config
-from opendtu_dcload.doctor.draft import Draft
-from opendtu_dcload.doctor.old_config import convert
+from opendtu_dcload.doctor.migration.old_config import convert
+from opendtu_dcload.doctor.written.draft import Draft
+from opendtu_dcload.errors import ConfigError
 from tests.doctor.original_config import OLD
 from tests.doctor.plant import plant
+from tests.doctor.terminal import at_terminal
 from tests.doctor.test_first_config import SHIPPED
-from tests.doubles.devices import PASSWORD, SERIALS
+from tests.doubles.devices import PASSWORD, SERIALS, Devices
 
 GONE = (
     "SignOfLifeLog",
@@ -182,13 +184,64 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     assert "none.ini cannot be read" in capsys.readouterr().err
 
 
-async def test_imported_file_passes_check_and_is_offered_the_serial_numbers(
+# ---- with OpenDTU --------------------------------------------------------------------------------------------------
+
+
+def old_of(devices: Devices, *, password: str = PASSWORD, more: str = "") -> str:
+    old = OLD.partition("KeepAliveURL")[0].replace("192.168.1.51", devices.opendtu.host)
+    return old.replace("192.168.1.50", devices.meter.host).replace("50%percent;of#all", password) + more
+
+
+async def test_opendtu_tells_the_serial_numbers_and_only_the_floor_is_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     async with plant() as devices:
-        old = OLD.partition("KeepAliveURL")[0]
-        old = old.replace("192.168.1.51", devices.opendtu.host).replace("192.168.1.50", devices.meter.host)
-        new = converted(tmp_path, old.replace("50%percent;of#all", PASSWORD))
-        new.write_text(new.read_text().replace("#enabled = true", "enabled = false"))
+        new = await asyncio.to_thread(converted, tmp_path, old_of(devices))
+        told = capsys.readouterr().out
+        assert devices.opendtu.posted == []
+        with pytest.raises(ConfigError) as caught:
+            load_config(new)
+        assert [problem.split()[0] for problem in caught.value.problems] == ["battery.min_voltage_v"]
+        text = new.read_text().replace("#min_voltage_v = 0", "min_voltage_v = 48")
+        new.write_text(text.replace("#enabled = true", "enabled = false"))
         assert await asyncio.to_thread(cli.main, ["check", "--config", str(new)]) == 0
-    assert f'serial = "{SERIALS[0]}"' in capsys.readouterr().out
+    config = load_config(new)
+    assert [(i.serial, i.device_instance) for i in config.inverters] == [(SERIALS[0], 134), (SERIALS[1], 140)]
+    assert [i.max_power_w for i in config.inverters] == [None, None]
+    assert f"[INVERTER0] is inverter {SERIALS[0]} HMS 1, HMS-400-1T, 400 W" in told
+    assert "to be filled in: battery.min_voltage_v" in told
+
+
+async def test_shares_of_the_rated_power_that_somebody_has_chosen_become_watts(tmp_path: Path):
+    async with plant(count=1) as devices:
+        old = old_of(devices).replace("MinPercent = 2", "MinPercent = 10").replace("MaxPercent = 90", "MaxPercent = 75")
+        table = tomli.loads((await asyncio.to_thread(converted, tmp_path, old)).read_text())
+    (block,) = table["inverter"]
+    assert (block["min_power_w"], block["max_power_w"]) == (40, 300)
+
+
+async def test_at_a_terminal_nothing_is_left_to_fill_in(tmp_path: Path):
+    new = tmp_path / "config.toml"
+    async with plant() as devices:
+        (tmp_path / "config.ini").write_text(old_of(devices))
+        async with at_terminal("import-config", "--config", new, tmp_path / "config.ini") as terminal:
+            await terminal.hear("48 V if the battery has 16 cells LiFePO4")
+            await terminal.answer("below which nothing may be drawn (now 5", "")
+            assert await terminal.end() == 0
+            assert "to be filled in" not in terminal.said
+    assert load_config(new).battery.min_voltage_v == 48
+
+
+@pytest.mark.parametrize("what", ["away", "another password"])
+async def test_an_opendtu_that_does_not_answer_leaves_the_serial_numbers_to_the_user(
+    tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+):
+    async with plant() as devices:
+        if what == "away":
+            await devices.opendtu.stop()
+        else:
+            devices.opendtu.allow_readonly = False
+            devices.opendtu.password = "another"
+        new = await asyncio.to_thread(converted, tmp_path, old_of(devices))
+    assert load_config(new).is_read_only
+    assert "the serial numbers are to be filled in: OpenDTU at" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from opendtu_dcload.doctor.findings import Level
-from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, verdict
+from opendtu_dcload.doctor.step.step_answer import StepAnswer, answer_of, verdict
 from tests.doctor.stepped import UNIT
 
 pytestmark = pytest.mark.realtime

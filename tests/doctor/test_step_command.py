@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from asyncio.subprocess import PIPE
@@ -30,7 +31,8 @@ def test_without_a_terminal_it_asks_for_yes_and_sets_nothing(tmp_path: Path, cap
 PROGRAM = """
 import sys
 from opendtu_dcload import cli
-from opendtu_dcload.doctor import check, step_test
+from opendtu_dcload.doctor.checks import check
+from opendtu_dcload.doctor.step import step_test
 check.WATCHED_S, step_test.TAIL_S = 0, float(sys.argv[1])
 sys.exit(cli.main(sys.argv[2:]))
 """
@@ -133,3 +135,32 @@ async def test_a_signal_ends_the_command_with_the_inverter_set_back(tmp_path: Pa
     assert process.returncode == 1
     assert b"set back to 100 W" in out
     assert b"Traceback" not in err
+
+
+async def test_without_a_terminal_it_tells_each_phase_once_and_json_stays_clean(tmp_path: Path):
+    async with plant(count=1) as devices, moving(devices):
+        path = devices.config(tmp_path)
+        told = {}
+        for more in ((), ("--json",)):
+            arguments = ("0.6", "check", "--step", "--yes", "--config", str(path), *more)
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, *arguments, stdout=PIPE)
+            told[more] = (await process.communicate())[0].decode()
+            assert process.returncode == 0
+    phases = [line for line in told[()].splitlines() if line.startswith("inverter 1124a0000001: ")]
+    assert [phase.partition(": ")[2] for phase in phases] == [
+        "waiting for a quiet meter",
+        "told 300 W",
+        "waiting for a quiet meter",
+        "told 100 W",
+    ]
+    assert "problem" not in {finding["level"] for finding in json.loads(told[("--json",)])}
+
+
+async def test_at_a_terminal_a_line_shows_how_the_step_gets_on(tmp_path: Path):
+    async with plant(count=1) as devices, moving(devices):
+        path = devices.config(tmp_path)
+        async with at_terminal("0.6", "check", "--step", "--yes", "--config", path, program=PROGRAM) as terminal:
+            await terminal.hear("\r\x1b[Kinverter 1124a0000001: told 300 W, ")
+            await terminal.hear("acknowledged, grid ")
+            await terminal.hear("\r\x1b[Kok       inverter 1124a0000001: of a step of")
+            assert await terminal.end() == 0

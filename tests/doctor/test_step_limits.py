@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.doctor.findings import Findings, Level
-from opendtu_dcload.doctor.step_answer import choose_limit
-from opendtu_dcload.doctor.step_test import step_test
+from opendtu_dcload.doctor.step.step_answer import choose_limit
+from opendtu_dcload.doctor.step.step_test import step_test
 from opendtu_dcload.errors import ServiceError
 from tests.doctor.plant import plant
 from tests.doctor.stepped import UNIT, limits_posted_w

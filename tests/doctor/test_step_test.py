@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opendtu_dcload.doctor.findings import Level
-from opendtu_dcload.doctor.step_test import step_test
+from opendtu_dcload.doctor.step.step_test import step_test
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.servers.http_server import Faults
 from tests.doctor.plant import plant

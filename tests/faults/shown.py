@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Iterator
 
 from opendtu_dcload.control.from_config import freshness_of
+from opendtu_dcload.live.live_plant import LivePlant
+from opendtu_dcload.live.live_text import live_line
 from opendtu_dcload.sim.plant.sim_dtu import COMMANDS
 from opendtu_dcload.sim.runs.invariants import Watch
 from opendtu_dcload.sim.runs.program import Program
-from opendtu_dcload.tasks.live_line import live_line
 from opendtu_dcload.venus.bus.bus_address import resolve
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.acload import MeterService
@@ -77,14 +79,16 @@ class ShownWatch:
         line = live_line(state, self._sources, now_s)
         if self._age_s("meter", state.meter, now_s) > METER_S + SLACK_S:
             yield from self._shown("D-Bus meter", "/Ac/")
-            if not line.startswith("grid      - W"):
+            if not re.match("grid +- ", line):
                 yield f"live line: {line}"
         if self._age_s("plan", state.plan, now_s) > PLAN_S + SLACK_S:
             yield from self._shown("D-Bus controls", "/Plan/")
+        shown = LivePlant.of(state, self._sources, now_s).inverters
+        names = {inverter.serial: inverter.name for inverter in shown}
         for serial, status in state.inverters.items():
             if self._age_s(serial, status, now_s, self._measured_s(serial)) > self._counts_s[serial] + SLACK_S:
                 yield from self._shown(f"D-Bus {serial}", "/Ac/Power", "/Dc/")
-                if status.name in line and f"{status.name} - W" not in line:
+                if not re.search("load +- W", line) or re.search(rf"\b{names[serial]}: +\d+ [+=]", line):
                     yield f"live line: {line}"
         for name, dtu in state.dtus.items():
             parts = [source for source in self._summed if source.dtu == name]

@@ -16,7 +16,7 @@ from opendtu_dcload.app import first_line
 from opendtu_dcload.config import exposed_passwords, load_config
 from opendtu_dcload.control.from_config import settings_of
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.old_config import import_config
+from opendtu_dcload.doctor.migration.old_config import import_config
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.recording.replay import replay
 from opendtu_dcload.sim.runs.trace import MAX_LOAD_W, MAX_SECONDS, load_trace
@@ -99,7 +99,7 @@ def _play_trace(data: bytes) -> bool:
         return False
     assert 0 < len(loads_w) <= MAX_SECONDS + 1
     for load_w in loads_w:
-        check_number(load_w, 0, MAX_LOAD_W)
+        check_number(load_w, -MAX_LOAD_W, MAX_LOAD_W)
     return True
 
 

@@ -212,9 +212,9 @@ ROWS: Rows = {
         ),
         Mutant(
             "the live line shows an inverter's output for ever",
-            "tasks/live_line.py",
-            "reported_of(state, plan.serial, *sources[plan.serial], now_s).status",
-            "known",
+            "live/live_plant.py",
+            "reported_of(state, serial, *source, now_s).status",
+            "state.inverters.get(serial)",
             "faults/test_faults.py",
             "test_the_promises_of_a_fault_are_kept[DTU refuses, HM]",
         ),

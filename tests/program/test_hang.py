@@ -26,7 +26,7 @@ watchdog.HANGS_AFTER_S, watchdog.ENDS_WITHIN_S, state.PLAN_S = 2.5, {ends_within
 def hang():
     {hang}
 
-async def hangs_when_told(*_):
+async def hangs_when_told(*_, **__):
     while not os.path.exists({told!r}):
         await asyncio.sleep(0.05)
     hang()

@@ -193,7 +193,7 @@ async def test_an_inverter_taken_off_the_list_is_told_its_minimum_and_never_agai
 
 async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
     async with running("--config", devices.config(tmp_path), "--dry-run", "--live") as program:
-        planned = r"grid +-?\d+ W \| HMS 1 \d+ W \(set \d+\) \| HMS 2 \d+ W \(set \d+\) \| dry run: \w"
+        planned = r"grid +-?\d+ \+ 1: +\d+ \+ 2: +\d+ = load +\d+ W, set \d+ \| dry run: \w"
         while not re.match(planned, await line(program)):
             pass
         program.terminate()

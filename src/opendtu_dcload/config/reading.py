@@ -10,6 +10,7 @@ from typing import Any
 import tomli
 
 from opendtu_dcload.errors import ConfigError
+from opendtu_dcload.program_name import command
 
 _MAX_FILE_BYTES = 1_000_000
 _MAX_PASSWORD_BYTES = 1_000
@@ -44,7 +45,7 @@ def read_table(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
-        advice = "copy the config.toml that comes with the program there and fill it in, or name yours with --config"
+        advice = f"{command('init', '--config', path)} writes it from what the devices answer, --config names another"
         raise ConfigError([f"{path} does not exist; {advice}"]) from error
     except IsADirectoryError as error:
         advice = f"name the file in it with --config, such as {path / 'config.toml'}"

@@ -78,7 +78,7 @@ class Controller:
         # explain
         doubt, is_shared = self.meter.response.doubt, self.inverters.is_shared
         reason = reason_of(seen, permit, plant_range, trackers, settings, doubt, is_shared=is_shared)
-        plan = plan_of(now_s, desired, trackers, permit.cap_w, reason, guarded.relay)
+        plan = plan_of(now_s, desired, trackers, permit.cap_w, reason, guarded.relay, self.regulation.wait)
         return Decision(plan, tuple(commands), tuple(reboots))
 
     def posted(self, command: Command, now_s: float) -> None:

@@ -17,8 +17,12 @@ def plan_of(
     cap_w: float,
     reason: Reason,
     relay: RelayOrder,
+    wait: str,
 ) -> Plan:
-    """Return the plan; `cap_w` is what the plant may give at most, and `reason` why it gives what it gives."""
+    """Return the plan; `cap_w` is what the plant may give at most, and `reason` why it gives what it gives.
+
+    `wait` says why the regulator lets a difference be: of a plant that is held by something else it tells nothing.
+    """
     has_several_dtus = len({tracker.unit.dtu for tracker in trackers.values()}) > 1
     inverters = tuple(
         InverterPlan(
@@ -29,7 +33,8 @@ def plan_of(
         )
         for serial, state in desired.items()
     )
-    return Plan(now_s, sum(i.limit_w for i in inverters), cap_w, reason, inverters, relay)
+    told = wait if reason is Reason.REGULATING else ""
+    return Plan(now_s, sum(i.limit_w for i in inverters), cap_w, reason, inverters, relay, wait=told)
 
 
 def note(tracker: InverterTracker, *, has_several_dtus: bool) -> str:

@@ -261,7 +261,7 @@ class DeviceHttp:
         """Begin a pause because the credentials are missing or wrong, and return the error to raise."""
         pause_s = self._refused.start()
         self._forget_challenge()
-        return DeviceAuthError(f"{self._auth_problem()}; next attempt in {pause_s:.0f} s", pause_s)
+        return DeviceAuthError(self._auth_problem(), pause_s)
 
     def _auth_problem(self) -> str:
         if self.has_password:
@@ -313,9 +313,9 @@ class DeviceHttp:
 
     def _check_pauses(self) -> None:
         if remaining_s := self._refused.remaining_s:
-            raise DeviceAuthError(f"{self._auth_problem()}; next attempt in {remaining_s:.0f} s", remaining_s)
+            raise DeviceAuthError(self._auth_problem(), remaining_s)
         if remaining_s := self._busy.remaining_s:
-            raise DeviceBusyError(f"{self.name} is overloaded; next attempt in {remaining_s:.0f} s", remaining_s)
+            raise DeviceBusyError(f"{self.name} is overloaded", remaining_s)
 
     async def _exchange(
         self, method: str, path: str, form: Mapping[str, str] | None, *, is_open: bool
@@ -375,7 +375,7 @@ class DeviceHttp:
         if status == 429:
             pause_s = self._busy.start()
             self._forget_challenge()
-            raise DeviceBusyError(f"{self.name} is overloaded; next attempt in {pause_s:.0f} s", pause_s)
+            raise DeviceBusyError(f"{self.name} is overloaded", pause_s)
         try:
             code = json_fields.whole(json_fields.document(body), "code", -99999, 99999)
         except ValueError:

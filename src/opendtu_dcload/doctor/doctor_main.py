@@ -6,16 +6,23 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from opendtu_dcload.config import Config, exposed_passwords, load_config
-from opendtu_dcload.doctor.check import check
-from opendtu_dcload.doctor.findings import Finding, Findings, print_finding
-from opendtu_dcload.doctor.first_config import FirstConfig, Given
-from opendtu_dcload.doctor.old_config import import_config
+from opendtu_dcload.doctor.checks.check import check
+from opendtu_dcload.doctor.findings import Finding, Findings
+from opendtu_dcload.doctor.init.candidates import Candidate
+from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
+from opendtu_dcload.doctor.init.what_next import tell_what_is_next
+from opendtu_dcload.doctor.migration.old_config import import_config
+from opendtu_dcload.doctor.migration.old_inverters import known_inverters
 from opendtu_dcload.doctor.questions import ask_secret, ask_user, is_yes
-from opendtu_dcload.doctor.step_test import step_test
+from opendtu_dcload.doctor.screen import Screen
+from opendtu_dcload.doctor.step.step_test import step_test
 from opendtu_dcload.errors import ConfigError, ServiceError
+from opendtu_dcload.program_name import command
 
 PROBLEMS = 1
 WRONG_CONFIG = 2
@@ -33,7 +40,8 @@ def run_check(path: Path, *, is_json: bool = False, has_step: bool = False, has_
     Raises:
         ConfigError: the configuration is wrong; not with `is_json`, then the mistakes are in the list.
     """
-    findings = Findings(_keep_quiet if is_json else print_finding)
+    screen = Screen()
+    findings = Findings(_keep_quiet) if is_json else screen.findings()
     try:
         config = load_config(path)
     except ConfigError as err:
@@ -46,14 +54,15 @@ def run_check(path: Path, *, is_json: bool = False, has_step: bool = False, has_
     if exposed := exposed_passwords(config, path):
         findings.note(exposed)
     if has_step and not has_consent and not sys.stdin.isatty():
-        raise ConfigError(["check --step asks before it sets anything: run it at a terminal, or add --yes"])
+        raise ConfigError(
+            [f"{command('check', '--step')} asks before it sets anything: run it at a terminal, or add --yes"]
+        )
     try:
         asyncio.run(_check(config, findings, has_step=has_step, has_consent=has_consent))
     except asyncio.CancelledError:  # a signal ended it; the inverters are set back already
         findings.problem("interrupted before the end")
     finally:
-        if is_json:
-            print(findings.as_json())
+        screen.print(findings.as_json() if is_json else findings.summary())
     return PROBLEMS if findings.has_problems else 0
 
 
@@ -114,7 +123,7 @@ def run_init(path: Path, given: Given) -> int:
         ServiceError: nothing was written.
     """
     is_terminal = sys.stdin.isatty()
-    findings = Findings()
+    findings = Screen().findings()
 
     async def write() -> str:
         if is_terminal:  # asyncio would let Ctrl-C wait for the answer to the question
@@ -123,7 +132,8 @@ def run_init(path: Path, given: Given) -> int:
             path, given, ask_user if is_terminal else None, ask_secret if is_terminal else None, findings
         ).write()
 
-    return _tell_left(path, asyncio.run(write()), findings)
+    tell_what_is_next(path, asyncio.run(write()), findings)
+    return 0
 
 
 def run_import(old: Path, new: Path) -> int:
@@ -132,23 +142,11 @@ def run_import(old: Path, new: Path) -> int:
     Raises:
         ConfigError: `old` cannot be read, or `new` exists.
     """
-    findings = Findings()
-    return _tell_left(new, import_config(old, new, findings), findings)
+    findings = Screen().findings()
+    ask = ask_user if sys.stdin.isatty() else None
 
+    def look_up(opendtu: Mapping[str, Any]) -> list[Candidate]:
+        return asyncio.run(known_inverters(opendtu, old.absolute().parent, findings))
 
-def _tell_left(path: Path, readers: str, findings: Findings) -> int:
-    """Say that the file was written, who may read it when not everybody may, and what is to be filled in."""
-    findings.ok(f"{path} is written, only {readers} may read it" if readers else f"{path} is written")
-    try:
-        config = load_config(path)
-    except ConfigError as err:
-        for problem in err.problems:
-            findings.note(f"to be filled in: {problem}")
-    else:
-        if config.is_read_only:
-            findings.note(
-                "no inverter is listed, so nothing will be set",
-                "check prints the serial numbers; then fill in battery.min_voltage_v as well",
-            )
-    findings.note("next", f"opendtu-dcload check --config {path}")
+    tell_what_is_next(new, import_config(old, new, findings, look_up, ask), findings)
     return 0

@@ -69,7 +69,7 @@ def _read_line(text: str) -> str:
 
 def _answer(read: Ask, text: str) -> str:
     try:
-        return read(text).strip()
+        return read(text).strip().encode(errors="replace").decode()  # what cannot be sent is as good as a wrong answer
     except EOFError as err:
         raise ServiceError("left at a question: nothing was done") from err
     except UnicodeDecodeError:  # a terminal with another character set

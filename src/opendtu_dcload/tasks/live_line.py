@@ -1,48 +1,39 @@
-"""One line per second for a person at a terminal: the grid, each inverter, and why."""
+"""The plant once a second on stdout: a line, or at a terminal a picture that is drawn in its place."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import sys
 from collections.abc import Callable, Mapping
 
-from opendtu_dcload.freshness import METER_SHOWN_S, fresh
-from opendtu_dcload.model import InverterPlan
+from opendtu_dcload.live.live_picture import LivePicture
+from opendtu_dcload.live.live_plant import LivePlant, Source
+from opendtu_dcload.live.live_text import inverter_lines, live_line
 from opendtu_dcload.state import State
-from opendtu_dcload.venus.services.device import Freshness, reported_of
+from opendtu_dcload.terminal.screen import screen_of
 
 log = logging.getLogger(__name__)
 
 
-Source = tuple[str, Freshness]
-"""Where an inverter's values come from: the name of its DTU in the state, and the control's rule for which count."""
-
-
-def live_line(state: State, sources: Mapping[str, Source], now_s: float) -> str:
-    """Return the state in one line, with what `sources` give by serial; a value that is not known is a dash."""
-    meter, plan = fresh(state.meter, now_s, METER_SHOWN_S), state.plan_at(now_s)
-    parts = [f"grid {meter.power_w:6.0f} W" if meter is not None else "grid      - W"]
-    if plan is not None:
-        parts += [_inverter(state, sources, inverter, now_s) for inverter in plan.inverters]
-        parts.append(plan.words)
-    return " | ".join(parts)
-
-
-def _inverter(state: State, sources: Mapping[str, Source], plan: InverterPlan, now_s: float) -> str:
-    known = state.inverters.get(plan.serial)
-    name = known.name if known and known.name else plan.serial
-    status = reported_of(state, plan.serial, *sources[plan.serial], now_s).status
-    output = f"{status.ac_power_w:.0f}" if status and status.ac_power_w is not None else "-"
-    told = f"set {plan.limit_w:.0f}" if plan.is_on else "off"
-    return f"{name} {output} W ({told}{', ' + plan.note if plan.note else ''})"
-
-
-async def print_live(state: State, sources: Mapping[str, Source], clock: Callable[[], float]) -> None:
-    """Print one line per second until nobody reads it any more."""
-    while True:
-        await asyncio.sleep(1.0)
-        try:
-            print(live_line(state, sources, clock()))
-        except OSError as err:
-            log.info("the live line ends, regulation goes on: %s", err.strerror)
-            return
+async def print_live(
+    state: State, sources: Mapping[str, Source], clock: Callable[[], float], *, has_inverters: bool = False
+) -> None:
+    """Show the plant once a second until nobody reads it any more; with `has_inverters` each inverter too."""
+    screen, picture = screen_of(sys.stdout, os.environ), LivePicture(has_inverters=has_inverters)
+    with screen.log_above() if screen is not None else contextlib.nullcontext():
+        while True:
+            await asyncio.sleep(1.0)
+            now_s = clock()
+            try:
+                if screen is not None:
+                    screen.draw(picture.rows(state, sources, now_s, screen.size()))
+                    continue
+                print(live_line(state, sources, now_s))
+                if has_inverters:
+                    print(*inverter_lines(state, LivePlant.of(state, sources, now_s), now_s), sep="\n")
+            except OSError as err:
+                log.info("the live line ends, regulation goes on: %s", err.strerror)
+                return

@@ -12,7 +12,7 @@ import pytest
 
 from opendtu_dcload.cli import main
 from opendtu_dcload.model import Reason
-from opendtu_dcload.sim.bench import hour
+from opendtu_dcload.sim.bench import hour, panels
 from opendtu_dcload.sim.bench.plots import PICTURES, STYLES, Curves, svg
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -150,10 +150,10 @@ def test_the_hour_shows_each_curve_as_it_was_played(moments):
     axes = {"grid": scale(watts[:7]), "plant": scale(watts[7:])}
     assert [w for _, w in watts] == [*range(-500, 2501, 500), *range(0, 801, 200)]
     assert list(points) == ["grid", "inverter 1", "inverter 2", "inverter 3", "set-point"]
-    t0_s, s_per_x = 0.0, hour.HOUR_S / (hour.WIDTH - hour.LEFT - hour.RIGHT)
+    t0_s, s_per_x = 0.0, hour.HOUR_S / (panels.WIDTH - panels.LEFT - panels.RIGHT)
     for name, values in hour.curves(moments).items():
         offset_w, w_per_y = axes["grid" if name == "grid" else "plant"]
-        read_w = [(t0_s + (x - hour.LEFT) * s_per_x, offset_w + w_per_y * y) for x, y in points[name]]
+        read_w = [(t0_s + (x - panels.LEFT) * s_per_x, offset_w + w_per_y * y) for x, y in points[name]]
         assert len(values) == hour.HOUR_S / hour.MEAN_S
         wrong = [(at_s, w) for at_s, w in values if abs(at(read_w, at_s) - w) > 10 * PIXEL_W]
         assert len(wrong) < len(values) / 20, name

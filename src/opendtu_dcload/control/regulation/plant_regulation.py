@@ -24,6 +24,11 @@ class PlantRegulation:
         self._regulator = Regulator(priority)
         self._exporting_since_s = math.inf
 
+    @property
+    def wait(self) -> str:
+        """Why a difference at the grid is let be, in words; empty when none is."""
+        return str(self._regulator.wait)
+
     def setpoint_w(
         self,
         permit: Permit,

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate
 
 from opendtu_dcload.control.regulation.drift import Drift
@@ -39,6 +40,17 @@ SMALLEST_W = 3.0
 """A smaller change is none: the command policy would not send it (`SMALLEST_CHANGE_W`)."""
 LATEST = 6
 """How many readings tell where within a layer the load is: an estimate."""
+WORTH_SAYING_W = 30.0
+"""Of a smaller difference that is let be nothing is said: lamps come and go."""
+
+
+class Wait(StrEnum):
+    """Why a difference is let be."""
+
+    NO = ""
+    SHORT_LOAD = "waits: the load may be short"
+    SHORT_DIP = "waits: the dip may be short"
+    PRICE = "saves commands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,9 @@ class Regulator:
         self._missed_ws = 0.0
         """What was lost lately by not going where the forecast says; negative while it says to go down."""
         self._last_s = -math.inf
+        self._wanted_w = 0.0
+        self.wait = Wait.NO
+        """Why the last reading led to no command."""
 
     @property
     def drifted_w(self) -> float:
@@ -107,12 +122,30 @@ class Regulator:
         setpoint_w = self._set_point(dt_s, load_w[0], committed_w - drift_w, within_w, means)
         setpoint_w = _clamp(setpoint_w + drift_w, limits_w)
         if abs(setpoint_w - committed_w) < SMALLEST_W:
+            self.wait = self._why_not(load_w, committed_w, self._wanted_w + drift_w, limits_w, means)
             return None
         self.reset()
         return setpoint_w
 
+    def _why_not(
+        self,
+        load_w: tuple[float, float],
+        committed_w: float,
+        wanted_w: float,
+        limits_w: tuple[float, float],
+        means: AvailableMoves,
+    ) -> Wait:
+        """Return why the plant stays at `committed_w` though the load is elsewhere and a command could be given."""
+        missing_w = _clamp(_clamp(committed_w, load_w), limits_w) - committed_w
+        if abs(missing_w) < WORTH_SAYING_W or not (means.rises if missing_w > 0 else means.falls):
+            return Wait.NO
+        if abs(wanted_w - committed_w) >= SMALLEST_W and (wanted_w > committed_w) == (missing_w > 0):
+            return Wait.PRICE
+        return Wait.SHORT_LOAD if missing_w > 0 else Wait.SHORT_DIP
+
     def reset(self) -> None:
         """Forget what led to the next decision: the plant was told otherwise."""
+        self.wait = Wait.NO
         self._missed_ws = 0.0
         self._recent.clear()
 
@@ -134,7 +167,7 @@ class Regulator:
         """Return what the plant should give if the load did not drift, in W; so it is with all powers given."""
         gains = self._forecast.gains(self._last_s, _lag_of(committed_w, means), self._export_weight)
         wanted_w = _clamp(self._within(gains.best_w(), load_w, committed_w), limits_w)
-        change_w = wanted_w - committed_w
+        self._wanted_w, change_w = wanted_w, wanted_w - committed_w
         if abs(change_w) < 1 or (change_w > 0) != (self._missed_ws > 0):
             self._missed_ws = 0.0
         setpoint_w = self._worth_it(gains, committed_w, wanted_w, means.rises if change_w > 0 else means.falls)

@@ -17,6 +17,15 @@ _PM1_COUNTS_BOTH = 3
 _PHASES = {"a": "a", "b": "b", "c": "c", "0": "a", "1": "b", "2": "c"}
 
 
+class ChannelError(ConfigError):
+    """The channel is missing, or is none of the device's."""
+
+    def __init__(self, problem: str, offered: tuple[str, ...]) -> None:
+        """Keep those that there are."""
+        super().__init__([problem])
+        self.offered = offered
+
+
 @dataclass(frozen=True, slots=True)
 class MeterChannel:
     """A request and how to read its answer."""
@@ -154,4 +163,4 @@ def _choose(device: str, wish: ChannelChoice, offered: tuple[str, ...], default:
         problem = f"{key}: missing, and {device} has several; write {which}, channel = {choice}"
     else:
         problem = f'{key}: "{wish.channel}" is none of what {device} offers; write channel = {choice}'
-    raise ConfigError([problem])
+    raise ChannelError(problem, offered)

@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -28,20 +29,15 @@ import aiohttp
 from opendtu_dcload.errors import ConfigError, ServiceError
 from opendtu_dcload.sim.demo import demo_plant
 from opendtu_dcload.sim.demo.child_processes import Line, child
+from opendtu_dcload.sim.demo.demo_view import DemoView
+from opendtu_dcload.sim.demo.verdict import in_words, verdict
 
 TRACE = "ukdale_h1_2013-04-13"
-WINDOW_START_S = 51840
+WINDOW_START_S = 51800
 """Second of the measured day at which the demo begins."""
 READY_TIMEOUT_S = 10.0
 LINE_LATE_S = 2.5
 MIN_VOLTAGE_V = 46.0
-
-# What a run with --duration must reach.
-MIN_STEPS = 4
-MAX_WASTE_OVER_J0 = 1.6
-MIN_WITHIN_PCT = 95.0
-MAX_COMMANDS = 30
-COMMANDS_WITHIN_S = 300.0
 
 CONTROLLER = (sys.executable, "-m", "opendtu_dcload")
 
@@ -68,11 +64,14 @@ class Demo:
     """One run. `start` brings everything up inside the stack that it is given; leaving the stack ends it in order."""
 
     def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self.view = DemoView()
         self._folder = folder
         self._stack = stack
         self.warnings = 0
         """Lines of level WARNING or above in the controller's log."""
         self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self.has_spoken = asyncio.Event()
+        """Set with the controller's first line: before, it cannot be stopped in order."""
         self.backstage = ""
         """URL of the plant's own view of things."""
         self.bus: str | None = None
@@ -96,14 +95,18 @@ class Demo:
         if self.bus is not None:
             environ["DBUS_SESSION_BUS_ADDRESS"] = self.bus
         argv = (*controller, "--config", str(config), "--live")
-        await self._start("controller", argv, on_line=self._lines.put_nowait, environ=environ)
+        await self._start("controller", argv, on_line=self._hear, environ=environ)
+
+    def _hear(self, line: str) -> None:
+        self._lines.put_nowait(line)
+        self.has_spoken.set()
 
     async def _start(
         self, name: str, argv: tuple[str, ...], on_line: Line, environ: Mapping[str, str] | None = None
     ) -> Part:
         def on_stderr(line: str) -> None:
             self.warnings += name == "controller" and _WARNING.search(line) is not None
-            print(f"[{name}] {line}", file=sys.stderr, flush=True)
+            self.view.log(f"[{name}] {line}")
 
         try:
             process = await self._stack.enter_async_context(child(argv, on_line, on_stderr, environ))
@@ -163,8 +166,7 @@ class Demo:
                 line = await asyncio.wait_for(self._lines.get(), LINE_LATE_S)
             except TimeoutError:
                 line = "(the controller is silent)"
-            live = await fetch(session, f"{self.backstage}/live")
-            print(f"load {live['load_w']:5.0f} W | {line}", flush=True)
+            self.view.show(line, await fetch(session, f"{self.backstage}/live"))
 
     def explain(self) -> str:
         """Return what a user can do with the running demo."""
@@ -243,29 +245,14 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         raise DemoError("the simulated plant does not answer any more: start the demo again") from err
 
 
-def verdict(score: Mapping[str, Any], duration_s: float, warnings: int) -> dict[str, Any]:
-    """Return the final line: the score of the plant, and whether it is good enough."""
-    allowed_commands = max(MAX_COMMANDS, MAX_COMMANDS * duration_s / COMMANDS_WITHIN_S)
-    ratio = score["waste_over_j0"]
-    ok = (
-        score["steps_over_300_w"] >= MIN_STEPS
-        and ratio is not None
-        and ratio <= MAX_WASTE_OVER_J0
-        and score["within_60_w_pct"] >= MIN_WITHIN_PCT
-        and score["commands"] <= allowed_commands
-        and warnings == 0
-    )
-    return {"duration_s": duration_s, **score, "warnings": warnings, "ok": ok}
-
-
 async def _play(duration_s: float | None, bus: str, controller: Sequence[str]) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    score: dict[str, Any] | None = None
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="opendtu-dcload-demo-"))
         session = await stack.enter_async_context(aiohttp.ClientSession())
+        print("Starts a simulated house, its devices and the controller.", flush=True)
         demo = Demo(Path(folder), stack)
         await demo.start(bus, controller)
         print(demo.explain(), flush=True)
@@ -273,16 +260,19 @@ async def _play(duration_s: float | None, bus: str, controller: Sequence[str]) -
         if lost is not None:
             status = demo.parts[lost].process.returncode
             raise DemoError(f"the {lost} has ended by itself (exit status {status}): see its messages above")
-        if duration_s is not None and not stop.is_set():
-            score = await fetch(session, f"{demo.backstage}/score")
+        score = await fetch(session, f"{demo.backstage}/score")
     status = demo.parts["controller"].process.returncode
-    if status != 0:
+    if status != 0 and demo.has_spoken.is_set():
         raise DemoError(f"the controller did not stop orderly (exit status {status}): see its messages above")
+    is_over = duration_s is not None and not stop.is_set()
+    final = verdict(score, duration_s if is_over and duration_s else demo.view.played_s, demo.warnings)
+    if demo.view.has_enough:
+        demo.view.show_all()
+        print(textwrap.fill(in_words(final), 80), demo.view.write_picture(), sep="\n", flush=True)
     if duration_s is None:
         return 0
-    if score is None:
+    if not is_over:
         raise DemoError("interrupted before the duration was over: there is no score")
-    final = verdict(score, duration_s, demo.warnings)
     print(json.dumps(final), flush=True)
     return 0 if final["ok"] else 1
 
@@ -296,18 +286,22 @@ async def _until_end(
     loss = asyncio.create_task(demo.first_loss())
     stopped = asyncio.create_task(stop.wait())
     tasks = (loss, stopped, show)
+    begun = asyncio.create_task(demo.has_spoken.wait())
     left_s = None if duration_s is None else max(duration_s - began["at_s"], 0.0)
     try:
         done, _ = await asyncio.wait(tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            await asyncio.wait((*tasks, begun), timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            done = {task for task in tasks if task.done()}
         if loss in done:
             return loss.result()
         if show in done:
             show.result()
         return None
     finally:
-        for task in tasks:
+        for task in (*tasks, begun):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, begun, return_exceptions=True)
 
 
 def run_demo(duration_s: float | None = None, bus: str = "auto", controller: Sequence[str] = CONTROLLER) -> int:

@@ -36,8 +36,8 @@ LATENCY_S = 0.05
 """OpenDTU and Shelly answer in 20 to 200 ms."""
 WARM_UP_S = 300.0
 """Played in advance at full speed, so that the DTU knows rated powers and limits like one that has run for days."""
-SCORE_FROM_S = 20.0
-"""Until then the controller starts up and the inverters are unknown to it."""
+SCORE_FROM_S = 60.0
+"""Until then the controller starts up, the inverters are unknown to it, and they come down from their full power."""
 
 
 def build(load_w: list[float]) -> SimDtu:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -35,17 +37,15 @@ def steps(load_w: Sequence[float], threshold_w: float = STEP_W) -> list[int]:
     return [index + 1 for index, (before, after) in enumerate(pairwise(load_w)) if abs(after - before) > threshold_w]
 
 
-def within_share(
-    samples: Iterable[tuple[float, float]], load_w: Sequence[float], target_w: float, band_w: float = 60.0
-) -> float:
-    """Return the share (0 to 1) of meter samples within `band_w` of the target, outside 10 s after a step.
+def quiet_samples_w(samples: Iterable[tuple[float, float]], load_w: Sequence[float]) -> list[float]:
+    """Return the meter samples outside 10 s after a step of the load, in W.
 
-    `samples` are (seconds since the start of `load_w`, grid W); 1.0 when no sample counts.
+    `samples` are (seconds since the start of `load_w`, grid W).
     """
-    step_s = steps(load_w)
-    counted = [
-        abs(grid_w - target_w) <= band_w
-        for at_s, grid_w in samples
-        if not any(s <= at_s <= s + AFTER_STEP_S for s in step_s)
-    ]
-    return sum(counted) / len(counted) if counted else 1.0
+    step_s = [-math.inf, *steps(load_w)]
+    return [w for at_s, w in samples if at_s > step_s[bisect_right(step_s, at_s) - 1] + AFTER_STEP_S]
+
+
+def within_share(samples_w: Sequence[float], target_w: float, band_w: float = 60.0) -> float:
+    """Return the share (0 to 1) of meter samples within `band_w` of the target; 1.0 when there is none."""
+    return sum(abs(grid_w - target_w) <= band_w for grid_w in samples_w) / len(samples_w) if samples_w else 1.0

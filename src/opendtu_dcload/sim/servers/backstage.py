@@ -10,7 +10,7 @@ from aiohttp import web
 
 from opendtu_dcload.sim.plant.house import MeterSample
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.runs.score import ideal_waste_wh, steps, within_share
+from opendtu_dcload.sim.runs.score import ideal_waste_wh, quiet_samples_w, steps, within_share
 from opendtu_dcload.sim.servers.http_server import DeviceServer, Faults, json_response
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_server import ShellyServer
@@ -104,6 +104,7 @@ class Score:
         waste_wh = 2 * exported_wh + avoidable_wh
         j0_wh = ideal_waste_wh(scored_w, minimum_w=rules.minimum_w, maximum_w=rules.maximum_w) if scored_w else 0.0
         counters = self._dtu.counters
+        quiet_w = quiet_samples_w(self._samples, load_w)
         return {
             "steps_over_300_w": len(steps(scored_w, BIG_STEP_W)),
             "waste_wh": round(waste_wh, 3),
@@ -111,7 +112,8 @@ class Score:
             "waste_over_j0": round(waste_wh / j0_wh, 3) if j0_wh > 0 else None,
             "exported_wh": round(exported_wh, 3),
             "avoidable_import_wh": round(avoidable_wh, 3),
-            "within_60_w_pct": round(100 * within_share(self._samples, load_w, rules.target_w), 2),
+            "within_60_w_pct": round(100 * within_share(quiet_w, rules.target_w), 2),
+            "quiet_samples": len(quiet_w),
             "commands": counters.limits + counters.power,
         }
 

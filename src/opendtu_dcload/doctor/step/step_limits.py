@@ -7,15 +7,19 @@ from collections.abc import Callable, Mapping
 from opendtu_dcload.config import Config
 from opendtu_dcload.control.from_config import parameters_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.doctor.check import Sleep
+from opendtu_dcload.doctor.checks.check import Sleep
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.limit_reading import is_same, speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
+from opendtu_dcload.program_name import command
 
 ACKNOWLEDGED_WITHIN_S = 12.0
 """Five transmissions of 2 s each, and whatever waits before them."""
 SHOWN_SLACK_W = 1.0
 """Limits are compared with the cap to within this: OpenDTU shows them in tenths of a percent."""
+
+STOP_IT = f"stop it, then repeat {command('check', '--step')}"
+SEE_CHECK = f"see what {command('check')} says of it"
 
 Limits = Mapping[str, LimitStatus]
 """By serial."""
@@ -79,7 +83,7 @@ def check_taken(name: str, limit_w: float, waited_s: float) -> None:
     if waited_s > ACKNOWLEDGED_WITHIN_S:
         raise RefusedError(
             f"{name} did not take the limit of {limit_w:.0f} W in {waited_s:.0f} s",
-            "see what check says about commands and radio",
+            f"{SEE_CHECK}, about commands and radio",
         )
 
 

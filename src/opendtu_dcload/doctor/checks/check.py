@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from opendtu_dcload.config import Config
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.doctor.check_bus import check_bus
-from opendtu_dcload.doctor.check_computer import check_computer
-from opendtu_dcload.doctor.check_dtu import check_dtu
-from opendtu_dcload.doctor.check_gx import check_gx
-from opendtu_dcload.doctor.check_meter import check_meter, check_solar
-from opendtu_dcload.doctor.check_relay import check_relay
+from opendtu_dcload.doctor.checks.check_bus import check_bus
+from opendtu_dcload.doctor.checks.check_computer import check_computer
+from opendtu_dcload.doctor.checks.check_dtu import check_dtu
+from opendtu_dcload.doctor.checks.check_gx import check_gx
+from opendtu_dcload.doctor.checks.check_meter import check_meter, check_solar
+from opendtu_dcload.doctor.checks.check_relay import check_relay
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.errors import DeviceError
 from opendtu_dcload.model import LimitStatus
@@ -27,8 +27,15 @@ STILL_PCT = 0.2
 """OpenDTU rounds a limit to tenths of a percent."""
 
 
-async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep) -> None:
-    """Probe everything that the configuration names and say what was found."""
+async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep, *, has_time: bool = True) -> None:
+    """Probe everything that the configuration names and say what was found.
+
+    Args:
+        config: all settings.
+        findings: takes what was found.
+        sleep: waits for a time in s.
+        has_time: also watch for some seconds whether anybody sets limits.
+    """
     check_computer(findings)
     async with open_session() as session:
         meter = None
@@ -48,7 +55,7 @@ async def check(config: Config, findings: Findings, sleep: Sleep = asyncio.sleep
             limits = await check_dtu(config, asked, dtu, session, findings)
             if limits is not None and serials:
                 seen.append((dtu, {serial: limits[serial] for serial in serials if serial in limits}))
-        if seen and not is_running:
+        if seen and not is_running and has_time:
             await _watch_limits(seen, findings, sleep)
         await check_relay(config, session, findings)
 
@@ -76,7 +83,8 @@ async def _runs_here(config: Config) -> bool:
 
 async def _watch_limits(seen: list[tuple[OpenDtu, dict[str, LimitStatus]]], findings: Findings, sleep: Sleep) -> None:
     """Tell when a limit changes while this program does not run: then somebody else sets it."""
-    for _ in range(WATCHED_S):
+    for second in range(WATCHED_S):
+        findings.progress("watching whether anybody changes a limit", f"{WATCHED_S - second} s")
         await sleep(1.0)
         for dtu, before in seen:
             try:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from opendtu_dcload.doctor.draft import Block, Draft, shipped_text
+import tomli
+
 from opendtu_dcload.doctor.findings import Findings
+from opendtu_dcload.doctor.init.candidates import Candidate
+from opendtu_dcload.doctor.migration.old_inverters import Values, instance_of, is_inverter, list_inverters
+from opendtu_dcload.doctor.questions import Ask
+from opendtu_dcload.doctor.written.config_file import exists, write_config
+from opendtu_dcload.doctor.written.draft import Draft
+from opendtu_dcload.doctor.written.shipped import can_be_written, shipped_text
 from opendtu_dcload.errors import ConfigError
 
 _MAX_FILE_BYTES = 1_000_000
-INVERTERS = 3
-"""The original commands INVERTER0 to INVERTER2; higher ones are services of other kinds, since 2026:"""
+# The original commands INVERTER0 to INVERTER2; higher ones are services of other kinds, since 2026:
 _DC_SYSTEM, _TEMPERATURE, _ALARM = "INVERTER3", "INVERTER4", "INVERTER5"
 _SERVICES = {
     _DC_SYSTEM: "the inverters' DC sum is shown by itself while there is no other DC system, see dbus.dcsystem",
@@ -72,34 +79,51 @@ _GONE = {
 _UNKNOWN = "this program has no such setting"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
-Values = Mapping[str, Mapping[str, str]]
+
+LookUp = Callable[[Mapping[str, Any]], Sequence[Candidate]]
+"""Returns the inverters that the OpenDTU with these settings knows, in its order; none when it does not answer."""
 
 
-def import_config(old: Path, new: Path, findings: Findings) -> str:
+def import_config(
+    old: Path,
+    new: Path,
+    findings: Findings,
+    look_up: LookUp = lambda _opendtu: (),
+    ask: Ask | None = None,
+) -> str:
     """Write `new` from `old`, and tell what the user must see to on the GX; return in words who may read it.
+
+    Args:
+        old: the original's config.ini.
+        new: the file to write.
+        findings: takes what there is to tell.
+        look_up: asks OpenDTU.
+        ask: asks the user; None = there is nobody.
 
     Raises:
         ConfigError: `old` cannot be read, or `new` exists.
     """
+    if not can_be_written(new):
+        raise ConfigError([exists(new)])
     draft = Draft(shipped_text())
     values = _read(old)
     convert(values, old.name, draft)
+    found = look_up(tomli.loads(draft.text)["opendtu"])
+    list_inverters(values, found, draft, findings, ask)
     if _TEMPERATURE in values:
         draft.set("dbus", "battery_temperature", True)
         findings.note(
             "the battery's temperature is another sensor now, and always the true one",
             "choose it anew in the temperature rule of the GX's relay, with thresholds to match, or a heater stays off",
         )
-    return draft.write(new, has_secret=True)
+    return write_config(new, draft.text, has_secret=True)
 
 
 def convert(values: Values, name: str, draft: Draft) -> None:
     """Fill in the new configuration; it commands nothing until the serial numbers are filled in."""
     left: list[str] = []
     draft.drop("opendtu", "password")
-    blocks: list[Block] = []
     for section, keys in values.items():
-        instance: int | None = None
         for key, value in keys.items():
             place = (section, key.lower())
             if place in _TEXTS and value.isprintable() and draft.has(*_TEXTS[place]):
@@ -113,13 +137,8 @@ def convert(values: Values, name: str, draft: Draft) -> None:
                 draft.set("log", "level", _LEVELS[value.lower()])
             elif place == ("SHELLY", "phase") and value.upper() in {"L1", "L2", "L3"}:
                 draft.set("meter", "phase", int(value[1]))
-            elif _index(section) < INVERTERS and key.lower() == "deviceinstance" and _is_instance(value):
-                instance = int(value)
-            else:
+            elif not (is_inverter(section) and key.lower() == "deviceinstance" and instance_of(value) is not None):
                 left.append(_comment(section, key, value))
-        if _index(section) < INVERTERS:
-            blocks.append(Block("", f"of [{section}]", instance, is_active=False))
-    draft.set_inverters(blocks)
     draft.remark(
         "battery", "min_voltage_v", f"{name} has no such guard; it is needed as soon as an inverter is listed."
     )
@@ -183,16 +202,6 @@ def _set_relay(draft: Draft, url: str) -> bool:
         if value:
             draft.set("relay", key, unquote(value))
     return True
-
-
-def _index(section: str) -> int:
-    """Return the number of an inverter's section, a large one for any other section."""
-    match = re.fullmatch(r"INVERTER(\d{1,3})", section)
-    return int(match[1]) if match else 1000
-
-
-def _is_instance(value: str) -> bool:
-    return re.fullmatch(r"\d{1,3}", value) is not None and int(value) <= 247
 
 
 def _comment(section: str, key: str, value: str) -> str:

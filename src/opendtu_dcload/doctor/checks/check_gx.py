@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from opendtu_dcload.config import Config
-from opendtu_dcload.doctor.check_bus import looking
-from opendtu_dcload.doctor.check_meter import grid
+from opendtu_dcload.doctor.checks.check_bus import looking
+from opendtu_dcload.doctor.checks.check_meter import grid
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.errors import BusError, ConfigError, DeviceError
 from opendtu_dcload.state import State

@@ -10,8 +10,8 @@ import aiohttp
 from opendtu_dcload.config import Config, OpenDtuConfig
 from opendtu_dcload.control.from_config import stale_after_s
 from opendtu_dcload.devices.opendtu.opendtu_client import InverterSettings, LiveData, OpenDtu
-from opendtu_dcload.doctor.check_inverter import check_inverter, counts_s, unknown
-from opendtu_dcload.doctor.check_meter import tell_round_trip
+from opendtu_dcload.doctor.checks.check_inverter import check_inverter, counts_s, unknown
+from opendtu_dcload.doctor.checks.check_meter import tell_round_trip
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.wrong_device import OPENDTU, recognised
 from opendtu_dcload.errors import DeviceError

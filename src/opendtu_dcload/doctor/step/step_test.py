@@ -22,14 +22,24 @@ from opendtu_dcload.control.protection.meter_response import ANSWER_SHARE
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.meter import Meter, make_meter
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.doctor.check import Sleep, changed_limits, commanded
-from opendtu_dcload.doctor.check_bus import looking, running_names
-from opendtu_dcload.doctor.check_inverter import counts_s, unknown
+from opendtu_dcload.doctor.checks.check import Sleep, changed_limits, commanded
+from opendtu_dcload.doctor.checks.check_bus import looking, running_names
+from opendtu_dcload.doctor.checks.check_inverter import counts_s, unknown
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.doctor.step_answer import StepAnswer, answer_of, choose_limit, has_shown, is_quiet, level_w, verdict
-from opendtu_dcload.doctor.step_limits import (
+from opendtu_dcload.doctor.step.step_answer import (
+    StepAnswer,
+    answer_of,
+    choose_limit,
+    has_shown,
+    is_quiet,
+    level_w,
+    verdict,
+)
+from opendtu_dcload.doctor.step.step_limits import (
     ACKNOWLEDGED_WITHIN_S,
+    SEE_CHECK,
     SHOWN_SLACK_W,
+    STOP_IT,
     RefusedError,
     all_limits,
     check_taken,
@@ -106,7 +116,7 @@ async def step_test(
 
 
 def _refuse_beside(where: str) -> NoReturn:
-    raise RefusedError(f"the service runs ({where}), so no step was made", "stop it, then repeat check --step")
+    raise RefusedError(f"the service runs ({where}), so no step was made", STOP_IT)
 
 
 async def _step_alone(
@@ -205,7 +215,7 @@ class _StepTest:
             interval_s = await dtu.poll_interval_s()
         max_age_s = counts_s(self._config, asked, live, interval_s)
         if not live.is_clock_set or believed(status, status.answered_at_s, max_age_s) is None:
-            raise RefusedError(f"{name}: OpenDTU has no fresh values of it", "see what check says about it")
+            raise RefusedError(f"{name}: OpenDTU has no fresh values of it", SEE_CHECK)
         home_w = watts_of(limit)
         if home_w is None:
             raise RefusedError(
@@ -223,7 +233,7 @@ class _StepTest:
         floor_v = self._config.battery.min_voltage_v
         seen_v = [voltage_v for voltage_v in voltages_v if voltage_v is not None]
         if floor_v is None or not seen_v:
-            raise RefusedError(f"{name}: the battery's voltage is not known", "see what check says about it")
+            raise RefusedError(f"{name}: the battery's voltage is not known", SEE_CHECK)
         if min(seen_v) < floor_v:
             raise RefusedError(
                 f"{name}: battery {min(seen_v):.1f} V is below battery.min_voltage_v = {floor_v:g}", "charge it first"
@@ -242,7 +252,7 @@ class _StepTest:
     async def _leg(self, subject: _Subject, target_w: float) -> StepAnswer:
         """Take the inverter to `target_w` and return what the meter did."""
         change_w = target_w - subject.told_w
-        base_w = await self._quiet_level_w(change_w)
+        base_w = await self._quiet_level_w(subject, change_w)
         before = await all_limits(self._dtus)
         self._check_untouched(subject, before, before)
         posted_at_s = self._clock()
@@ -261,6 +271,8 @@ class _StepTest:
                     check_taken(subject.name, target_w, now_s - posted_at_s)
             if has_shown(base_w, readings, change_w):
                 shown_at_s = min(shown_at_s, now_s)
+            waited = "acknowledged" if acknowledged_at_s is not None else "not acknowledged yet"
+            self._tell(subject, f"told {target_w:.0f} W", f"{now_s - posted_at_s:.0f} s, {waited}", readings)
             if acknowledged_at_s is None:
                 continue
             if now_s >= shown_at_s + TAIL_S or now_s - acknowledged_at_s > subject.unit.credit_s + SPARE_S:
@@ -279,9 +291,12 @@ class _StepTest:
             others = {serial: limit for serial, limit in before.items() if serial in listed}
             changes = changed_limits(others, now) or new_commands(others, now)
         if changes:
-            raise RefusedError(f"another controller sets {', '.join(changes)}", "stop it, then repeat check --step")
+            raise RefusedError(f"another controller sets {', '.join(changes)}", STOP_IT)
 
-    async def _quiet_level_w(self, change_w: float) -> float:
+    def _tell(self, subject: _Subject, phase: str, detail: str, readings: list[tuple[float, float]]) -> None:
+        self._findings.progress(f"{subject.name}: {phase}", f"{detail}, grid {readings[-1][1]:.0f} W")
+
+    async def _quiet_level_w(self, subject: _Subject, change_w: float) -> float:
         began_s = self._clock()
         readings: list[tuple[float, float]] = []
         while not is_quiet(readings, change_w):
@@ -291,6 +306,7 @@ class _StepTest:
                     "repeat it when no large appliance switches",
                 )
             readings.append(await self._read())
+            self._tell(subject, "waiting for a quiet meter", f"{self._clock() - began_s:.0f} s", readings)
         return level_w(readings)
 
     async def _read(self) -> tuple[float, float]:
@@ -319,6 +335,10 @@ class _StepTest:
         """Refuse to blame the meter when the inverter itself says that it did not follow."""
         since_s = self._clock()
         while self._clock() - since_s < OWN_VALUES_WITHIN_S:
+            self._findings.progress(
+                f"{subject.name}: the meter shows nothing, waiting for its own values",
+                f"{self._clock() - since_s:.0f} s",
+            )
             await self._sleep(1.0)
             status = (await subject.dtu.live([subject.unit.serial])).inverters.get(subject.unit.serial)
             if status is None or status.at_s < since_s or status.ac_power_w is None:

@@ -1,0 +1,1 @@
+"""`init`: from what the network tells and what only the user knows to a config.toml."""

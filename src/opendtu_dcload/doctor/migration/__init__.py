@@ -1,0 +1,1 @@
+"""`import-config`: from the original, dbus-opendtu-DC-load, to this program."""

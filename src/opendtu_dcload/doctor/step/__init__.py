@@ -1,0 +1,1 @@
+"""`check --step`: does the meter answer a step of each inverter?"""

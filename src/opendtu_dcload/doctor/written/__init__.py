@@ -1,0 +1,1 @@
+"""The config.toml that the doctor writes."""

@@ -1,0 +1,1 @@
+"""What a person is shown of the running plant: what flows, and why."""

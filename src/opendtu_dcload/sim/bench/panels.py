@@ -1,0 +1,134 @@
+"""A run as a picture, as SVG: the grid, below it the plant, and below them when each reason held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from opendtu_dcload.model import Reason
+
+Points = Sequence[tuple[float, float]]
+"""Time in s and power in W, or from when to when in s."""
+
+GREY = "#7a7a7a"
+WIDTH, LEFT, RIGHT = 960, 220, 16
+GRID = (70, 210)
+PLANT_ROWS = (240, 400)
+"""Top and bottom of the two panels."""
+REASONS_TOP, ROW, BAND = 422, 20, 12
+TICK_W = {"grid": 500, "plant": 200}
+MOST_TICKS = 6
+"""Of the time, beside that at 0."""
+NO_REASONS: Mapping[Reason, Points] = MappingProxyType({})
+
+
+def panels_svg(
+    title: str,
+    lines: Mapping[str, Points],
+    styles: Mapping[str, str],
+    length_s: float,
+    plant_label: str,
+    held: Mapping[Reason, Points] = NO_REASONS,
+) -> str:
+    """Return a run as a picture with title, legend and axes.
+
+    Args:
+        title: what is seen.
+        lines: the curves by name; that of the grid is called "grid", all others are drawn together.
+        styles: attributes of each curve's line.
+        length_s: of the run, in s.
+        plant_label: what the panel of the plant shows.
+        held: from when to when each reason held, in s.
+    """
+    grid = _panel("grid", GRID, [lines["grid"]])
+    plant = _panel("plant", PLANT_ROWS, [curve for name, curve in lines.items() if name != "grid"])
+    time, bottom = _Time(length_s), REASONS_TOP + ROW * len(held)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 44}" role="img">',
+        f"<title>{title}</title>",
+        f'<g fill="{GREY}" font-family="sans-serif" font-size="13">',
+        f'<text x="16" y="20" font-size="15" font-weight="bold">{title}</text>',
+        *_legend(styles),
+        *grid.axis("grid, import positive"),
+        *plant.axis(plant_label),
+        *(_polyline(n, styles[n], grid if n == "grid" else plant, time, points) for n, points in lines.items()),
+        *_rows(held, time),
+        *time.axis(bottom),
+        "</g>",
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """Where a power stands in a part of the picture."""
+
+    name: str
+    top: int
+    bottom: int
+    lowest_w: int
+    highest_w: int
+
+    def y(self, power_w: float) -> float:
+        share = (power_w - self.lowest_w) / (self.highest_w - self.lowest_w)
+        return round(self.bottom - (self.bottom - self.top) * share, 1)
+
+    def axis(self, label: str) -> list[str]:
+        parts = [f'<text x="16" y="{self.top}" dy="4">{label}</text>']
+        for power_w in range(self.lowest_w, self.highest_w + 1, TICK_W[self.name]):
+            y = self.y(power_w)
+            parts.append(f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="{GREY}" opacity="0.3"/>')
+            parts.append(f'<text x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end">{power_w} W</text>')
+        return parts
+
+
+def _panel(name: str, place: tuple[int, int], shown: Sequence[Points]) -> _Panel:
+    powers_w = [power_w for curve in shown for _, power_w in curve]
+    tick_w = TICK_W[name]
+    lowest_w, highest_w = math.floor(min(powers_w) / tick_w), math.ceil(max(powers_w) / tick_w)
+    return _Panel(name, *place, min(lowest_w, 0) * tick_w, highest_w * tick_w)
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """Where a time stands in the picture."""
+
+    length_s: float
+
+    def x(self, at_s: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * at_s / self.length_s, 1)
+
+    def axis(self, bottom: int) -> list[str]:
+        whole = int(self.length_s / 60)
+        minutes = range(0, whole + 1, math.ceil(max(whole, 1) / MOST_TICKS))
+        ticks = [f'<text x="{self.x(60 * m)}" y="{bottom + 14}" text-anchor="middle">{m}</text>' for m in minutes]
+        return [*ticks, f'<text x="{WIDTH - RIGHT}" y="{bottom + 34}" text-anchor="end">time in min</text>']
+
+
+def _legend(styles: Mapping[str, str]) -> list[str]:
+    parts = []
+    for number, (name, style) in enumerate(styles.items()):
+        x = LEFT + number * 130
+        parts.append(f'<path d="M{x} 44h24" {style}/>')
+        parts.append(f'<text x="{x + 32}" y="48">{name}</text>')
+    return parts
+
+
+def _polyline(name: str, style: str, panel: _Panel, time: _Time, points: Points) -> str:
+    places = [(time.x(at_s), panel.y(power_w)) for at_s, power_w in points]
+    inner = [b for a, b, c in zip(places, places[1:], places[2:], strict=False) if not a[1] == b[1] == c[1]]
+    corners = " ".join(f"{x:g},{y:g}" for x, y in (places[0], *inner, places[-1]))
+    return f'<polyline id="{name}" fill="none" {style} points="{corners}"/>'
+
+
+def _rows(held: Mapping[Reason, Points], time: _Time) -> list[str]:
+    parts = []
+    for number, (reason, spans) in enumerate(held.items()):
+        y = REASONS_TOP + number * ROW
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 10}" text-anchor="end">{reason}</text>')
+        boxes = "".join(f"M{time.x(a):g} {y}H{time.x(b):g}v{BAND}H{time.x(a):g}z" for a, b in spans)
+        parts.append(f'<path class="reason" d="{boxes}"/>')
+    return parts

@@ -1,0 +1,58 @@
+"""Traces that a user brings: read as a spreadsheet writes them, or refused with the cause."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from opendtu_dcload.errors import ConfigError
+from opendtu_dcload.sim.runs.simulate import simulate
+from opendtu_dcload.sim.runs.trace import load_trace
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "t_s,power_w\n0,250.5\n2,-80\n",
+        "t_s;power_w\n0;250,5\n2;-80\n",
+        "\N{BYTE ORDER MARK}t_s;power_w\r\n0,0;250,50\r\n2,0;-80,0\r\n",
+        't_s,power_w\n0,"250,5"\n2,-80\n\n',
+        '"power_w";"t_s";"note"\n250.5;0;\n-80;2;sun\n',
+    ],
+)
+def test_a_trace_is_read_with_either_separator_and_either_decimal_sign(tmp_path: Path, content: str):
+    path = tmp_path / "mine.csv"
+    path.write_text(content, encoding="utf-8")
+    assert load_trace(str(path)) == [250.5, 250.5, -80.0]
+    path.write_bytes(gzip.compress(content.encode()))
+    assert load_trace(str(path)) == [250.5, 250.5, -80.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("", "the first line must be t_s,power_w"),
+        ("time;power\n0;1\n", "the first line must be t_s,power_w"),
+        ("t_s,power_w\n", "no lines"),
+        ("t_s,power_w\n0,250,5\n1,300,0\n", "line 2 has more fields than the first line: write decimals with a point"),
+        ("t_s,power_w\n0,250\n1,watt\n", "line 3 has not a time and a power"),
+        ("t_s,power_w\n0,250\n1\n", "line 3 has not a time and a power"),
+        ("t_s,power_w\n0,1e9\n", "power_w outside -100000 to 100000"),
+        ("t_s,power_w\n0,nan\n", "power_w outside"),
+        ("t_s,power_w\n5,1\n5,2\n", "t_s does not rise"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_the_cause(tmp_path: Path, content: str, cause: str):
+    path = tmp_path / "mine.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_trace(str(path))
+    assert cause in str(caught.value)
+
+
+def test_surplus_solar_can_be_played():
+    result = simulate([300.0] * 400 + [-500.0] * 400)
+    assert result.exported_wh > 0
+    assert result.load_wh < 0
