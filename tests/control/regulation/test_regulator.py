@@ -410,6 +410,6 @@ def test_while_no_command_can_be_given_that_is_no_waiting_of_ours():
 def test_whoever_is_told_otherwise_has_nothing_to_wait_for():
     regulator = Regulator()
     held(regulator, [400.0] * 60 + [700.0], 400.0)
-    assert regulator.wait is Wait.SHORT_LOAD
+    before = regulator.wait
     regulator.reset()
-    assert regulator.wait is Wait.NO
+    assert (before, regulator.wait) == (Wait.SHORT_LOAD, Wait.NO)
