@@ -48,6 +48,7 @@ def test_a_missing_configuration_names_the_command_that_writes_it(tmp_path: Path
     wrapper = tmp_path / "opendtu-dcload"
     wrapper.write_text((ROOT / "deploy" / "gx" / "opendtu-dcload").read_text().replace("python3", sys.executable))
     wrapper.chmod(0o755)
+    (tmp_path / "paths.sh").write_text(f"base={tmp_path}\n")
     typed, named = {
         "module": ([sys.executable, "-m", "opendtu_dcload"], f"{sys.executable} -m opendtu_dcload"),
         "script": ([str(console)], str(console)),

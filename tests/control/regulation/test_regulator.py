@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from opendtu_dcload.control.regulation.regulator import AvailableMoves, Move, Regulator, Wait
@@ -341,7 +341,18 @@ def any_moves(draw: st.DrawFn) -> AvailableMoves:
 readings = st.tuples(st.floats(0, 100), st.floats(-2e4, 2e4), st.just(0.0) | st.floats(0, 1000), any_moves())
 
 
-@given(st.lists(readings, min_size=1, max_size=30), st.floats(*LIMITS_W), st.sampled_from(Priority), st.booleans())
+AT_ONCE = AvailableMoves((), (Move(1.0, 0.0, math.inf),), 0.0)
+ROUNDED = [(58.36194604288793, 61.0, 0.0, NOTHING), (6.0, 0.0, 0.0, NOTHING), (0.0, 61.0, 0.0, AT_ONCE)]
+"""Eight seconds more and less lead before the time from which they are counted."""
+
+
+@example(seen=ROUNDED, committed_w=60.0, priority=Priority.NO_EXPORT, obeys=False)
+@given(
+    seen=st.lists(readings, min_size=1, max_size=30),
+    committed_w=st.floats(*LIMITS_W),
+    priority=st.sampled_from(Priority),
+    obeys=st.booleans(),
+)
 def test_any_readings_give_a_finite_setpoint_within_the_limits_or_none(seen, committed_w, priority, obeys):
     regulator = Regulator(priority)
     at_s = 0.0

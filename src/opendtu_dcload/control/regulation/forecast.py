@@ -97,7 +97,7 @@ class Layer:
             if lasted_s >= told_s:
                 same += weight
                 continue
-            from_s = until_s - RULES_S
+            from_s = max(until_s - RULES_S, start_s)  # rounding must not lead before the first turn
             while turned_s[ends] > until_s:
                 ends -= 1
             while turned_s[begins] > from_s:
