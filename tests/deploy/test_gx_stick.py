@@ -11,7 +11,7 @@ import pytest
 
 from tests.deploy.conftest import HERE, tool
 from tests.deploy.gx import GxMachine
-from tests.deploy.test_gx import HOME, OTHERS, is_healthy, pid, version_of
+from tests.deploy.test_gx import HOME, OTHERS, SERVICE, is_healthy, version_of
 from tests.deploy.test_gx_broken import FILL, FRESH, machine, small_package, state, steps  # noqa: F401  a fixture
 from tests.doubles.devices import Devices
 from tests.doubles.until import until
@@ -74,7 +74,8 @@ async def test_without_a_configuration_it_waits_for_init_or_for_one_on_the_stick
     installed = f"opendtu-dcload {version_of(package)} is installed. Next: {HOME}/opendtu-dcload init\n"
     await gx.boot()
     assert await told(stick) == installed
-    await pid(gx)  # the supervisor has it
+    while ": up (pid" not in await gx.ok(f"svstat {SERVICE}"):  # noqa: ASYNC110  the supervisor finds it by itself
+        await asyncio.sleep(0.2)
     config = gx.data / "opendtu-dcload/config.toml"
     shipped = config.read_text()
     assert shipped == (package / "app/share/opendtu-dcload/config.toml").read_text()
