@@ -60,7 +60,7 @@ def build_packages(out: Path) -> Path:
         command = [sys.executable, "-m", "build", "--outdir", str(out.absolute()), str(copy_sources(Path(work)))]
         environ = dict(os.environ, SOURCE_DATE_EPOCH=SOME_TIME)
         # `build` is also the name of a file beside this one, so not from here
-        done = subprocess.run(command, cwd=work, env=environ, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        done = subprocess.run(command, cwd=work, env=environ, stdout=subprocess.DEVNULL, check=False)  # noqa: S603  ourselves
     if done.returncode:
         sys.exit(f"release.py: build ended with code {done.returncode}: what it says stands above")
     return next(out.glob("*.whl"))

@@ -99,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     no_service = commands.add_parser("uninstall-service", help="stop the service of systemd and remove it (as root)")
     no_service.set_defaults(start=_uninstall_service)
 
+    _add_plays(commands)
+    return parser
+
+
+def _add_plays(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that need no device."""
     replay = commands.add_parser("replay", help="decide a recording again and print what differs")
     replay.add_argument("recording", type=Path, metavar="FILE", help="as the setting log.record leaves it, or its .gz")
     replay.set_defaults(start=_replay)
@@ -123,7 +129,6 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print JSON")
     bench.add_argument("--plots", type=Path, metavar="DIR", help="only draw the manual's pictures into this folder")
     bench.set_defaults(start=_bench)
-    return parser
 
 
 def _add_config(parser: argparse.ArgumentParser, default: Path | str) -> None:

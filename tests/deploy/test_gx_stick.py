@@ -161,7 +161,7 @@ async def chain(gx: GxMachine, number: int, action: str) -> int:
     ids=["installing", "updating", "disk full"],
 )
 async def test_the_next_boot_mends_what_a_power_cut_has_left(
-    machine: GxMachine,  # noqa: F811
+    machine: GxMachine,  # noqa: F811  the fixture
     before: str,
     action: str,
 ) -> None:

@@ -22,7 +22,7 @@ class Written(io.StringIO):
         self._is_terminal, self._encoding = is_terminal, encoding
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # an attribute there
         return self._encoding
 
     def isatty(self) -> bool:

@@ -127,22 +127,6 @@ class Regulator:
         self.reset()
         return setpoint_w
 
-    def _why_not(
-        self,
-        load_w: tuple[float, float],
-        committed_w: float,
-        wanted_w: float,
-        limits_w: tuple[float, float],
-        means: AvailableMoves,
-    ) -> Wait:
-        """Return why the plant stays at `committed_w` though the load is elsewhere and a command could be given."""
-        missing_w = _clamp(_clamp(committed_w, load_w), limits_w) - committed_w
-        if abs(missing_w) < WORTH_SAYING_W or not (means.rises if missing_w > 0 else means.falls):
-            return Wait.NO
-        if abs(wanted_w - committed_w) >= SMALLEST_W and (wanted_w > committed_w) == (missing_w > 0):
-            return Wait.PRICE
-        return Wait.SHORT_LOAD if missing_w > 0 else Wait.SHORT_DIP
-
     def reset(self) -> None:
         """Forget what led to the next decision: the plant was told otherwise."""
         self.wait = Wait.NO
@@ -175,6 +159,22 @@ class Regulator:
         if abs(setpoint_w - committed_w) < SMALLEST_W:
             setpoint_w = self._trimmed(committed_w, limits_w, means)
         return setpoint_w
+
+    def _why_not(
+        self,
+        load_w: tuple[float, float],
+        committed_w: float,
+        wanted_w: float,
+        limits_w: tuple[float, float],
+        means: AvailableMoves,
+    ) -> Wait:
+        """Return why the plant stays at `committed_w` though the load is elsewhere and a command could be given."""
+        missing_w = _clamp(_clamp(committed_w, load_w), limits_w) - committed_w
+        if abs(missing_w) < WORTH_SAYING_W or not (means.rises if missing_w > 0 else means.falls):
+            return Wait.NO
+        if abs(wanted_w - committed_w) >= SMALLEST_W and (wanted_w > committed_w) == (missing_w > 0):
+            return Wait.PRICE
+        return Wait.SHORT_LOAD if missing_w > 0 else Wait.SHORT_DIP
 
     def _see(self, at_s: float, load_w: tuple[float, float], top_w: float) -> None:
         low_w, high_w = load_w
