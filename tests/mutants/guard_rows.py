@@ -101,6 +101,14 @@ ROWS: Rows = {
             "test_a_reversed_meter_is_told_within_three_steps",
         ),
         Mutant(
+            "a step for a load that is foretold is judged like any other",
+            "control/controller.py",
+            "is_trusted = all(trusted) and not self.regulation.is_ahead",
+            "is_trusted = all(trusted)",
+            "control/protection/test_meter_evidence.py",
+            "test_a_step_for_a_load_foretold_proves_nothing_against_the_meter",
+        ),
+        Mutant(
             "a part of a step the same way is a meter turned round",
             "control/protection/meter_response.py",
             "is_reversed = answered <= -REVERSED_SHARE",

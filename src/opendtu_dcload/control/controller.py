@@ -94,7 +94,8 @@ class Controller:
             before_w = tracker.final_w
             tracker.post(now_s, command.limit_w, radio_free_s)
             change_w = tracker.final_w - before_w
-            self.meter.stepped(now_s, command.serial, change_w, trusted)
+            is_trusted = all(trusted) and not self.regulation.is_ahead
+            self.meter.stepped(now_s, command.serial, change_w, is_trusted=is_trusted)
             self.allocation.stepped(now_s, change_w)
 
     def taken(self, command: Command, now_s: float) -> None:

@@ -69,6 +69,26 @@ def test_a_step_below_150_w_proves_nothing():
     assert SteppedHouse(0.0).step(140.0) is None
 
 
+@pytest.mark.parametrize(
+    ("trusted", "suspicion"),
+    [
+        ((True, True), Reason.METER_REVERSED),
+        ((False, False), None),
+        ((True, False), None),
+        ((False, True), None),
+    ],
+)
+def test_steps_of_which_one_proves_nothing_are_no_miss_together(trusted, suspicion):
+    house = SteppedHouse(-1.0)
+    for change_w in (600.0, -600.0, 600.0):
+        for is_trusted in trusted:
+            house.guard.stepped(is_trusted=is_trusted)
+        before_w, house.output_w = house.output_w, house.output_w + change_w
+        house.see(before_w, house.output_w)
+        house.see(house.output_w, house.output_w)
+    assert house.guard.suspicion is suspicion
+
+
 def test_a_blind_meter_is_told_after_three_steps():
     house = SteppedHouse(0.0)
     reasons = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from opendtu_dcload.control.inverter.dead_time_learner import DelayLearner
 from opendtu_dcload.control.inverter.inverters import Inverters
@@ -117,12 +117,13 @@ class MeterEvidence:
         self.response.is_probing = True
         return max(plant_range.committed_w - PROBE_W, plant_range.floor_w)
 
-    def stepped(self, now_s: float, serial: str, change_w: float, trusted: Collection[bool]) -> None:
+    def stepped(self, now_s: float, serial: str, change_w: float, *, is_trusted: bool) -> None:
         """Note that one inverter is told to change its output by `change_w`.
 
-        `trusted` tells of each usable one whether its output was measured to be as modelled.
+        `is_trusted`: the outputs were measured to be as modelled, and the load is not foretold to change as well;
+        otherwise only a good answer of the meter counts.
         """
-        self.response.stepped(is_trusted=all(trusted))
+        self.response.stepped(is_trusted=is_trusted)
         self._learner.stepped(now_s, serial, change_w)
 
     def failed(self) -> None:

@@ -75,7 +75,7 @@ class _Anchor:
     high_w: float
     """Highest output that the reading may have contained."""
     is_trusted: bool = True
-    """The model of the output is known to be right; otherwise only a good answer counts."""
+    """The model of the output is known to be right, and no load is foretold; otherwise only a good answer counts."""
     drifted_w: float = 0.0
     """By how much the load had drifted by then."""
     lowest_w: float = math.inf
@@ -171,13 +171,15 @@ class ResponseGuard:
         """The last suspicion, until an answer of the meter disproves it; that the plant tries again does not."""
 
     def stepped(self, *, is_trusted: bool = True) -> None:
-        """Note that a limit was sent after the last reading; `is_trusted`: outputs were measured to be as modelled."""
+        """Note that a limit was sent after the last reading; `is_trusted`: a movement the wrong way tells something."""
         if not self._recent:
             return
         at_s, grid_w = self._recent[-1]
         self._stepped_at_s = at_s
         if self._anchor is None or self._anchor.swing_w(grid_w) > RESTLESS_SHARE * JUDGED_STEP_W:
             self._anchor = _Anchor(at_s, grid_w, *self._visible_w, is_trusted, self._drifted_w)
+        else:
+            self._anchor.is_trusted &= is_trusted
 
     def add_reading(
         self,

@@ -29,6 +29,11 @@ class PlantRegulation:
         """Why a difference at the grid is let be, in words; empty when none is."""
         return str(self._regulator.wait)
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the set-point is for a load that is foretold, not for the one that was seen."""
+        return self._regulator.is_ahead
+
     def setpoint_w(
         self,
         permit: Permit,

@@ -40,6 +40,8 @@ SMALLEST_W = 3.0
 """A smaller change is none: the command policy would not send it (`SMALLEST_CHANGE_W`)."""
 LATEST = 6
 """How many readings tell where within a layer the load is: an estimate."""
+AHEAD_W = 50.0
+"""So far beyond the load seen a set-point is for one that is foretold: an estimate, more than noise and drift are."""
 WORTH_SAYING_W = 30.0
 """Of a smaller difference that is let be nothing is said: lamps come and go."""
 
@@ -90,6 +92,8 @@ class Regulator:
         self._wanted_w = 0.0
         self.wait = Wait.NO
         """Why the last reading led to no command."""
+        self.is_ahead = False
+        """The last set-point goes beyond the load that was seen: it is for one that is foretold."""
 
     @property
     def drifted_w(self) -> float:
@@ -125,11 +129,14 @@ class Regulator:
             self.wait = self._why_not(load_w, committed_w, self._wanted_w + drift_w, limits_w, means)
             return None
         self.reset()
+        seen_w = min(committed_w, load_w[0]), max(committed_w, load_w[1])
+        self.is_ahead = abs(setpoint_w - _clamp(setpoint_w, seen_w)) > AHEAD_W
         return setpoint_w
 
     def reset(self) -> None:
         """Forget what led to the next decision: the plant was told otherwise."""
         self.wait = Wait.NO
+        self.is_ahead = False
         self._missed_ws = 0.0
         self._recent.clear()
 
