@@ -104,8 +104,9 @@ async def test_without_announcements_each_address_is_asked_once_the_user_agrees(
             terminal.type(b"\n")
             await terminal.hear(f"Shelly in 127.0.0.0/24: {devices.meter.host}")
             await terminal.hear(f"OpenDTU in 127.0.0.0/24: {devices.opendtu.host}")
-            await terminal.answer("Which one measures the grid? Its number, or the address of another Shelly [1]", "")
+            await terminal.hear("that is the only one, so it is taken")
             await answer_the_rest(terminal)
+            assert terminal.answers == 4, "and Enter at first: five in all"
     config = load_config(path)
     assert (config.meter.host, config.dtus[0].host) == (devices.meter.host, devices.opendtu.host)
 
@@ -131,7 +132,6 @@ async def test_of_several_opendtus_one_is_chosen(tmp_path: Path):
         init_in([devices.opendtu.host, other.host, devices.meter.host], path) as terminal,
     ):
         await terminal.answer("Enter = ask each of the 3 addresses", "")
-        await terminal.answer("Which one measures", "1")
         await terminal.hear("several OpenDTUs answer; one is set up here, the others are added by hand")
         place = 1 + sorted([devices.opendtu.host, other.host], key=lambda h: int(h.split(":")[1])).index(
             devices.opendtu.host
@@ -150,7 +150,6 @@ async def test_a_locked_shelly_is_shown_no_password_before_it_is_chosen(tmp_path
     ):
         await terminal.answer("Enter = ask each", "")
         await terminal.hear(f"a Shelly at {shelly.host} that wants its password")
-        await terminal.answer("Which one measures", "")
         await terminal.answer(f"Password of the Shelly at {shelly.host}", "of-the-shelly")
         await answer_the_rest(terminal)
     password = load_config(path).meter.password

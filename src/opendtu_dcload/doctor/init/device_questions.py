@@ -55,10 +55,14 @@ class MeterQuestion:
             if not answer and (default := self._default(old)) is not None:
                 answer = default
             if not answer:
-                if self._search.offer and not self._options:
-                    await self._search.ask_everybody((Kind.SHELLY, Kind.OPENDTU))
-                    await self._look()
-                continue
+                if not self._search.offer or self._options:
+                    continue
+                await self._search.ask_everybody((Kind.SHELLY, Kind.OPENDTU))
+                await self._look()
+                if len(self._options) != 1:
+                    continue
+                answer = "1"
+                self._talk.findings.note("that is the only one, so it is taken; a no at the end asks again")
             settings = self._meant(answer, old)
             if settings is None:
                 self._talk.findings.note(f"{quoted(answer)} is none of them")
