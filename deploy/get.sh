@@ -30,6 +30,7 @@ fetch_checked() { # pattern, for whom it is
     file=$(sed -n "s/^[0-9a-f]\{64\}  \($1\)\$/\1/p" "$work/SHA256SUMS")
     [ -n "$file" ] || die "$from has nothing for $2"
     [ "$(echo "$file" | wc -l)" -eq 1 ] || die "$from has more than one version: take a folder with one release in it"
+    [ ! -t 1 ] || echo "fetching $file"
     fetch "$file"
     # Python, because not every busybox has sha256sum
     python3 -c 'import hashlib, sys

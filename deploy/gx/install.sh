@@ -65,6 +65,8 @@ fi
 
 # --- The new version beside the running one
 
+is_copied || progress "installing $name $version, which takes some minutes"
+
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 if ! is_copied; then
@@ -146,10 +148,16 @@ if is_shipped "$tree"; then
     echo "$name $version is installed. Next: $base/$name init"
     exit 0
 fi
-grep -q "^ok [0-9]* [0-9]* $version " "$run/health" 2>/dev/null && [ "$new" = "$current" ] || restart
+runs="runs"
+if [ "$new" = "$current" ] && grep -q "^ok [0-9]* [0-9]* $version " "$run/health" 2>/dev/null; then
+    runs="was installed already and runs on"
+else
+    progress "starting $name $version, half a minute or so"
+    restart
+fi
 if healthy "$version" 60; then
     remove_older
-    echo "$name $version runs. Look at it with $base/status"
+    echo "$name $version $runs. Look at it with $base/status"
     exit 0
 fi
 echo "$name $version: $why. The last lines of its log:" >&2

@@ -14,6 +14,11 @@ die() {
     exit 1
 }
 
+# Tells somebody at a terminal what takes its time.
+progress() {
+    [ ! -t 1 ] || echo "$*"
+}
+
 # Makes what comes on stdin the content of a file: whole or not at all, also on a full disk or when the power goes.
 put() { # file, mode if there is none yet
     rm -rf "$1.new"
@@ -38,8 +43,9 @@ clean_up() {
     exit "$code"
 }
 
-last_log_lines() {
-    tail -n "$1" "$log/current" 2>/dev/null | if command -v tai64nlocal >/dev/null; then tai64nlocal; else cat; fi
+last_log_lines() { # how many, at most since it was started last
+    awk '/INFO opendtu-dcload [^ ]*: Python / {lines = ""} {lines = lines $0 "\n"} END {printf "%s", lines}' \
+        "$log/current" 2>/dev/null | tail -n "$1" | if command -v tai64nlocal >/dev/null; then tai64nlocal; else cat; fi
 }
 
 version_of() { # a tree

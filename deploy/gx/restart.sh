@@ -5,6 +5,7 @@ share=$(cd "$(dirname "$(readlink -f "$0")")" && pwd -P)
 . "$share/paths.sh"
 
 [ -e "$service" ] || die "it is not installed as a service: run install.sh"
+progress "starting $name, half a minute or so"
 restart
 version=$(version_of "$share/../..")
 if healthy "$version" 60; then

@@ -13,6 +13,7 @@ is_gone() {
 # While the link is there the supervisor would start it anew. It takes up to 5 s to leave the inverters in order; only
 # then its log may go.
 rm -f "$service"
+! svok "$base/service" || progress "stopping $name, which leaves the inverters in order first"
 for part in "$base/service" "$base/service/log"; do
     svok "$part" || continue
     svc -dx "$part" || true

@@ -54,6 +54,7 @@ class Walk:
             await terminal.answer("Battery voltage", "")
             await terminal.answer("Write it so?", "")
             assert await terminal.end() == 0, terminal.said
+        assert PASSWORD not in terminal.said
         self.questions += terminal.answers
 
     async def regulates(self, name: str) -> None:

@@ -109,7 +109,9 @@ class ControlLoop:
         commands = self._by_dtu(self._controller.leave(off=how == "off", asked=self._is_asked_to_end))
         if commands:
             partings = (self._senders[name].leave(part) for name, part in commands.items())
-            log_partings(how, await asyncio.gather(*partings))
+            told = {command.serial for part in commands.values() for command in part}
+            untold = [serial for serial in self._controller.trackers if serial not in told]
+            log_partings(how, await asyncio.gather(*partings), untold)
 
     def _decide(self) -> Decision:
         now_s, state = self._clock(), self._state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import termios
 from collections.abc import Callable
 
 from opendtu_dcload.errors import ServiceError
@@ -28,11 +29,7 @@ def ask_user(text: str) -> str:
 
 def ask_secret(text: str) -> str:
     """Ask at the terminal without showing what is typed; raises as `ask_user`."""
-    try:
-        from getpass import getpass  # noqa: PLC0415  a package of its own on a GX, which need not be there
-    except ImportError:
-        return ask_user(text)
-    return _answer(getpass, text)
+    return _answer(_read_unseen, text)
 
 
 def is_yes(ask: Ask, question: str, *, otherwise: bool = False) -> bool:
@@ -65,6 +62,21 @@ def _read_line(text: str) -> str:
     if not (line := sys.stdin.readline()):
         raise EOFError
     return line
+
+
+def _read_unseen(text: str) -> str:
+    """Read a line that the terminal does not show; `getpass` is a package of its own on a GX, and need not be there."""
+    try:
+        shown = termios.tcgetattr(sys.stdin)
+    except (termios.error, ValueError):  # no terminal
+        return _read_line(text)
+    unseen = [*shown[:3], shown[3] & ~termios.ECHO, *shown[4:]]
+    try:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, unseen)
+        return _read_line(text)
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, shown)
+        print(file=sys.stderr)
 
 
 def _answer(read: Ask, text: str) -> str:

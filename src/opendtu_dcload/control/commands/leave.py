@@ -85,8 +85,8 @@ async def leave_dtu(
     )
 
 
-def log_partings(how: str, partings: Sequence[Parting]) -> None:
-    """Log what is known of all inverters; `how` is what they were told to do."""
+def log_partings(how: str, partings: Sequence[Parting], untold: Sequence[str]) -> None:
+    """Log what is known of all inverters; `how` is what they were told to do, `untold` are those that were not."""
 
     def joined(problems: Mapping[str, str]) -> str:
         return ", ".join(f"{serial} ({problem})" for serial, problem in problems.items())
@@ -96,6 +96,7 @@ def log_partings(how: str, partings: Sequence[Parting]) -> None:
         ("taken by the DTU, not yet acknowledged by", ", ".join(s for p in partings for s in sorted(p.taken))),
         ("not taken for", ", ".join(joined(p.declined) for p in partings if p.declined)),
         ("uncertain for", ", ".join(joined(p.uncertain) for p in partings if p.uncertain)),
+        ("left as it was:", ", ".join(untold)),
     ]
     said = "; ".join(f"{words} {serials}" for words, serials in parts if serials)
     is_known = not any(parting.declined or parting.uncertain for parting in partings)

@@ -15,7 +15,7 @@ from opendtu_dcload.program_name import VARIABLE, command
 
 UNIT = Path("/etc/systemd/system/opendtu-dcload.service")
 """Where the service's unit is on Debian."""
-_WAITS = "a service that waits for this file takes it within a minute, and at once with"
+_WAITS = "the service takes this file within a minute and sets the inverters from then on; at once with"
 
 
 def tell_what_is_next(path: Path, readers: str, findings: Findings) -> None:
@@ -40,7 +40,8 @@ def tell_what_is_next(path: Path, readers: str, findings: Findings) -> None:
             )
         else:
             _check(config, findings)
-    findings.note("next", f"{command('check', '--config', path)}; with --step it lets the inverters move")
+    step = command("check", "--config", path)
+    findings.note("to try everything", f"{step}; with --step it moves the inverters too, and looks at the meter")
     for text, advice in _services():
         findings.note(text, advice)
 
