@@ -15,8 +15,8 @@ DAY_S = 86400
 HOUR_S = 3600
 UNIX_FROM_S, UNIX_FROM_MS = 1e8, 1e11
 """Numbers from here on are seconds, or milliseconds, since 1970; smaller ones begin wherever they like."""
-UNIX_UNTIL_MS = 4.1e12
-"""The year 2099."""
+UNIX_UNTIL_MS = 4.07e12
+LAST_YEAR = 2099
 SUNDAY = 6
 NIGHT_S = (HOUR_S // 2, 4 * HOUR_S)
 """In these hours clocks are changed."""
@@ -62,6 +62,8 @@ def times_of(cells: Sequence[str], lines: Sequence[int], name: str) -> Times:
     if numbers:
         return _counted(numbers, lines)
     dated = [moment for moment in moments if isinstance(moment, datetime)]
+    if strange := [line for line, m in zip(lines, dated, strict=True) if not 1970 < m.year < LAST_YEAR]:
+        raise ValueError(f"line {strange[0]}: a year in which nobody measured; correct it")
     if "utc" in name.lower():
         dated = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in dated]
     zoned = [moment.tzinfo is not None for moment in dated]
@@ -139,11 +141,11 @@ def _number(cell: str) -> float | None:
 
 
 def _counted(numbers: Sequence[float], lines: Sequence[int]) -> Times:
-    """Return seconds of any beginning, or Unix time."""
+    """Return seconds of any beginning, or Unix time until the last year."""
     if numbers[0] >= UNIX_FROM_MS:
         numbers = [number / 1000 for number in numbers]
     if not all(abs(number) <= UNIX_UNTIL_MS / 1000 for number in numbers):
-        raise ValueError(f"line {lines[0]}: a time beyond the year 2099 cannot be; correct the column")
+        raise ValueError(f"line {lines[0]}: a time beyond the year {LAST_YEAR} cannot be; correct the column")
     if numbers[0] >= UNIX_FROM_S:
         return _since_midnight(numbers, lines)
     return Times(_rising(_over_midnight(numbers), lines), None)

@@ -22,6 +22,8 @@ _WATT = re.compile(r"(?<![a-z])w(att)?(?![a-z])", re.IGNORECASE)
 _ENERGY = re.compile(r"(?<![a-z])k?wh(?![a-z])", re.IGNORECASE)
 LIKE_KW = 50.0
 """No house stays below this many W: powers without a unit that do are kW, or something else."""
+LONGEST_LIST = 500
+"""Letters of a list of names in a message."""
 LOOKED_AT = 200
 """Rows that show what a column holds: half of them are enough, what is wrong in the others is told with its line."""
 
@@ -176,5 +178,5 @@ def _numbers(name: str, rows: Sequence[tuple[int, Sequence[str]]], place: int) -
 
 
 def _list(names: Sequence[str]) -> str:
-    shown = [repr(name[:40]) for name in names[:12]]
-    return ", ".join(shown) + (" ..." if len(names) > len(shown) else "")
+    text = ", ".join(map(repr, names))
+    return text if len(text) <= LONGEST_LIST else f"{text[:LONGEST_LIST]} ..."

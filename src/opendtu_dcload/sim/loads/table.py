@@ -14,6 +14,8 @@ MISSING = frozenset({"", "unavailable", "unknown", "null", "none", "nan", "n/a",
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 _GROUPED = re.compile(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
 LONGEST_NUMBER = 40
+LONGEST_NAME = 60
+"""Of a column; what comes after it tells nobody more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def read_table(text: str) -> Table:
         raise ValueError("there are no lines in it")
     separator = marked or next((sign for sign in SEPARATORS if sign in numbered[0][1]), ",")
     rows = [(number, _cells(line, separator, number)) for number, line in numbered]
-    names = rows[0][1]
+    names = [name[:LONGEST_NAME] for name in rows[0][1]]
     if all(_is_value(cell) for cell in names):
         names = [f"column {number}" for number in range(1, len(names) + 1)]
     else:

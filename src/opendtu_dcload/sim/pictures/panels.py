@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
 
 from opendtu_dcload.model import Reason
@@ -19,7 +20,10 @@ PLANT_ROWS = (240, 400)
 """Top and bottom of the two panels."""
 REASONS_TOP, ROW, BAND = 422, 20, 12
 TICK_W = {"grid": 500, "plant": 200}
+"""At least; coarser ones where the powers are higher."""
+MOST_ROWS = 7
 MOST_TICKS = 6
+CLOCK_STEPS_S = (60, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 """Of the time, beside that at 0."""
 NO_REASONS: Mapping[Reason, Points] = MappingProxyType({})
 
@@ -31,6 +35,10 @@ def panels_svg(
     length_s: float,
     plant_label: str,
     held: Mapping[Reason, Points] = NO_REASONS,
+    *,
+    clock_s: float | None = None,
+    beside_grid: Collection[str] = (),
+    prefix: str = "",
 ) -> str:
     """Return a run as a picture with title, legend and axes.
 
@@ -41,19 +49,24 @@ def panels_svg(
         length_s: of the run, in s.
         plant_label: what the panel of the plant shows.
         held: from when to when each reason held, in s.
+        clock_s: the time of day at the beginning, in s, if the time is to be told by the clock.
+        beside_grid: curves that are drawn in the panel of the grid.
+        prefix: of the curves' names in the document, which are its own there.
     """
-    grid = _panel("grid", GRID, [lines["grid"]])
-    plant = _panel("plant", PLANT_ROWS, [curve for name, curve in lines.items() if name != "grid"])
-    time, bottom = _Time(length_s), REASONS_TOP + ROW * len(held)
+    uppers = {"grid", *beside_grid}
+    grid = _panel("grid", GRID, [curve for name, curve in lines.items() if name in uppers])
+    plant = _panel("plant", PLANT_ROWS, [curve for name, curve in lines.items() if name not in uppers])
+    time, bottom = _Time(length_s, clock_s), REASONS_TOP + ROW * len(held)
+    panels = {name: grid if name in uppers else plant for name in lines}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 44}" role="img">',
         f"<title>{title}</title>",
         f'<g fill="{GREY}" font-family="sans-serif" font-size="13">',
         f'<text x="16" y="20" font-size="15" font-weight="bold">{title}</text>',
         *_legend(styles),
-        *grid.axis("grid, import positive"),
+        *grid.axis(" and ".join(["grid", *beside_grid]) + ", import positive"),
         *plant.axis(plant_label),
-        *(_polyline(n, styles[n], grid if n == "grid" else plant, time, points) for n, points in lines.items()),
+        *(_polyline(prefix + name, styles[name], panels[name], time, points) for name, points in lines.items()),
         *_rows(held, time),
         *time.axis(bottom),
         "</g>",
@@ -71,6 +84,7 @@ class _Panel:
     bottom: int
     lowest_w: int
     highest_w: int
+    tick_w: int
 
     def y(self, power_w: float) -> float:
         share = (power_w - self.lowest_w) / (self.highest_w - self.lowest_w)
@@ -78,7 +92,7 @@ class _Panel:
 
     def axis(self, label: str) -> list[str]:
         parts = [f'<text x="16" y="{self.top}" dy="4">{label}</text>']
-        for power_w in range(self.lowest_w, self.highest_w + 1, TICK_W[self.name]):
+        for power_w in range(self.lowest_w, self.highest_w + 1, self.tick_w):
             y = self.y(power_w)
             parts.append(f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="{GREY}" opacity="0.3"/>')
             parts.append(f'<text x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end">{power_w} W</text>')
@@ -86,10 +100,18 @@ class _Panel:
 
 
 def _panel(name: str, place: tuple[int, int], shown: Sequence[Points]) -> _Panel:
-    powers_w = [power_w for curve in shown for _, power_w in curve]
-    tick_w = TICK_W[name]
-    lowest_w, highest_w = math.floor(min(powers_w) / tick_w), math.ceil(max(powers_w) / tick_w)
-    return _Panel(name, *place, min(lowest_w, 0) * tick_w, highest_w * tick_w)
+    powers_w = [0.0, *(power_w for curve in shown for _, power_w in curve)]
+    for tick_w in _ticks_w(TICK_W[name]):
+        lowest, highest = math.floor(min(powers_w) / tick_w), max(math.ceil(max(powers_w) / tick_w), 1)
+        if highest - lowest <= MOST_ROWS:
+            return _Panel(name, *place, lowest * tick_w, highest * tick_w, tick_w)
+    raise AssertionError("some tick is coarse enough")
+
+
+def _ticks_w(least_w: int) -> Iterator[int]:
+    """Yield ever coarser ones: 1, 2 or 5 with zeros."""
+    for zeros in count(1):
+        yield from (tick_w for tick_w in (10**zeros, 2 * 10**zeros, 5 * 10**zeros) if tick_w >= least_w)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +119,29 @@ class _Time:
     """Where a time stands in the picture."""
 
     length_s: float
+    clock_s: float | None
 
     def x(self, at_s: float) -> float:
         return round(LEFT + (WIDTH - LEFT - RIGHT) * at_s / self.length_s, 1)
 
     def axis(self, bottom: int) -> list[str]:
+        if self.clock_s is not None:
+            return self._clock_axis(bottom, self.clock_s)
         whole = int(self.length_s / 60)
         minutes = range(0, whole + 1, math.ceil(max(whole, 1) / MOST_TICKS))
         ticks = [f'<text x="{self.x(60 * m)}" y="{bottom + 14}" text-anchor="middle">{m}</text>' for m in minutes]
         return [*ticks, f'<text x="{WIDTH - RIGHT}" y="{bottom + 34}" text-anchor="end">time in min</text>']
+
+    def _clock_axis(self, bottom: int, clock_s: float) -> list[str]:
+        step_s = next((s for s in CLOCK_STEPS_S if self.length_s / s <= 2 * MOST_TICKS), CLOCK_STEPS_S[-1])
+        first = math.ceil(clock_s / step_s)
+        times_s = range(first * step_s, int(clock_s + self.length_s) + 1, step_s)
+        ticks = [
+            f'<text x="{self.x(at_s - clock_s)}" y="{bottom + 14}" text-anchor="middle">'
+            f"{at_s // 3600 % 24:02}:{at_s // 60 % 60:02}</text>"
+            for at_s in times_s
+        ]
+        return [*ticks, f'<text x="{WIDTH - RIGHT}" y="{bottom + 34}" text-anchor="end">time of day</text>']
 
 
 def _legend(styles: Mapping[str, str]) -> list[str]:
