@@ -22,6 +22,8 @@ REASONS_TOP, ROW, BAND = 422, 20, 12
 TICK_W = {"grid": 500, "plant": 200}
 """At least; coarser ones where the powers are higher."""
 MOST_ROWS = 7
+SHORT_S, SHORT_TICK_S, MOST_SHORT_TICKS = 300, 10, 15
+"""A shorter run is told in s, with a tick each 10 s."""
 MOST_TICKS = 6
 CLOCK_STEPS_S = (60, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 """Of the time, beside that at 0."""
@@ -44,7 +46,8 @@ def panels_svg(
 
     Args:
         title: what is seen.
-        lines: the curves by name; that of the grid is called "grid", all others are drawn together.
+        lines: the curves by name; that of the grid is called "grid", all others are drawn together below it; without
+            it the picture has no such part.
         styles: attributes of each curve's line.
         length_s: of the run, in s.
         plant_label: what the panel of the plant shows.
@@ -54,9 +57,12 @@ def panels_svg(
         prefix: of the curves' names in the document, which are its own there.
     """
     uppers = {"grid", *beside_grid}
+    higher = 0 if "grid" in lines else PLANT_ROWS[0] - GRID[0]
     grid = _panel("grid", GRID, [curve for name, curve in lines.items() if name in uppers])
-    plant = _panel("plant", PLANT_ROWS, [curve for name, curve in lines.items() if name not in uppers])
-    time, bottom = _Time(length_s, clock_s), REASONS_TOP + ROW * len(held)
+    place = (PLANT_ROWS[0] - higher, PLANT_ROWS[1] - higher)
+    plant = _panel("plant", place, [curve for name, curve in lines.items() if name not in uppers])
+    reasons_top = REASONS_TOP - higher
+    time, bottom = _Time(length_s, clock_s), reasons_top + ROW * len(held)
     panels = {name: grid if name in uppers else plant for name in lines}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 44}" role="img">',
@@ -64,10 +70,14 @@ def panels_svg(
         f'<g fill="{GREY}" font-family="sans-serif" font-size="13">',
         f'<text x="16" y="20" font-size="15" font-weight="bold">{title}</text>',
         *_legend(styles),
-        *grid.axis(" and ".join(["grid", *beside_grid]) + ", import positive"),
+        *(
+            grid.axis(" and ".join(["grid", *beside_grid]) if beside_grid else "grid, import positive")
+            if not higher
+            else ()
+        ),
         *plant.axis(plant_label),
         *(_polyline(prefix + name, styles[name], panels[name], time, points) for name, points in lines.items()),
-        *_rows(held, time),
+        *_rows(held, time, reasons_top),
         *time.axis(bottom),
         "</g>",
         "</svg>",
@@ -127,10 +137,14 @@ class _Time:
     def axis(self, bottom: int) -> list[str]:
         if self.clock_s is not None:
             return self._clock_axis(bottom, self.clock_s)
-        whole = int(self.length_s / 60)
-        minutes = range(0, whole + 1, math.ceil(max(whole, 1) / MOST_TICKS))
-        ticks = [f'<text x="{self.x(60 * m)}" y="{bottom + 14}" text-anchor="middle">{m}</text>' for m in minutes]
-        return [*ticks, f'<text x="{WIDTH - RIGHT}" y="{bottom + 34}" text-anchor="end">time in min</text>']
+        unit, unit_s = ("s", SHORT_TICK_S) if self.length_s < SHORT_S else ("min", 60)
+        whole = int(self.length_s / unit_s + 0.5 / unit_s)
+        places = range(0, whole + 1, math.ceil(max(whole, 1) / (MOST_TICKS if unit == "min" else MOST_SHORT_TICKS)))
+        told = 1 if unit == "min" else SHORT_TICK_S
+        ticks = [
+            f'<text x="{self.x(unit_s * n)}" y="{bottom + 14}" text-anchor="middle">{told * n}</text>' for n in places
+        ]
+        return [*ticks, f'<text x="{WIDTH - RIGHT}" y="{bottom + 34}" text-anchor="end">time in {unit}</text>']
 
     def _clock_axis(self, bottom: int, clock_s: float) -> list[str]:
         step_s = next((s for s in CLOCK_STEPS_S if self.length_s / s <= 2 * MOST_TICKS), CLOCK_STEPS_S[-1])
@@ -160,10 +174,10 @@ def _polyline(name: str, style: str, panel: _Panel, time: _Time, points: Points)
     return f'<polyline id="{name}" fill="none" {style} points="{corners}"/>'
 
 
-def _rows(held: Mapping[Reason, Points], time: _Time) -> list[str]:
+def _rows(held: Mapping[Reason, Points], time: _Time, top: int) -> list[str]:
     parts = []
     for number, (reason, spans) in enumerate(held.items()):
-        y = REASONS_TOP + number * ROW
+        y = top + number * ROW
         parts.append(f'<text x="{LEFT - 8}" y="{y + 10}" text-anchor="end">{reason}</text>')
         boxes = "".join(f"M{time.x(a):g} {y}H{time.x(b):g}v{BAND}H{time.x(a):g}z" for a, b in spans)
         parts.append(f'<path class="reason" d="{boxes}"/>')

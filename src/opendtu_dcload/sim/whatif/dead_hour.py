@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from opendtu_dcload.config.schema import RelayConfig
 from opendtu_dcload.sim.runs.played import RELAY
 from opendtu_dcload.sim.runs.program import Program
+from opendtu_dcload.sim.runs.simulate import PROGRESS_S
 from opendtu_dcload.sim.runs.simulated_plant import SimulatedPlant
 
 DEAD_S = 3600
@@ -45,22 +46,30 @@ def play_death(
     if dies_at_s is None:
         return None
     part_w = load_w[dies_at_s - BEFORE_S : dies_at_s + DEAD_S]
-    given_wh = []
-    for has_relay in (False, True):
-        given_wh.append(_given_wh(part_w, plant, seed, has_relay=has_relay))
-        progress(len(given_wh) / 2)
-    return DeadHour(dies_at_s, *given_wh)
+    without_wh = _given_wh(part_w, plant, seed, lambda share: progress(share / 2), has_relay=False)
+    with_wh = _given_wh(part_w, plant, seed, lambda share: progress((1 + share) / 2), has_relay=True)
+    return DeadHour(dies_at_s, without_wh, with_wh)
 
 
-def _given_wh(load_w: Sequence[float], plant: SimulatedPlant, seed: int, *, has_relay: bool) -> float:
+def _given_wh(
+    load_w: Sequence[float], plant: SimulatedPlant, seed: int, progress: Callable[[float], None], *, has_relay: bool
+) -> float:
     config = plant.config.model_copy(update={"relay": RelayConfig(host=RELAY)}) if has_relay else plant.config
     # Before the relay closes the limits must rule: so it has time for that.
     world = replace(plant, config=config).world([load_w[0]] * BEFORE_S + list(load_w), seed)
+    dies_at_s, end_s = 2 * BEFORE_S, 2 * BEFORE_S + DEAD_S
     with Program(world, config, seed=seed) as program:
         if has_relay:
             program.add_relay()
-        program.advance(2 * BEFORE_S)
+        _advance(program, dies_at_s, end_s, progress)
         before_wh = world.house.energy.given_away_wh
         program.kill()
-        program.advance(2 * BEFORE_S + DEAD_S)
+        _advance(program, end_s, end_s, progress)
         return world.house.energy.given_away_wh - before_wh
+
+
+def _advance(program: Program, until_s: float, end_s: float, progress: Callable[[float], None]) -> None:
+    house = program.world.house
+    while house.now_s < until_s:
+        program.advance(min(house.now_s + PROGRESS_S, until_s))
+        progress(house.now_s / end_s)

@@ -22,8 +22,8 @@ STYLES = {
 CSS = """
 :root { color-scheme: light dark; --page: #ffffff; --ink: #1c1f23; --line: #7a7a7a; --mark: #e8f0fc; }
 @media (prefers-color-scheme: dark) { :root { --page: #0d1117; --ink: #e6e8ea; --mark: #16263d; } }
-body { margin: 0 auto; max-width: 62rem; padding: 1rem; background: var(--page); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+body { box-sizing: border-box; margin: 0 auto; max-width: 62rem; padding: 1rem;
+  background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .wide { overflow-x: auto; } .wide:focus-visible { outline: 2px solid #1f7ae0; }
 .wide svg { display: block; width: 100%; min-width: 40rem; height: auto; }
@@ -33,8 +33,8 @@ th:first-child { text-align: left; } tbody tr:first-child { background: var(--ma
 figure { margin: 1rem 0; } figcaption { font-size: .9rem; }
 """
 SHOWN = (
-    "above what the house took and what the meter showed of it, below what the inverters gave and the sum of their "
-    "limits, the set-point."
+    "above what the house took and what the meter showed (import positive), below what the inverters gave and the sum "
+    "of their limits, the set-point."
 )
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Of the page's content: nothing may be fetched or run."""
