@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -112,6 +113,20 @@ def test_ctrl_c_leaves_what_has_ended_until_then(processes: int):
     played = play_all(jobs(3), progress, processes)
     assert not played.is_complete
     assert len(played.outcomes) < 3
+
+
+def test_ctrl_c_ends_what_is_played_in_this_process_between_two_minutes_of_it():
+    """Amid one it would end a task of the played program, whose traceback nobody wants to see."""
+    shares: list[float] = []
+
+    def progress(share: float) -> None:
+        shares.append(share)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    played = play_all(jobs(1), progress, 1)
+    assert (played.outcomes, played.is_complete, len(shares)) == ([], False, 1)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_side_by_side_is_as_one_after_the_other():

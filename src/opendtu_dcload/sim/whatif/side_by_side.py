@@ -82,13 +82,30 @@ def play_all(jobs: Sequence[Job], progress: Progress, processes: int | None = No
 
 
 def _one_by_one(jobs: Sequence[Job], progress: Progress) -> Generator[tuple[int, Any], None, None]:
-    for number, job in enumerate(jobs):
-        before = float(number)
-        yield number, job.run(partial(_tell, progress, before, len(jobs)))
+    with _interrupted_between() as check:
+        for number, job in enumerate(jobs):
+            yield number, job.run(partial(_tell, progress, check, number, len(jobs)))
 
 
-def _tell(progress: Progress, before: float, count: int, share: float) -> None:
+def _tell(progress: Progress, check: Callable[[], None], before: int, count: int, share: float) -> None:
+    check()
     progress((before + share) / count)
+
+
+@contextlib.contextmanager
+def _interrupted_between() -> Generator[Callable[[], None], None, None]:
+    """Give what raises KeyboardInterrupt after Ctrl-C, which itself does not: it would end a task of what is played."""
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _at_once(jobs: Sequence[Job], progress: Progress, count: int) -> Generator[tuple[int, Any], None, None]:
