@@ -8,7 +8,8 @@ from dbus_next.constants import MessageType
 from dbus_next.message import Message
 
 from opendtu_dcload.venus.bus.bus_address import UnixAddress
-from opendtu_dcload.venus.bus.busitem import ACCEPTED, INTERFACE, NOT_WRITEABLE, REFUSED, BusService
+from opendtu_dcload.venus.bus.busitem import INTERFACE, BusService
+from opendtu_dcload.venus.bus.item import ACCEPTED, NOT_WRITEABLE, REFUSED
 from tests.fuzz.any_bus import AnyBus, ImpossibleError, as_bus_lines, received
 from tests.fuzz.target import Target, check_text, parsed, run
 from tests.venus.gx.one_start import METER, NUMBERS, SERIALS, TEXTS, OneStart

@@ -45,7 +45,9 @@ class MqttConfig(LoginSection):
     """Address of the broker."""
     port: Annotated[int | None, Field(ge=1, le=65535)] = None
     """Its port; left out, 1883, with `tls` 8883."""
-    user: Annotated[str, AfterValidator(check_text)] = Field("", description="a user name in quotes")
+    user: Annotated[str, AfterValidator(check_text)] | None = Field(  # type: ignore[assignment]  # a device always has one
+        None, description="a user name in quotes"
+    )
     """Left out, the broker is told no user."""
     password: Annotated[SecretStr, AfterValidator(check_password)] | None = Field(
         None, description="the password in quotes"
