@@ -6,6 +6,7 @@ no retained messages. Mosquitto has it since 1.6, FlashMQ, EMQX and HiveMQ have 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
@@ -69,6 +70,7 @@ class Broker:
         client = self._client()
         async with client:
             try:
+                _end_if_told()
                 yield client
             finally:
                 client.timeout = STOP_S
@@ -104,7 +106,30 @@ async def subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> list[str]:
     """
     options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
     answers = await client.subscribe([(topic, options) for topic in topics])
+    _end_if_told()
     return [topic for topic, answer in zip(topics, answers, strict=False) if getattr(answer, "is_failure", False)]
+
+
+async def publish(client: aiomqtt.Client, topic: str, payload: str, *, retain: bool) -> None:
+    """Tell something with QoS 0: what is lost with a connection is told again in the next one."""
+    await client.publish(topic, payload, retain=retain)
+    _end_if_told()
+
+
+def is_ending() -> bool:
+    """Tell whether the running task is told to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _end_if_told() -> None:
+    """End the running task when it was told to.
+
+    aiomqtt waits by `asyncio.wait_for`, which before Python 3.12 goes on as if nothing had happened when it is told to
+    end in the moment in which what it waits for comes.
+    """
+    if is_ending():
+        raise asyncio.CancelledError
 
 
 def check_packet(client: aiomqtt.Client) -> None:

@@ -14,7 +14,16 @@ import aiomqtt
 from opendtu_dcload.config import Config, MqttConfig
 from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.live.live_plant import Source
-from opendtu_dcload.mqtt.broker import STOP_S, Broker, BrokerError, check_packet, sentence, subscribe
+from opendtu_dcload.mqtt.broker import (
+    STOP_S,
+    Broker,
+    BrokerError,
+    check_packet,
+    is_ending,
+    publish,
+    sentence,
+    subscribe,
+)
 from opendtu_dcload.mqtt.command_door import CommandDoor
 from opendtu_dcload.mqtt.discovery import describe_inverter, describe_plant
 from opendtu_dcload.mqtt.published import PublishedInverter, PublishedPlant
@@ -142,6 +151,8 @@ class MqttTask:
             try:
                 await self._session(began_s)
             except Exception as error:  # neither a broker nor a mistake in talking to it may end the regulation
+                if is_ending():  # what went wrong while we were told to end hides that
+                    raise asyncio.CancelledError from error
                 self._say(f"{self._address} {sentence(error)}; tried again", logging.WARNING)
             self._failures = 0 if self._is_steady(began_s) else self._failures + 1
             await asyncio.sleep(self._retry_delays_s[min(max(self._failures, 1), len(self._retry_delays_s)) - 1])
@@ -168,11 +179,11 @@ class MqttTask:
         return self._clock() - began_s >= STEADY_S
 
     async def _tell(self, client: aiomqtt.Client) -> None:
-        """Publish what has changed. With QoS 0: what is lost with a connection is told again in the next one."""
+        """Publish what has changed."""
         for topic, message in self._told.messages(self._clock()).items():
             if self._shown.get(topic) != message:
                 self._shown[topic] = message
-                await client.publish(topic, message.payload, retain=message.retain)
+                await publish(client, topic, message.payload, retain=message.retain)
 
     async def _hear(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
