@@ -95,7 +95,15 @@ class Broker:
             tls_context=self._trust,
         )
         client._client.connect_timeout = CONNECT_S  # noqa: SLF001  aiomqtt has no word for it
+        for future in (client._connected, client._disconnected):  # noqa: SLF001  nobody may have waited for it
+            future.add_done_callback(_retrieve)
         return client
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    """Look at what a future ended with: asyncio logs a traceback for one that nobody looked at."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def subscribe(client: aiomqtt.Client, topics: Sequence[str]) -> list[str]:
@@ -157,7 +165,8 @@ def sentence(error: BaseException) -> str:
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         why = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0]
-        return f"has a certificate that is not trusted ({_plain(why)}); name the one that signed it as mqtt.ca_file"
+        advice = "it has to name mqtt.host, and mqtt.ca_file the one that signed it"
+        return f"has a certificate that is not trusted ({_plain(why)}); {advice}"
     if isinstance(error, aiomqtt.MqttError | OSError | ssl.SSLError):
         return f"does not answer ({_short(error)})"
     return f"cannot be talked to ({type(error).__name__}: {_short(error)})"

@@ -37,6 +37,8 @@ RETRY_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Pauses before the attempts to connect, the last one repeats."""
 STEADY_S = 60.0
 """A session that lasted so long was a good one: after it the pauses begin anew."""
+MOST_TOLD = 2
+"""Connections that do not last are told of so often: of a broker that comes and goes the log tells only that it fails."""
 MOST_PER_S = 50
 """More messages a second are a flood; a slider that is dragged makes ten."""
 
@@ -140,7 +142,9 @@ class MqttTask:
         self._said = ""
         """What the log was told last of the broker."""
         self._failures = 0
-        """Sessions that did not last, one after the other."""
+        """How often a connection failed or did not last, one after the other."""
+        self._sessions = 0
+        """Of these, how often there was one."""
         self._heard_s: tuple[int, int] = (0, 0)
         """The second of the latest message, and how many came in it."""
 
@@ -154,12 +158,15 @@ class MqttTask:
                 if is_ending():  # what went wrong while we were told to end hides that
                     raise asyncio.CancelledError from error
                 self._say(f"{self._address} {sentence(error)}; tried again", logging.WARNING)
-            self._failures = 0 if self._is_steady(began_s) else self._failures + 1
-            await asyncio.sleep(self._retry_delays_s[min(max(self._failures, 1), len(self._retry_delays_s)) - 1])
+            if self._is_steady(began_s):
+                self._failures = self._sessions = 0
+            self._failures += 1
+            await asyncio.sleep(self._retry_delays_s[min(self._failures, len(self._retry_delays_s)) - 1])
 
     async def _session(self, began_s: float) -> None:
         async with self._broker.session() as client:
             self._shown.clear()
+            self._sessions += 1
             unread = await subscribe(client, [self._topics.birth, *self._door.topics])
             said = f"{self._address} is told everything under {self._topics.base}"
             said += f", but does not let us read {unread[0]}" if unread else ""
@@ -168,7 +175,7 @@ class MqttTask:
                     while True:
                         check_packet(client)
                         await self._tell(client)
-                        if self._failures <= 1 or self._is_steady(began_s):  # one that comes and goes is told of once
+                        if self._sessions <= MOST_TOLD or self._is_steady(began_s):
                             self._say(said, logging.INFO)
                         await asyncio.sleep(PERIOD_S)
             finally:
@@ -202,9 +209,10 @@ class MqttTask:
             raise BrokerError(f"sends more than {MOST_PER_S} messages a second")
 
     def _say(self, text: str, level: int) -> None:
-        """Log what has become of the broker, once."""
-        if text != self._said:
-            self._said = text
+        """Log what has become of the broker, once: the same in other words, which stand in brackets, is no news."""
+        kind = text.partition(" (")[0]
+        if kind != self._said:
+            self._said = kind
             log.log(level, "MQTT broker %s", text)
 
 
