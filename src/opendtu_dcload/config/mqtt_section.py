@@ -37,7 +37,7 @@ _TOPIC = "words of letters, digits, _ . and -, with / between them, in quotes"
 
 
 class MqttConfig(LoginSection):
-    """`[mqtt]`: a broker that is told everything and may set what the GX may set."""
+    """`[mqtt]`: a broker that is told everything and may set what the GX may set, see [MQTT](mqtt.md)."""
 
     host: Annotated[Host, AfterValidator(_check_bare)] = Field(
         description='the broker\'s address in quotes, such as "192.168.1.54"'

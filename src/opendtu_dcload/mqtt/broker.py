@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import ssl
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class Broker:
             username=config.user,
             password=config.password.get_secret_value() if config.password is not None else None,
             logger=_silent,
-            identifier=f"opendtu-dcload-{secrets.token_hex(4)}",  # one that another copy has would end its connection
+            identifier=f"opendtu-dcload-{uuid.uuid4().hex[:8]}",  # one that another copy has would end its connection
             protocol=aiomqtt.ProtocolVersion.V5,
             will=self._will,
             timeout=ANSWER_S,

@@ -38,7 +38,7 @@ RETRY_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 STEADY_S = 60.0
 """A session that lasted so long was a good one: after it the pauses begin anew."""
 MOST_TOLD = 2
-"""Connections that do not last are told of so often: of a broker that comes and goes the log tells only that it fails."""
+"""Connections that do not last are told of so often; then the log tells only that the broker fails."""
 MOST_PER_S = 50
 """More messages a second are a flood; a slider that is dragged makes ten."""
 
