@@ -98,7 +98,8 @@ class Reader:
 
     async def read(self) -> None:
         async for message in self.client.messages:
-            payload = bytes(message.payload)
+            payload = message.payload
+            assert isinstance(payload, bytes)
             self.came.append((str(message.topic), payload, message.retain))
             with contextlib.suppress(ValueError):
                 self.latest[str(message.topic)] = json.loads(payload) if payload[:1] == b"{" else payload.decode()
