@@ -22,6 +22,8 @@ test test-all: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@$(call need,dbus-send,dbus)
 	@$(call need,avahi-daemon,avahi-daemon)
+	@$(call need,mosquitto,mosquitto)
+	@$(call need,openssl,openssl)
 	@/usr/bin/python3 -c 'import dbus' 2>/dev/null || { $(call install,python3-dbus); }
 	@$(call side_by_side,$(PYTHON),$(if $(filter test,$@),$(QUICK)),,lint)
 
@@ -83,7 +85,7 @@ $(RELEASE)/ready: pyproject.toml
 	$(RELEASE)/bin/python -m pip install --quiet 'build>=1' 'twine>=6'
 	@touch $@
 
-oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
+oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"] + tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["mqtt"]))')
 
 # The manual's pictures; a test says when they are no longer what the controller does.
 plots: $(READY)

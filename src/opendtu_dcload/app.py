@@ -9,7 +9,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -37,12 +37,15 @@ from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
 from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from opendtu_dcload.venus.services.plant_services import PlantServices
+from opendtu_dcload.venus.services.plant_services import PlantServices, make_controls
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+NO_BUS = "unix:path=/nowhere"
+"""Where settings are kept that nobody keeps: it is never connected to."""
 PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 
 
@@ -95,6 +98,7 @@ async def run(
             arming(config, state, session, clock, is_dry=dry_run),
             (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
             [Task("control", _regulate(loop, services.controls if services else None))],
+            _mqtt(config, state, services, clock),
             [Task("health", report_health(supervisor, state, __version__, clock, feed))],
             [_showing(config, state, clock, live)] if live else [],
         )
@@ -166,6 +170,18 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
 
 def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch) -> PlantServices:
     return PlantServices(config, state, bus, watch, freshness_of(config), time.monotonic)
+
+
+def _mqtt(config: Config, state: State, services: PlantServices | None, clock: Callable[[], float]) -> Iterable[Task]:
+    """Return what talks to a broker; without a bus what is set there lasts until this program ends."""
+    if config.mqtt is None:
+        return ()
+    from opendtu_dcload.mqtt.mqtt_task import mqtt_tasks  # noqa: PLC0415  its packages are an extra
+
+    if services is not None:
+        return mqtt_tasks(config, state, services.controls, _sources(config), clock)
+    controls = make_controls(config, state, LocalSettings(resolve(NO_BUS), clock))
+    return mqtt_tasks(config, state, controls, _sources(config), clock)
 
 
 def _showing(config: Config, state: State, clock: Callable[[], float], live: str) -> Task:

@@ -354,7 +354,8 @@ def test_the_examples_in_the_shipped_file_are_taken():
     example = uncommented()
     for section in ("meter", "opendtu"):
         example[section] |= {"host": "device", "password": "x"}
-    for section in ("meter", "opendtu", "solar", "relay"):
+    del example["mqtt"]["ca_file"]
+    for section in ("meter", "opendtu", "solar", "relay", "mqtt"):
         del example[section]["password_file"], example[section]["password_env"]
     example["inverter"][0]["serial"] = SERIAL
     example["battery"]["min_voltage_v"] = 48

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from opendtu_dcload.config import messages, reading
 from opendtu_dcload.config.crosschecks import Part, contradictions
 from opendtu_dcload.config.fields import LoginSection, Section
+from opendtu_dcload.config.mqtt_section import MqttConfig, beside_the_file
 from opendtu_dcload.config.schema import (
     DEFAULT_DTU,
     FIRST_INVERTER_INSTANCE,
@@ -33,6 +34,7 @@ __all__ = [
     "Config",
     "InverterConfig",
     "MeterConfig",
+    "MqttConfig",
     "OpenDtuConfig",
     "SolarConfig",
     "exposed_passwords",
@@ -55,6 +57,8 @@ class Config(Section):
     relay: RelayConfig | None = None
     """None = the inverters are connected whatever happens."""
     dbus: DbusConfig = DbusConfig()
+    mqtt: MqttConfig | None = None
+    """None = no broker is told anything."""
     log: LogConfig = LogConfig()
 
     @property
@@ -87,11 +91,12 @@ SECTIONS: Mapping[str, type[Section]] = {
     "solar": SolarConfig,
     "relay": RelayConfig,
     "dbus": DbusConfig,
+    "mqtt": MqttConfig,
     "log": LogConfig,
     "inverter": InverterConfig,
 }
 """What may stand in the file; `inverter` as a list of tables, `opendtu` as one table or a list."""
-_OPTIONAL = ("solar", "relay")
+_OPTIONAL = ("solar", "relay", "mqtt")
 """Sections that mean nothing when they are absent, and need something when they are there."""
 
 
@@ -111,7 +116,9 @@ def exposed_passwords(config: Config, path: Path) -> str:
         config: what was read.
         path: from where.
     """
-    logins = [login for login in (config.meter, *config.dtus, config.solar, config.relay) if login is not None]
+    logins = [
+        login for login in (config.meter, *config.dtus, config.solar, config.relay, config.mqtt) if login is not None
+    ]
     files = {
         (path.parent / login.password_file if login.password_file else path).absolute()
         for login in logins
@@ -144,8 +151,11 @@ def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mappi
     for name, key, raw in _blocks(table, problems):
         model = SECTIONS[name]
         has_login = issubclass(model, LoginSection)
-        login = reading.read_password(key, raw, folder, environ, problems) if has_login else {}
-        section, part = _check_section(key, model, raw | login, problems)
+        beside = reading.read_password(key, raw, folder, environ, problems) if has_login else {}
+        if name == "mqtt":
+            problems += beside_the_file(raw, folder)
+            beside |= reading.in_folder(raw, "ca_file", folder)
+        section, part = _check_section(key, model, raw | beside, problems)
         sections[name].append(section)
         parts[name].append(part)
     problems += contradictions(parts, FIRST_INVERTER_INSTANCE)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from opendtu_dcload.model import UserOverrides
 from opendtu_dcload.state import State
@@ -102,6 +102,15 @@ class Controls:
             surplus_soc_pct=None if self._surplus is None else self._surplus.moved,
         )
 
+    @property
+    def by_name(self) -> Mapping[str, Control]:
+        """What may be written by other ways than the bus, by name; an inverter's switch has its serial in the name."""
+        plant = {"regulation": self._regulation, "max_feed_in_w": self._feed_in, "grid_target_w": self._target}
+        more = {"soc_floating_max_pct": self._floating}
+        if self._surplus is not None:
+            more["surplus_from_soc_pct"] = self._surplus
+        return plant | more | {enabled_name(serial): control for serial, control in self._enabled.items()}
+
     # Where they stand
 
     def add_cards(self, service: BusService) -> None:
@@ -144,6 +153,11 @@ class Controls:
         overrides = self.overrides()
         if overrides != self._state.overrides:
             self._state.set_overrides(overrides)
+
+
+def enabled_name(serial: str) -> str:
+    """Return the name of an inverter's switch among all controls."""
+    return f"enabled_{serial}"
 
 
 def _shape(unit: str, limits: tuple[int, int], default: int, meaning: str) -> Item:

@@ -72,7 +72,7 @@ class PlantServices:
         self._watch = watch
         self._freshness = freshness
         self._shared = _Shared(
-            _controls(config, state, settings),
+            make_controls(config, state, settings),
             Control.switch(settings, f"{FOLDER}/Alarms", "Alarms", MUTE_MEANING),
             PlantHealth({dtu.name: dtu.label for dtu in config.dtus}),
         )
@@ -156,7 +156,8 @@ class PlantServices:
         )
 
 
-def _controls(config: Config, state: State, settings: LocalSettings) -> Controls | None:
+def make_controls(config: Config, state: State, settings: LocalSettings) -> Controls | None:
+    """Return what a user may set while we run; None = nothing may be commanded."""
     if config.is_read_only:
         return None
     return Controls(
