@@ -244,8 +244,8 @@ def test_a_serial_is_twelve_hex_digits_in_quotes(serial: object, why: str):
             table(mqtt={"host": "x"}),
             (
                 "mqtt is no section; remove it, "
-                "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [log], "
-                "[[inverter]]"
+                "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [web], "
+                "[log], [[inverter]]"
             ),
         ),
     ],

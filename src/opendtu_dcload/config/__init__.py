@@ -23,6 +23,7 @@ from opendtu_dcload.config.schema import (
     OpenDtuConfig,
     RelayConfig,
     SolarConfig,
+    WebConfig,
 )
 from opendtu_dcload.errors import ConfigError
 
@@ -35,6 +36,7 @@ __all__ = [
     "MeterConfig",
     "OpenDtuConfig",
     "SolarConfig",
+    "WebConfig",
     "exposed_passwords",
     "load_config",
     "parse_config",
@@ -55,6 +57,7 @@ class Config(Section):
     relay: RelayConfig | None = None
     """None = the inverters are connected whatever happens."""
     dbus: DbusConfig = DbusConfig()
+    web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
 
     @property
@@ -87,6 +90,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "solar": SolarConfig,
     "relay": RelayConfig,
     "dbus": DbusConfig,
+    "web": WebConfig,
     "log": LogConfig,
     "inverter": InverterConfig,
 }
