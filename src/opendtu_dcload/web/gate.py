@@ -15,7 +15,7 @@ from collections.abc import Collection
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from aiohttp.web import BaseRequest
+from aiohttp.web_request import BaseRequest
 from pydantic import SecretStr
 
 HEADERS = {

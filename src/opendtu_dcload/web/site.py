@@ -70,8 +70,7 @@ class Site:
         news = self._history.look(self._clock())
         if self._feed.is_heard:
             for event in news:
-                if event.ended_s is None:
-                    self._feed.send_row(_text(event.row()))
+                self._feed.send_row(_text(event.row()))
             self._told = None
             self._feed.send_state(self.state().text)
 

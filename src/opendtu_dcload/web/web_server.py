@@ -15,7 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from aiohttp import web
+from aiohttp.web_exceptions import HTTPException
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server
 
 from opendtu_dcload.web.assets import Asset
 from opendtu_dcload.web.feed import Feed
@@ -49,7 +52,7 @@ LIMITS: Mapping[str, Any] = {
     "max_headers": 64,
     "auto_decompress": False,
 }
-_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+_Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
 class WebServer:
@@ -73,7 +76,7 @@ class WebServer:
         self._port = port
         self._busy: set[asyncio.BaseTransport] = set()
         self._until_s: dict[asyncio.BaseTransport, float] = {}
-        self._server: web.Server | None = None
+        self._server: Server | None = None
         self._routes: dict[str, dict[str, _Handler]] = {
             **{path: {"GET": _sender(asset)} for path, asset in page.items()},
             "/api/state": {"GET": self._state},
@@ -99,7 +102,7 @@ class WebServer:
 
     async def _serve(self, *, was_away: bool) -> NoReturn:
         loop = asyncio.get_running_loop()
-        server = self._server = web.Server(self._answer, **LIMITS)
+        server = self._server = Server(self._answer, **LIMITS)
 
         def connected() -> asyncio.Protocol:
             return _Full() if len(server.connections) >= MOST_CONNECTIONS else server()
@@ -126,7 +129,7 @@ class WebServer:
             assert isinstance(transport, asyncio.Transport)
             transport.abort()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: BaseRequest) -> StreamResponse:
         """Answer any request; nothing that comes of one may end anything but this request."""
         transport = request.transport
         if transport is not None:
@@ -148,7 +151,7 @@ class WebServer:
                 self._busy.discard(transport)
         return response
 
-    async def _routed(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _routed(self, request: BaseRequest) -> StreamResponse:
         self._gate.check(request)
         methods = self._routes.get(request.path)
         if methods is None:
@@ -158,29 +161,29 @@ class WebServer:
             raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"only {', '.join(methods)} is possible here")
         return await handler(request)
 
-    async def _state(self, _: web.BaseRequest) -> web.StreamResponse:
+    async def _state(self, _: BaseRequest) -> StreamResponse:
         return _response(self._site.state().text, JSON)
 
-    async def _metrics(self, _: web.BaseRequest) -> web.StreamResponse:
+    async def _metrics(self, _: BaseRequest) -> StreamResponse:
         return _response(metrics(self._site.state().document).encode(), CONTENT_TYPE)
 
-    async def _health(self, _: web.BaseRequest) -> web.StreamResponse:
+    async def _health(self, _: BaseRequest) -> StreamResponse:
         trouble = self._site.trouble()
         return _text(trouble or "ok", HTTPStatus.SERVICE_UNAVAILABLE if trouble else HTTPStatus.OK)
 
-    async def _history(self, _: web.BaseRequest) -> web.StreamResponse:
+    async def _history(self, _: BaseRequest) -> StreamResponse:
         return _response(await self._site.history(), JSON)
 
-    async def _set(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _set(self, request: BaseRequest) -> StreamResponse:
         self._gate.check_writing(request)
         set_points = self._site.set_points
         set_points.write(await _body(request))
         return _response(json.dumps(set_points.document(may_write=True)).encode(), JSON)
 
-    async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _stream(self, request: BaseRequest) -> StreamResponse:
         if self._feed.is_full:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many listen already: ask /api/state instead")
-        response = web.StreamResponse(headers={**HEADERS, "Content-Type": EVENTS})
+        response = StreamResponse(headers={**HEADERS, "Content-Type": EVENTS})
         with self._feed.listening() as listener, contextlib.suppress(ConnectionError, TimeoutError):
             await response.prepare(request)
             if request.method == "HEAD":
@@ -201,13 +204,13 @@ class _Full(asyncio.Protocol):
         transport.close()
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def _body(request: BaseRequest) -> bytes:
     body = b""
     try:
         async with asyncio.timeout(BODY_S):
             while len(body) <= LARGEST_BYTES and (part := await request.content.read(LARGEST_BYTES)):
                 body += part
-    except (TimeoutError, ValueError, web.HTTPException) as err:
+    except (TimeoutError, ValueError, HTTPException) as err:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "what was to be written did not come completely") from err
     if len(body) > LARGEST_BYTES:
         raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {LARGEST_BYTES} bytes cannot be written")
@@ -215,15 +218,15 @@ async def _body(request: web.BaseRequest) -> bytes:
 
 
 def _sender(asset: Asset) -> _Handler:
-    async def send(_: web.BaseRequest) -> web.StreamResponse:
+    async def send(_: BaseRequest) -> StreamResponse:
         return _response(asset.content, asset.kind)
 
     return send
 
 
-def _text(text: str, status: HTTPStatus) -> web.Response:
+def _text(text: str, status: HTTPStatus) -> Response:
     return _response(text.encode(), "text/plain; charset=utf-8", status)
 
 
-def _response(body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(body=body, status=status, headers={**HEADERS, "Content-Type": kind})
+def _response(body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(body=body, status=status, headers={**HEADERS, "Content-Type": kind})
