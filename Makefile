@@ -7,10 +7,12 @@ LOWEST := .venv-lowest
 RELEASE := .venv-release
 REALTIME := $(shell grep -rlF pytest.mark.realtime tests)
 QUICK := and not long
+AXE := .browser/node_modules/axe-core/axe.min.js
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
-.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
+.PHONY: demo test test-all that-wait that-compute lint browser browser-tools status-picture test-lowest test-pythons plots \
+	docs faults agreement mutants outages lies \
 	gx-hours lightness fuzz soak pins release try-armhf clean
 
 # Needs no more than the product; where the tests are set up, that is it.
@@ -41,10 +43,20 @@ lint: $(READY)
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 
+# The status page in a real browser; what it looks like is then in artefacts/.
+browser: $(READY) browser-tools
+	$(PYTHON) -m pytest --durations=10 -n 2 tests/web/browser
+
+browser-tools: $(AXE)
+	@$(call need,chromium,chromium fonts-dejavu-core)
+$(AXE):
+	@$(call need,npm,npm)
+	npm install --prefix $(firstword $(subst /, ,$@)) --no-save --no-package-lock --no-audit --no-fund --ignore-scripts axe-core@4.14.1
+
 # The lower bounds in pyproject.toml are true: the tests pass with exactly these versions. Left out is what these packages
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
 NO_PART := tests/control tests/deploy tests/soak tests/sim/bench tests/sim/peers tests/sim/runs tests/sim/servers/test_meter_view.py \
-	$(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
+	tests/web/browser $(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))
 
@@ -88,6 +100,11 @@ oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in
 # The manual's pictures; a test says when they are no longer what the controller does.
 plots: $(READY)
 	$(PYTHON) -m opendtu_dcload bench --plots docs
+
+# The manual's picture of the status page: a simulated hour of a measured day, twenty times as fast; five minutes.
+status-picture: $(READY) browser-tools
+	@$(call need,faketime,faketime)
+	$(PYTHON) -m tests.web.browser.status_picture
 
 # The manual's tables of settings and of D-Bus paths; a test says when they are no longer what the program has.
 docs: $(READY)

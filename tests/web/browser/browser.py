@@ -151,8 +151,7 @@ class Browser:
         width = await self.run("innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         taken = await self.command("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(base64.b64decode(taken["data"]))
+        await asyncio.to_thread(_write, path, base64.b64decode(taken["data"]))
 
 
 @contextlib.asynccontextmanager
@@ -161,11 +160,8 @@ async def browsing(folder: Path) -> AsyncIterator[Browser]:
     argv = (str(CHROMIUM), *FLAGS, f"--user-data-dir={folder}", "about:blank")
     process = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
     try:
-        async with aiohttp.ClientSession() as session, asyncio.timeout(None) as patience:
-            patience.reschedule(asyncio.get_running_loop().time() + PATIENCE_S)
-            address = await _address(session, folder / "DevToolsActivePort")
-            async with session.ws_connect(address, max_msg_size=0, autoping=True) as socket:
-                patience.reschedule(None)
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(await _address(session, folder), max_msg_size=0) as socket:
                 tab = Browser(socket)
                 reader = asyncio.create_task(tab.read())
                 for domain in ("Page", "Runtime", "Log", "Network"):
@@ -178,14 +174,25 @@ async def browsing(folder: Path) -> AsyncIterator[Browser]:
         await process.wait()
 
 
-async def _address(session: aiohttp.ClientSession, told: Path) -> str:
+async def _address(session: aiohttp.ClientSession, folder: Path) -> str:
     """Wait until the browser has written its port, and return where its first tab is driven."""
-    while not told.exists() or "\n" not in told.read_text():
-        await asyncio.sleep(0.05)
-    port = told.read_text().splitlines()[0]
-    while True:
-        async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-            pages = [tab for tab in await answer.json(content_type=None) if tab["type"] == "page"]
-        if pages:
-            return str(pages[0]["webSocketDebuggerUrl"])
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE_S):
+        while (port := await asyncio.to_thread(_port, folder / "DevToolsActivePort")) is None:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.05)
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                pages = [tab for tab in await answer.json(content_type=None) if tab["type"] == "page"]
+            if pages:
+                return str(pages[0]["webSocketDebuggerUrl"])
+            await asyncio.sleep(0.05)
+
+
+def _port(told: Path) -> str | None:
+    """Return the port that the browser has written; None while it has not."""
+    lines = told.read_text().splitlines() if told.exists() else []
+    return lines[0] if len(lines) > 1 else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)

@@ -8,6 +8,7 @@ import { Events, showDevices, showTotals } from "./tables.js";
 import { cause, duration, loadWords, reason, t, translateStatic } from "./words.js";
 
 const SPOKEN_AFTER_MS = 10000; // reasons take turns: a screen reader hears of one that stays
+const EVENTS_AGAIN_MS = 6000; // the service writes its history out every 5 s
 
 await loadWords();
 translateStatic(document);
@@ -37,10 +38,12 @@ function speakNews(state) {
   const known = new Set(state.alarms.map((alarm) => `${alarm.cause} ${alarm.subject}`));
   const fresh = state.alarms.filter((alarm) => spoken.alarms && !spoken.alarms.has(`${alarm.cause} ${alarm.subject}`));
   if (fresh.length) speak(`${t("Alarm")}: ${fresh.map((alarm) => cause(alarm.cause, alarm.text, "")).join("; ")}`);
+  if (spoken.alarms && [...known].join() !== [...spoken.alarms].join()) fetchHistory(EVENTS_AGAIN_MS);
   spoken.alarms = known;
 }
 
 function showState(state) {
+  if (latest === null) performance.mark("first-state");
   const isBack = latest !== null && document.documentElement.dataset.values === "old";
   latest = state;
   receivedAt = Date.now();
@@ -61,18 +64,31 @@ function showState(state) {
     });
 }
 
-new Stream({
-  state: showState,
-  log: (row) => events.add(row, latest),
-  async begun() {
+let fetching = null;
+
+/** Fetch what was, now or after so many ms; what ends meanwhile is told there, not by the stream. */
+function fetchHistory(inMs = 0) {
+  if (inMs && fetching) return;
+  clearTimeout(fetching);
+  fetching = setTimeout(async () => {
+    fetching = null;
     try {
       const history = await fetchJson("/api/history");
       plots.replace(history);
       events.replace(history.events, latest);
     } catch {
-      // The next beginning fetches it.
+      // With the service's return all is fetched again.
     }
+  }, inMs);
+}
+
+new Stream({
+  state: showState,
+  log(row) {
+    events.add(row, latest);
+    fetchHistory(EVENTS_AGAIN_MS);
   },
+  begun: () => fetchHistory(),
   old(ageMs) {
     if (latest && document.documentElement.dataset.values !== "old") speak(t("The service does not answer: old values."));
     showLink(false, receivedAt && new Date(receivedAt));

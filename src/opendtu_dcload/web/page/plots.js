@@ -2,11 +2,11 @@
 
 import { element, one, write } from "./now.js";
 import { fetchJson } from "./stream.js";
-import { hourMinute, quantity, t, wattHours, watts } from "./words.js";
+import { clock, hourMinute, quantity, t, wattHours, watts } from "./words.js";
 
 // How long a period is, into how many rows its table divides it, and what is drawn of it while less is known.
 const PERIODS = {
-  hour: { spanS: 3600, rows: 6, drawnS: [300, 600, 1200, 1800, 3600] },
+  hour: { spanS: 3600, rows: 6, drawnS: [60, 120, 300, 600, 1200, 1800, 3600] },
   day: { spanS: 86400, rows: 8, drawnS: [3600, 10800, 21600, 43200, 86400] },
 };
 const COLUMNS = ["grid_w", "target_w", "load_w", "set_point_w", "output_w", "saved_w"];
@@ -15,7 +15,7 @@ const DAY_FETCHED_MS = 60000;
 const PX_PER_BUCKET = 1.5;
 const HEIGHT = 170;
 const MARGIN = { left: 60, right: 10, top: 8, bottom: 22 };
-const TIME_STEPS_S = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600];
+const TIME_STEPS_S = [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600];
 const PX_PER_TIME = 64;
 const FEWEST_W = 50;
 const SVG = "http://www.w3.org/2000/svg";
@@ -205,7 +205,7 @@ function picture(plot, part, period, width, label) {
   for (const ms of times(beginMs, part.endMs, (right - MARGIN.left) / PX_PER_TIME)) {
     drawn.append(svg("line", { x1: x(ms), x2: x(ms), y1: MARGIN.top, y2: floor, class: "rule" }));
     const anchor = x(ms) < MARGIN.left + 16 ? "axis begin" : x(ms) > right - 16 ? "axis end" : "axis";
-    drawn.append(svg("text", { x: x(ms), y: HEIGHT - 6, class: anchor }, hourMinute(new Date(ms))));
+    drawn.append(svg("text", { x: x(ms), y: HEIGHT - 6, class: anchor }, (ms % 60000 ? clock : hourMinute)(new Date(ms))));
   }
   const moment = (at) => x(part.endMs - (count - 1 - at) * part.step_s * 1000);
   const perBucket = Math.max(1, Math.round((PX_PER_BUCKET * spanS) / part.step_s / (right - MARGIN.left)));

@@ -130,11 +130,11 @@ export function showDevices(state) {
       const [kind, health] = HEALTH[device.health] ?? HEALTH.unknown;
       const chip = element("span", "chip", t(health));
       chip.dataset.kind = kind;
-      const name = element("span", "name", t(KINDS[device.kind] ?? device.kind));
+      const said = element("div", "", t(KINDS[device.kind] ?? device.kind));
       const hasName = device.name && ![device.kind, KINDS[device.kind]].includes(device.name);
-      if (hasName) name.append(" ", element("b", "", device.name));
-      made.append(chip, name);
-      if (device.text) made.append(element("span", "small", phrase(device.text)));
+      if (hasName) said.append(" ", element("b", "", device.name.replace(/^com\.victronenergy\./, "")));
+      said.append(" ", element("span", "small", phrase(device.text)));
+      made.append(chip, said);
       return made;
     }),
   );
