@@ -55,7 +55,6 @@ class Site:
     async def run(self) -> NoReturn:
         """Look once a second, for ever; a mistake made in it costs the second, not the regulation."""
         while True:
-            await asyncio.sleep(EVERY_S - self._clock() % EVERY_S)
             try:
                 self.look()
                 if self._history.has_unsaved:
@@ -64,6 +63,7 @@ class Site:
                 if not self._has_failed:
                     log.error("the status page cannot look (%r): please report this", err)  # noqa: TRY400
                 self._has_failed = True
+            await asyncio.sleep(EVERY_S - self._clock() % EVERY_S)
 
     def look(self) -> None:
         """Take what is known now, and tell whoever listens."""
