@@ -106,9 +106,10 @@ status-picture: $(READY) browser-tools
 	@$(call need,faketime,faketime)
 	$(PYTHON) -m tests.web.browser.status_picture
 
-# The manual's tables of settings and of D-Bus paths; a test says when they are no longer what the program has.
+# The manual's tables of settings and of D-Bus paths, and its reasons for the status page; tests say when they are old.
 docs: $(READY)
 	$(PYTHON) -m tests.manual
+	$(PYTHON) -m tests.web.browser.reasons_page
 
 # Breaks the program at one place after the other, and says where no test turns red; five minutes.
 mutants: $(READY)

@@ -149,6 +149,20 @@ def _with_hostile_texts(value: Any) -> Any:
     return HOSTILE if isinstance(value, str) else value
 
 
+async def test_a_reason_leads_to_its_explanation(browser: Browser, program: Program, axe: str) -> None:
+    await browser.visit(program.url, theme="dark", size=NARROW)
+    await browser.until_live()
+    await browser.until(
+        "document.querySelector('[data-v=reason]').textContent === 'Regulating' && "
+        "(document.querySelector('[data-v=reason-link]').click(), true)"
+    )
+    await browser.until("document.querySelector('dt:target') !== null")
+    assert await browser.text("dt:target + dd") == "The inverters follow the house."
+    assert await browser.run("document.documentElement.scrollWidth") == NARROW[0]
+    await browser.run(axe)
+    assert await _violations(browser) == []
+
+
 async def test_set_points_are_changed_by_keyboard_with_the_token_alone(browser: Browser, program: Program) -> None:
     await browser.visit(program.url, "de")
     await browser.until_live()

@@ -15,6 +15,7 @@ from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.regulation.regulator import Wait
 from opendtu_dcload.model import Cause, Outcome, Reason
 from opendtu_dcload.web.status_document import NO_DECISION
+from tests.web.browser import reasons_page
 from tests.web.browser.conftest import ROOT
 
 PAGE = Path(opendtu_dcload.web.__file__).parent / "page"
@@ -79,3 +80,11 @@ def test_nothing_is_ever_made_of_a_text_but_text() -> None:
     for script in SCRIPTS.values():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|DOMParser", script)
     assert not re.search(r"<script(?! type=\"module\" src=)|<style|\sstyle=|\son\w+=", HTML)
+
+
+def test_every_reason_and_alarm_is_explained_and_as_in_the_manual() -> None:
+    page = reasons_page.PAGE.read_text(encoding="utf-8")
+    assert page == reasons_page.made(), "it is no longer what the manual says: run `make docs`"
+    wanted = {reason.name for reason in Reason} | {f"alarm-{cause.name}" for cause in RULES}
+    assert set(re.findall(r'<dt id="([^"]+)">', page)) == wanted
+    assert {link for link in re.findall(r'href="#([^"]+)"', page) if link not in wanted} == set()

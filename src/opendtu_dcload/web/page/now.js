@@ -54,6 +54,9 @@ export function lead(link, address) {
   }
 }
 
+/** Return where a reason or an alarm is explained; that nothing is decided is not. */
+const explained = (name) => (name === "NO_DECISION" ? null : `reasons.html#${encodeURIComponent(name)}`);
+
 /** Return a name for a serial, a DTU or the meter, as the user knows it. */
 export function called(subject, state) {
   const inverter = state?.inverters.find((candidate) => candidate.serial === subject);
@@ -71,7 +74,7 @@ function showPlant(state) {
   const root = document.getElementById("now");
   const plant = state.plant;
   write(one(root, "reason"), reason(plant.reason.name, plant.reason.text));
-  lead(one(root, "reason-link"), plant.reason.link);
+  lead(one(root, "reason-link"), plant.reason.link ?? explained(plant.reason.name));
   writeOrHide(one(root, "wait"), plant.wait ? phrase(plant.wait) : "");
   one(root, "dry").hidden = !state.program.is_dry;
   write(one(root, "grid"), watts(plant.grid_w));
@@ -182,7 +185,7 @@ function alarmRow(alarm, state) {
   const row = element("li", alarm.severity === "warning" ? "alarm warning" : "alarm");
   const kind = element("strong", "", alarm.severity === "warning" ? t("Warning") : t("Alarm"));
   const link = element("a", "", t("What to do"));
-  lead(link, alarm.link);
+  lead(link, alarm.link ?? explained(`alarm-${alarm.cause}`));
   const what = cause(alarm.cause, alarm.text, alarm.subject && subjectOf(alarm, state));
   link.setAttribute("aria-label", `${t("What to do")}: ${what}`);
   row.append(kind, " ", element("span", "", what), " ", element("time", "small"), " ", link);
