@@ -101,9 +101,10 @@ oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in
 plots: $(READY)
 	$(PYTHON) -m opendtu_dcload bench --plots docs
 
-# The manual's picture of the status page: a simulated hour of a measured day, twenty times as fast; five minutes.
+# The manual's picture of the status page: an hour of a measured day, four times as fast.
 status-picture: $(READY) browser-tools
 	@$(call need,faketime,faketime)
+	@$(call need,pngquant,pngquant)
 	$(PYTHON) -m tests.web.browser.status_picture
 
 # The manual's tables of settings and of D-Bus paths, and its reasons for the status page; tests say when they are old.
