@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from opendtu_dcload.control.bookkeeping.alarms import RULES
 from opendtu_dcload.freshness import PLAN_S
 from opendtu_dcload.model import Reason
 from tests.web.served import PASSWORD, SERIALS, TOKEN, Served, fill, served
@@ -39,7 +40,7 @@ async def test_the_state_is_told_by_name(site: Served):
         "saved_w": 119,
         "commands_last_hour": 3,
         "commands_per_hour": 300,
-        "reason": {"name": "REGULATING", "text": "regulating", "link": None},
+        "reason": {"name": "REGULATING", "text": "regulating", "link": "/reasons.html#REGULATING"},
         "wait": "saves commands",
     }
     assert state["meter"] == {
@@ -91,7 +92,7 @@ async def test_the_state_is_told_by_name(site: Served):
             "severity": "warning",
             "text": "Inverter hot: HMS 2",
             "since_s": 60,
-            "link": None,
+            "link": "/reasons.html#alarm-INVERTER_WARM",
         }
     ]
     assert state["solar"] is None
@@ -209,6 +210,12 @@ async def test_the_page_is_there_with_all_it_asks_for(site: Served):
             assert (answer.status, answer.content_type) == (200, kind)
     async with site.session.head(site.url("/")) as answer:
         assert (answer.status, await answer.read()) == (200, b"")
+
+
+async def test_the_page_explains_every_reason_and_alarm(site: Served):
+    _, page = await site.get("/reasons.html")
+    names = [*(reason.name for reason in Reason), *(f"alarm-{cause.name}" for cause in RULES)]
+    assert [name for name in names if f'id="{name}"' not in page] == []
 
 
 async def test_no_secret_is_told(site: Served):

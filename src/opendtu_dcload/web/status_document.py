@@ -21,6 +21,8 @@ VERSION = 1
 PROGRAM = "opendtu_dcload"
 NO_DECISION = "NO_DECISION"
 """Name of the reason while the control does not decide."""
+EXPLAINED = "/reasons.html#"
+"""Where the page explains a reason, and behind `alarm-` an alarm."""
 LIVE_S = 30.0
 """A relay that was not heard of for longer is lost: it is read every 5 s."""
 
@@ -89,9 +91,10 @@ class StatusDocument:
     def _reason(self, moment: Moment) -> dict[str, Json]:
         plan = moment.plan
         if plan is not None:
-            return {"name": plan.reason.name, "text": plan.words, "link": None}
+            return {"name": plan.reason.name, "text": plan.words, "link": f"{EXPLAINED}{plan.reason.name}"}
         if self._state.plan is None:
-            return {"name": Reason.STARTING.name, "text": str(Reason.STARTING), "link": None}
+            name = Reason.STARTING.name
+            return {"name": name, "text": str(Reason.STARTING), "link": f"{EXPLAINED}{name}"}
         silent_s = moment.now_s - self._state.plan.at_s
         return {"name": NO_DECISION, "text": f"no decision for {silent_s:.0f} s", "link": None}
 
@@ -209,5 +212,5 @@ def _alarm(alarm: Alarm, now_s: float) -> Json:
         "severity": alarm.severity.name.lower(),
         "text": alarm.text,
         "since_s": round(max(now_s - alarm.since_s, 0.0)),
-        "link": None,
+        "link": f"{EXPLAINED}alarm-{alarm.cause.name}",
     }

@@ -98,6 +98,8 @@ class WebServer:
                     why = "is taken by another program" if err.errno == errno.EADDRINUSE else f"cannot be had ({err})"
                     log.warning("no status page: port %d %s; free it or set another web.port", self._port, why)
                 is_told = True
+            except Exception as err:  # the page may be lost for a minute, the regulation goes on
+                log.error("the status page is away for a minute (%r): please report this", err)  # noqa: TRY400
             await asyncio.sleep(RETRY_S)
 
     async def _serve(self, *, was_away: bool) -> NoReturn:
