@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from tests.web.browser.conftest import HOSTILE, ROOT, TOKEN, Program
 pytestmark = pytest.mark.realtime
 
 NARROW = (320, 640)
+POINTED = "document.querySelector('text.pointed').textContent"
 ARTEFACTS = ROOT / "artefacts"
 NUMBERS = "[...document.querySelectorAll('.tile:not([hidden]) .big, .card .big')].map((e) => e.textContent)"
 
@@ -77,6 +79,13 @@ async def test_it_shows_live_values_at_once_and_goes_on_by_itself(browser: Brows
     await browser.until("/^5\\d\\d/.test(document.querySelector('[data-v=load]').textContent)")
     await browser.until("/^(4[5-9]|5)\\d/.test(document.querySelector('[data-v=output]').textContent)")
     assert await browser.run("window.isSame") is True
+
+    place = await browser.run(
+        "(() => { const plot = document.querySelector('#plot-load svg'); plot.scrollIntoView({ block: 'center' });"
+        "const { right, top } = plot.getBoundingClientRect(); return [right - 11, top + 60] })()"
+    )
+    await browser.command("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d +House [45]\d\d\sW", await browser.run(POINTED))
 
 
 async def test_while_the_service_is_away_nothing_old_passes_for_new(browser: Browser, program: Program) -> None:

@@ -10,6 +10,7 @@ const OUTCOMES = {
   DECLINED: words("declined by the DTU"),
   UNANSWERED: words("no answer from the DTU"),
 };
+const SAYS_AGE_S = 5; // as long as a meter value may be acted on; an older one says how old it is
 const BALANCED_W = 15; // nearer to nothing than this is neither bought nor sold: a meter's noise
 
 export const one = (root, name) => root.querySelector(`[data-v="${name}"]`);
@@ -54,9 +55,6 @@ export function lead(link, address) {
   }
 }
 
-/** Return where a reason or an alarm is explained; that nothing is decided is not. */
-const explained = (name) => (name === "NO_DECISION" ? null : `reasons.html#${encodeURIComponent(name)}`);
-
 /** Return a name for a serial, a DTU or the meter, as the user knows it. */
 export function called(subject, state) {
   const inverter = state?.inverters.find((candidate) => candidate.serial === subject);
@@ -70,15 +68,17 @@ function gridWords(gridW) {
   return gridW > 0 ? t("bought") : t("given away");
 }
 
-function showPlant(state) {
+function showPlant(state, passedS) {
   const root = document.getElementById("now");
   const plant = state.plant;
   write(one(root, "reason"), reason(plant.reason.name, plant.reason.text));
-  lead(one(root, "reason-link"), plant.reason.link ?? explained(plant.reason.name));
+  lead(one(root, "reason-link"), plant.reason.link);
   writeOrHide(one(root, "wait"), plant.wait ? phrase(plant.wait) : "");
   one(root, "dry").hidden = !state.program.is_dry;
   write(one(root, "grid"), watts(plant.grid_w));
-  write(one(root, "grid-words"), gridWords(plant.grid_w));
+  const ageS = age(state.meter.age_s, passedS);
+  const isOld = plant.grid_w !== null && ageS >= SAYS_AGE_S;
+  write(one(root, "grid-words"), isOld ? `${gridWords(plant.grid_w)}, ${ago(ageS)}` : gridWords(plant.grid_w));
   const side = plant.grid_w === null || Math.abs(plant.grid_w) < BALANCED_W ? "even" : plant.grid_w > 0 ? "in" : "out";
   root.querySelector(".tile.grid").dataset.side = side;
   write(one(root, "load"), watts(plant.load_w));
@@ -117,7 +117,8 @@ function showMeter(state, passedS) {
   const measured = ago(age(meter.age_s, passedS));
   const said = [`${t("Meter")} ${name ?? ""}`.trim()];
   if (meter.is_fresh) said.push(t("measured {ago}", { ago: measured }));
-  else said.push(meter.age_s === null ? t("no fresh value") : t("no fresh value, the last one {ago}", { ago: measured }));
+  else if (meter.age_s === null) said.push(t("no fresh value"));
+  else said.push(t("no fresh value, the last one {ago}", { ago: measured }));
   if (phases.length > 1) said.push(phases.map(([w, number]) => `L${number} ${watts(w)}`).join(", "));
   write(one(document.getElementById("now"), "meter"), said.join(" · "));
 }
@@ -185,7 +186,7 @@ function alarmRow(alarm, state) {
   const row = element("li", alarm.severity === "warning" ? "alarm warning" : "alarm");
   const kind = element("strong", "", alarm.severity === "warning" ? t("Warning") : t("Alarm"));
   const link = element("a", "", t("What to do"));
-  lead(link, alarm.link ?? explained(`alarm-${alarm.cause}`));
+  lead(link, alarm.link);
   const what = cause(alarm.cause, alarm.text, alarm.subject && subjectOf(alarm, state));
   link.setAttribute("aria-label", `${t("What to do")}: ${what}`);
   row.append(kind, " ", element("span", "", what), " ", element("time", "small"), " ", link);
@@ -201,7 +202,7 @@ function subjectOf(alarm, state) {
 /** Show a state; `passedS` is how long ago it came. */
 export function showNow(state, passedS) {
   showAlarms(state, passedS);
-  showPlant(state);
+  showPlant(state, passedS);
   showSolar(state);
   showBattery(state);
   showMeter(state, passedS);

@@ -90,7 +90,8 @@ new Stream({
   },
   begun: () => fetchHistory(),
   old(ageMs) {
-    if (latest && document.documentElement.dataset.values !== "old") speak(t("The service does not answer: old values."));
+    const isNews = latest && document.documentElement.dataset.values !== "old";
+    if (isNews) speak(t("The service does not answer: old values."));
     showLink(false, receivedAt && new Date(receivedAt));
     if (latest) showNow(latest, ageMs / 1000);
   },

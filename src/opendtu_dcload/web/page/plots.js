@@ -2,7 +2,7 @@
 
 import { element, one, write } from "./now.js";
 import { fetchJson } from "./stream.js";
-import { clock, hourMinute, quantity, t, wattHours, watts } from "./words.js";
+import { clock, hourMinute, quantity, t, wattHours, watts, words } from "./words.js";
 
 // How long a period is, into how many rows its table divides it, and what is drawn of it while less is known.
 const PERIODS = {
@@ -27,7 +27,7 @@ const PLOTS = {
       ["export", (at, c) => [0, c.grid_w[at] < 0 ? c.grid_w[at] : null]],
       ["saved", (at, c) => [c.target_w[at], c.saved_w[at] ? c.target_w[at] + c.saved_w[at] : null]],
     ],
-    lines: [["target", "target_w"], ["grid", "grid_w"]],
+    lines: [["target", "target_w", words("target")], ["grid", "grid_w", words("Grid")]],
     summary: (c, stepS) => [
       ...range(c.grid_w),
       t("exported {energy}", { energy: wattHours(exported(c.grid_w, stepS, c.exported_wh)) }),
@@ -36,10 +36,10 @@ const PLOTS = {
   },
   "plot-output": {
     shades: [],
-    lines: [["output", "output_w"], ["set-point", "set_point_w"]],
+    lines: [["output", "output_w", words("output")], ["set-point", "set_point_w", words("set-point")]],
     summary: (c) => range(c.output_w),
   },
-  "plot-load": { shades: [], lines: [["load", "load_w"]], summary: (c) => range(c.load_w) },
+  "plot-load": { shades: [], lines: [["load", "load_w", words("House")]], summary: (c) => range(c.load_w) },
 };
 
 const isKnown = (value) => value !== null && value !== undefined;
@@ -118,7 +118,7 @@ export class Plots {
     if (steps > 0) hour.endMs = atMs;
     if (document.hidden) return;
     if (this.period === "day") this.refreshDay();
-    else if (Date.now() - this.drawnAt >= HOUR_REDRAWN_MS) this.draw();
+    else if (Date.now() - this.drawnAt >= HOUR_REDRAWN_MS && !this.root.querySelector(".pointed")) this.draw();
   }
 
   async refreshDay() {
@@ -183,10 +183,11 @@ function niceStep(span, most) {
   return power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
 }
 
-function picture(plot, part, period, width, label) {
-  const drawn = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", "aria-label": label });
+function picture(plot, part, period, width, description) {
+  const drawn = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, height: HEIGHT, role: "img", "aria-label": description });
   const edges = plot.shades.flatMap(([, between]) => part.grid_w.map((_, at) => between(at, part)[1]));
-  const [low, high] = extremes([edges, ...plot.lines.map(([, name]) => part[name])].flatMap(extremes).filter(Number.isFinite));
+  const drawnW = [edges, ...plot.lines.map(([, name]) => part[name])];
+  const [low, high] = extremes(drawnW.flatMap(extremes).filter(Number.isFinite));
   const span = Math.max(Math.max(high, 0) - Math.min(low, 0) || 0, FEWEST_W);
   const step = niceStep(span, 4);
   const bottom = Math.floor(Math.min(low, 0) / step) * step || 0;
@@ -200,7 +201,8 @@ function picture(plot, part, period, width, label) {
   const y = (w) => floor - ((w - bottom) / (top - bottom)) * (floor - MARGIN.top);
   for (let w = bottom; w < top + step / 2; w += step) {
     drawn.append(svg("line", { x1: MARGIN.left, x2: right, y1: y(w), y2: y(w), class: w === 0 ? "zero" : "rule" }));
-    drawn.append(svg("text", { x: MARGIN.left - 6, y: y(w) + 4, class: "axis watt" }, quantity(w, w > top - step / 2 ? "W" : "")));
+    const label = quantity(w, w > top - step / 2 ? "W" : "");
+    drawn.append(svg("text", { x: MARGIN.left - 6, y: y(w) + 4, class: "axis watt" }, label));
   }
   for (const ms of times(beginMs, part.endMs, (right - MARGIN.left) / PX_PER_TIME)) {
     drawn.append(svg("line", { x1: x(ms), x2: x(ms), y1: MARGIN.top, y2: floor, class: "rule" }));
@@ -216,7 +218,30 @@ function picture(plot, part, period, width, label) {
   for (const [name, column] of plot.lines) {
     drawn.append(svg("path", { d: line(part[column], moment, y, perBucket), class: `line ${name}` }));
   }
+  const nearest = (px) => count - 1 - Math.round((moment(count - 1) - px) / (moment(1) - moment(0)));
+  pointAt(drawn, count, nearest, moment, (at) => [
+    (part.step_s < 60 ? clock : hourMinute)(new Date(part.endMs - (count - 1 - at) * part.step_s * 1000)),
+    ...plot.lines.map(([, column, title]) => `${t(title)} ${watts(part[column][at])}`),
+  ]);
   return drawn;
+}
+
+/** Show the values of the moment under the finger or the mouse; the table has them for everybody. */
+function pointAt(drawn, count, nearest, moment, told) {
+  const mark = svg("line", { y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom, class: "pointed" });
+  const right = drawn.viewBox.baseVal.width - MARGIN.right;
+  const text = svg("text", { x: right, y: MARGIN.top + 12, class: "axis end pointed" });
+  const leave = () => [mark, text].forEach((each) => each.remove());
+  const point = (event) => {
+    const at = nearest(event.clientX - drawn.getBoundingClientRect().left);
+    if (!(at >= 0 && at < count)) return leave();
+    for (const end of ["x1", "x2"]) mark.setAttribute(end, moment(at));
+    text.textContent = told(at).join("  ");
+    return drawn.append(mark, text);
+  };
+  drawn.addEventListener("pointerdown", point);
+  drawn.addEventListener("pointermove", point);
+  drawn.addEventListener("pointerleave", leave);
 }
 
 /** Yield whole times of day within a period, at most so many. */

@@ -39,7 +39,9 @@ export class SetPoints {
       [t("Regulation"), values.is_regulating ? t("on") : t("off")],
       [t("Grid target"), watts(values.grid_target_w)],
       [t("Most the inverters may give together"), watts(values.max_feed_in_w)],
-      ...this.inverters().map(([serial, name]) => [name, values.inverters[serial].is_enabled ? t("in use") : t("not in use")]),
+      ...this.inverters().map(([serial, name]) => {
+        return [name, values.inverters[serial].is_enabled ? t("in use") : t("not in use")];
+      }),
     ];
     const root = list("set-points");
     const key = JSON.stringify(rows);
@@ -177,9 +179,10 @@ function number(text) {
   return value;
 }
 
+const wrongToken = () => new Refusal(401, t("The token is wrong: look at the section [web] of config.toml."));
+
 async function put(values, token) {
-  // A header carries no other letters, and no token has any.
-  if (!/^[\x21-\x7e]+$/.test(token)) throw new Refusal(401, t("The token is wrong: look at the section [web] of config.toml."));
+  if (!/^[\x21-\x7e]+$/.test(token)) throw wrongToken(); // no token has other letters, and no header carries them
   const response = await fetch("/api/set-points", {
     method: "PUT",
     headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
@@ -187,6 +190,7 @@ async function put(values, token) {
     signal: AbortSignal.timeout(8000),
   });
   if (response.ok) return response.json();
-  if (response.status === 401) throw new Refusal(401, t("The token is wrong: look at the section [web] of config.toml."));
-  throw new Refusal(response.status, phrase((await response.text()).trim()) || t("The service refused it ({status}).", { status: response.status }));
+  if (response.status === 401) throw wrongToken();
+  const { status } = response;
+  throw new Refusal(status, phrase((await response.text()).trim()) || t("The service refused it ({status}).", { status }));
 }
