@@ -87,6 +87,11 @@ async def test_it_shows_live_values_at_once_and_goes_on_by_itself(browser: Brows
     await browser.command("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
     assert re.fullmatch(r"\d\d:\d\d:\d\d +House [45]\d\d\sW", await browser.run(POINTED))
 
+    await browser.run("document.querySelector('input[value=day]').click()")
+    day = await browser.run("document.querySelector('#plot-load .plot svg').getAttribute('aria-label')")
+    assert re.match(r"House: (nothing is known yet|mean \d+)", day)  # whether a minute is over yet
+    assert browser.complaints == []
+
 
 async def test_while_the_service_is_away_nothing_old_passes_for_new(browser: Browser, program: Program) -> None:
     await browser.visit(program.url)
