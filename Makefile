@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled 
 
 .PHONY: demo test test-all that-wait that-compute lint browser browser-tools status-picture test-lowest test-pythons plots \
 	docs faults agreement mutants outages lies \
-	gx-hours lightness fuzz soak pins release try-armhf clean
+	gx-hours lightness web-load fuzz soak pins release try-armhf clean
 
 # Needs no more than the product; where the tests are set up, that is it.
 demo: $(if $(wildcard $(READY)),$(READY),$(VENV)/product)
@@ -151,6 +151,12 @@ lightness: $(READY)
 	$(PYTHON) -m tests.plays.lightness
 	$(PYTHON) -m tests.plays.dtu_requests
 
+# Whether who looks at the status page disturbs what regulates: the same hour with and without ten clients, and what they
+# take of processor and memory; five minutes.
+web-load: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m tests.plays.web_load
+
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)
 	$(PYTHON) -m tests.fuzz
@@ -178,7 +184,7 @@ try-armhf: $(READY)
 	PYTHON=$(PYTHON) deploy/try_armhf.sh
 
 clean:
-	rm -rf $(VENV) .venv-* build dist src/*.egg-info
+	rm -rf $(VENV) .venv-* .browser artefacts build dist src/*.egg-info
 
 need = PATH=$$PATH:/usr/sbin command -v $(1) >/dev/null || { $(call install,$(2)); }
 

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 
 from aiohttp.web_exceptions import HTTPException
+from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server
@@ -102,12 +103,16 @@ class WebServer:
                 log.error("the status page is away for a minute (%r): please report this", err)  # noqa: TRY400
             await asyncio.sleep(RETRY_S)
 
+    def made(self) -> Server:
+        """Return what answers on every `connection`; to be called while the event loop runs."""
+        return Server(self._answer, handler_cancellation=True)
+
     async def _serve(self, *, was_away: bool) -> NoReturn:
         loop = asyncio.get_running_loop()
-        server = self._server = Server(self._answer, **LIMITS)
+        server = self._server = self.made()
 
         def connected() -> asyncio.Protocol:
-            return _Full() if len(server.connections) >= MOST_CONNECTIONS else server()
+            return _Full() if len(server.connections) >= MOST_CONNECTIONS else connection(server)
 
         listening = await loop.create_server(connected, self._listen or None, self._port)
         if was_away:
@@ -197,6 +202,25 @@ class WebServer:
                     await response.write(news or b": still here\n\n")
         response.force_close()
         return response
+
+
+class _Connection(RequestHandler):
+    """A connection whose bad requests are answered without what stood in them."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> StreamResponse:
+        """Answer what is no request."""
+        response = super().handle_error(request, status, exc, None if message is None else "this is no request\n")
+        response.headers.update(HEADERS)
+        return response
+
+
+def connection(server: Server) -> RequestHandler:
+    """Return the protocol of a new connection."""
+    return _Connection(server, loop=asyncio.get_running_loop(), **LIMITS)
 
 
 class _Full(asyncio.Protocol):
