@@ -30,7 +30,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 """How long something may take on a slow machine."""
 PHONE, DESKTOP = (390, 844), (1280, 900)
 LANGUAGES = {"en": "en-GB,en", "de": "de-DE,de"}
