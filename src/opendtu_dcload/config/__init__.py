@@ -109,7 +109,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def exposed_passwords(config: Config, path: Path) -> str:
-    """Return the sentence for passwords in files that every user of this computer can read, empty if there are none.
+    """Return the sentence for passwords or the page's token in files that all users can read, empty if there are none.
 
     Args:
         config: what was read.
@@ -121,11 +121,14 @@ def exposed_passwords(config: Config, path: Path) -> str:
         for login in logins
         if login.password is not None and login.password_env is None
     }
-    exposed = sorted(file for file in files if reading.is_open_to_all(file))
+    secret = "password" if any(map(reading.is_open_to_all, files)) else "token"
+    if config.web.token is not None and config.web.token.get_secret_value():
+        files.add(path.absolute())
+    exposed = sorted(filter(reading.is_open_to_all, files))
     if not exposed:
         return ""
     names, commands = " and ".join(map(str, exposed)), " && ".join(map(_hidden_by, exposed))
-    return f"every user of this computer can read the password in {names}: {commands}"
+    return f"every user of this computer can read the {secret} in {names}: {commands}"
 
 
 def _hidden_by(file: Path) -> str:

@@ -241,7 +241,7 @@ class DbusConfig(Section):
 
 
 class WebConfig(Section):
-    """`[web]`: the status page, its JSON and its metrics, see [Status page](web.md)."""
+    """`[web]`: the status page, its JSON and its metrics, see [HTTP interface](web.md)."""
 
     enabled: bool = True
     """Serve them."""
