@@ -115,7 +115,10 @@ async def measured(seconds: float) -> tuple[list[str], bool]:
     lines = [
         f"CPU of one core in {seconds:.0f} s, side by side, three inverters",
         f"nobody looks   {100 * used_s[0] / seconds:6.2f} %   {sizes_kb[0] / 1024:5.1f} MB resident at most",
-        f"{CLIENTS} clients     {100 * used_s[1] / seconds:6.2f} %   {sizes_kb[1] / 1024:5.1f} MB   {ratio:.2f} x, {told[0]} states sent",
+        (
+            f"{CLIENTS} clients     {100 * used_s[1] / seconds:6.2f} %   {sizes_kb[1] / 1024:5.1f} MB   {ratio:.2f} x, "
+            f"{told[0]} states sent"
+        ),
     ]
     return lines, has_told and ratio <= MOST_MORE and max(sizes_kb) < LARGEST_KB
 

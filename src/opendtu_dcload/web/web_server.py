@@ -123,9 +123,9 @@ class WebServer:
                 self._end_overdue(loop.time())
         finally:
             listening.close()
-            for connection in server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
+            for handler in server.connections:
+                if handler.transport is not None:
+                    handler.transport.abort()
 
     def _end_overdue(self, now_s: float) -> None:
         """End connections on which no whole request came, or no answer was taken, in time."""
