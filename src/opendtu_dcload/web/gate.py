@@ -13,7 +13,6 @@ import re
 import socket
 from collections.abc import Collection
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from aiohttp.web_request import BaseRequest
 from pydantic import SecretStr
@@ -82,8 +81,8 @@ class Gate:
         headers = request.headers
         if not self._token:
             raise RefusedError(HTTPStatus.FORBIDDEN, "nobody may write: no web.token is set")
-        origins = headers.getall("Origin", [])
-        is_own = all(urlsplit(origin).netloc.lower() == headers["Host"].lower() for origin in origins)
+        own = {f"{scheme}://{headers['Host'].lower()}" for scheme in ("http", "https")}  # https: behind a reverse proxy
+        is_own = all(origin.lower() in own for origin in headers.getall("Origin", []))
         if not is_own or headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
             raise RefusedError(HTTPStatus.FORBIDDEN, "another page may not write here")
         kind, _, token = headers.get("Authorization", "").partition(" ")
