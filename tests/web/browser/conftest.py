@@ -18,7 +18,7 @@ from tests.doubles.gx_services import Gx, gx
 from tests.doubles.message_bus import Daemon
 from tests.doubles.ports import free_port
 from tests.program.process import start
-from tests.web.browser.browser import CHROMIUM, Browser, browsing
+from tests.web.browser.browser import CHROMIUM, PATIENCE_S, Browser, browsing
 
 ROOT = Path(__file__).parents[3]
 AXE = ROOT / ".browser" / "node_modules" / "axe-core" / "axe.min.js"
@@ -38,7 +38,8 @@ class Program:
 
     async def start(self) -> None:
         self.process = await start("--config", self.config)
-        async with aiohttp.ClientSession() as session:
+        timeout = aiohttp.ClientTimeout(total=2.0)
+        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.timeout(PATIENCE_S):
             while not await self._decides(session):
                 assert self.process.returncode is None, self.process
                 await asyncio.sleep(0.1)
@@ -57,7 +58,7 @@ class Program:
         try:
             async with session.get(f"{self.url}healthz") as answer:
                 return answer.status == 200
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             return False
 
 
