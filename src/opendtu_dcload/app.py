@@ -36,16 +36,15 @@ from opendtu_dcload.tasks.live_line import print_live
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
-from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.gx_controls import Controls, controls_of
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
-from opendtu_dcload.venus.services.plant_services import PlantServices, make_controls
+from opendtu_dcload.venus.services.plant_services import PlantServices
+from opendtu_dcload.web.serving import serving
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-NO_BUS = "unix:path=/nowhere"
-"""Where settings are kept that nobody keeps: it is never connected to."""
 PACKAGES = ("aiohttp", "dbus-next", "pydantic", "tomli")
 
 
@@ -93,12 +92,14 @@ async def run(
             log.info("nothing is commanded, what is shown as set is what would be")
         watch = ServiceWatch(bus) if bus is not None else None
         services = _services(config, state, bus, watch) if bus is not None and watch is not None else None
+        controls = services.controls if services else controls_of(config, state, LocalSettings(None, clock))
         tasks = chain(
             reading(config, state, session, watch, dtus, clock),
             arming(config, state, session, clock, is_dry=dry_run),
             (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
             [Task("control", _regulate(loop, services.controls if services else None))],
-            _mqtt(config, state, services, clock),
+            serving(config, state, controls, folder, clock, is_dry=dry_run),
+            _mqtt(config, state, controls, clock),
             [Task("health", report_health(supervisor, state, __version__, clock, feed))],
             [_showing(config, state, clock, live)] if live else [],
         )
@@ -172,15 +173,12 @@ def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch
     return PlantServices(config, state, bus, watch, freshness_of(config), time.monotonic)
 
 
-def _mqtt(config: Config, state: State, services: PlantServices | None, clock: Callable[[], float]) -> Iterable[Task]:
-    """Return what talks to a broker; without a bus what is set there lasts until this program ends."""
+def _mqtt(config: Config, state: State, controls: Controls | None, clock: Callable[[], float]) -> Iterable[Task]:
+    """Return what talks to a broker."""
     if config.mqtt is None:
         return ()
     from opendtu_dcload.mqtt.mqtt_task import mqtt_tasks  # noqa: PLC0415  its packages are an extra
 
-    if services is not None:
-        return mqtt_tasks(config, state, services.controls, _sources(config), clock)
-    controls = make_controls(config, state, LocalSettings(resolve(NO_BUS), clock))
     return mqtt_tasks(config, state, controls, _sources(config), clock)
 
 

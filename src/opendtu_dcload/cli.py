@@ -84,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--yes", action="store_true", help="do not ask before --step")
     check.set_defaults(start=_check)
 
+    status = commands.add_parser("status", help="show what the running service says of itself")
+    _add_config(status, argparse.SUPPRESS)
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--watch", action="store_true", help="show it once a second, as --live does")
+    form.add_argument("--json", action="store_true", help="print it as JSON")
+    status.set_defaults(start=_status)
+
     init = commands.add_parser("init", help="write a config.toml from what the devices answer")
     _add_config(init, argparse.SUPPRESS)
     init.add_argument("--meter", metavar="HOST", help="address of the Shelly, or gx: the GX's own grid meter")
@@ -190,6 +197,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.doctor_main import run_check  # noqa: PLC0415  as above
 
     return run_check(arguments.config, is_json=arguments.json, has_step=arguments.step, has_consent=arguments.yes)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.status.status_command import run_status  # noqa: PLC0415  as above
+
+    return run_status(arguments.config, is_watching=arguments.watch, is_json=arguments.json)
 
 
 def _init(arguments: argparse.Namespace) -> int:

@@ -244,8 +244,8 @@ def test_a_serial_is_twelve_hex_digits_in_quotes(serial: object, why: str):
             table(webhook={"host": "x"}),
             (
                 "webhook is no section; remove it, "
-                "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [mqtt], [log], "
-                "[[inverter]]"
+                "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [web], [mqtt], "
+                "[log], [[inverter]]"
             ),
         ),
     ],

@@ -26,9 +26,8 @@ from opendtu_dcload.mqtt.mqtt_task import Told
 from opendtu_dcload.mqtt.topics import Topics
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import UnixAddress
-from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.gx_controls import Controls, controls_of
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
-from opendtu_dcload.venus.services.plant_services import make_controls
 from tests.config.correct_config import SERIAL, table
 
 NOW_S = 1000.0
@@ -41,7 +40,7 @@ class ToldPlant:
         self.config: Config = parse_config(table(mqtt={"host": "broker"}, **changes))
         self.state = State()
         settings = LocalSettings(UnixAddress("/nowhere"), lambda: NOW_S)
-        self.controls: Controls | None = make_controls(self.config, self.state, settings)
+        self.controls: Controls | None = controls_of(self.config, self.state, settings)
         assert self.config.mqtt is not None
         self.topics = Topics.of(self.config.mqtt)
         rules = freshness_of(self.config)

@@ -275,7 +275,7 @@ ROWS: Rows = {
         Mutant(
             "a mistake in a password shows it",
             "config/messages.py",
-            'if name.startswith("password") and value != "":',
+            'if name.startswith(("password", "token")) and value != "":',
             'if name.startswith("password_") and value != "":',
             "config/test_config.py",
             "test_a_message_has_key_value_reason_and_what_to_write",

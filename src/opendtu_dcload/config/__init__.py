@@ -24,6 +24,7 @@ from opendtu_dcload.config.schema import (
     OpenDtuConfig,
     RelayConfig,
     SolarConfig,
+    WebConfig,
 )
 from opendtu_dcload.errors import ConfigError
 
@@ -37,6 +38,7 @@ __all__ = [
     "MqttConfig",
     "OpenDtuConfig",
     "SolarConfig",
+    "WebConfig",
     "exposed_passwords",
     "load_config",
     "parse_config",
@@ -57,6 +59,7 @@ class Config(Section):
     relay: RelayConfig | None = None
     """None = the inverters are connected whatever happens."""
     dbus: DbusConfig = DbusConfig()
+    web: WebConfig = WebConfig()
     mqtt: MqttConfig | None = None
     """None = no broker is told anything."""
     log: LogConfig = LogConfig()
@@ -91,6 +94,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "solar": SolarConfig,
     "relay": RelayConfig,
     "dbus": DbusConfig,
+    "web": WebConfig,
     "mqtt": MqttConfig,
     "log": LogConfig,
     "inverter": InverterConfig,
@@ -110,7 +114,7 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def exposed_passwords(config: Config, path: Path) -> str:
-    """Return the sentence for passwords in files that every user of this computer can read, empty if there are none.
+    """Return the sentence for passwords or the page's token in files that all users can read, empty if there are none.
 
     Args:
         config: what was read.
@@ -124,11 +128,14 @@ def exposed_passwords(config: Config, path: Path) -> str:
         for login in logins
         if login.password is not None and login.password_env is None
     }
-    exposed = sorted(file for file in files if reading.is_open_to_all(file))
+    secret = "password" if any(map(reading.is_open_to_all, files)) else "token"
+    if config.web.token is not None and config.web.token.get_secret_value():
+        files.add(path.absolute())
+    exposed = sorted(filter(reading.is_open_to_all, files))
     if not exposed:
         return ""
     names, commands = " and ".join(map(str, exposed)), " && ".join(map(_hidden_by, exposed))
-    return f"every user of this computer can read the password in {names}: {commands}"
+    return f"every user of this computer can read the {secret} in {names}: {commands}"
 
 
 def _hidden_by(file: Path) -> str:

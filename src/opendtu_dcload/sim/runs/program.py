@@ -53,6 +53,7 @@ def plant_config(
         "battery": {"min_voltage_v": 40.0},
         "control": {"max_feed_in_w": cap_w, "priority": priority.value},
         "dbus": {"enabled": False},
+        "web": {"enabled": False},
     }
     for name, section in sections.items():
         table[name] = {**table.get(name, {}), **section}

@@ -97,7 +97,7 @@ class Control:
             kind=int,
             value=self.value,
             unit=shape.unit,
-            on_write=self._take,
+            on_write=self.take,
             is_clamped=self._kind in {SLIDER, NUMBER},
             minimum=shape.minimum,
             maximum=shape.maximum,
@@ -144,7 +144,8 @@ class Control:
     def _stands(self, service: BusService, path: str) -> None:
         self._places[service.name.rpartition(".")[2], path] = service
 
-    def _take(self, value: Value) -> Value:
+    def take(self, value: Value) -> Value:
+        """Let a value hold that is of the right kind and in range; return it."""
         self._settings.write(self.setting, value)
         self._changed()
         return value
