@@ -7,11 +7,13 @@ LOWEST := .venv-lowest
 RELEASE := .venv-release
 REALTIME := $(shell grep -rlF pytest.mark.realtime tests)
 QUICK := and not long
+AXE := .browser/node_modules/axe-core/axe.min.js
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE # tests start many programs: they are compiled once
 
-.PHONY: demo test test-all that-wait that-compute lint test-lowest test-pythons plots docs faults agreement mutants outages lies \
-	gx-hours lightness fuzz soak pins release try-armhf clean
+.PHONY: demo test test-all that-wait that-compute lint browser browser-tools status-picture test-lowest test-pythons plots \
+	docs faults agreement mutants outages lies \
+	gx-hours lightness web-load fuzz soak pins release try-armhf clean
 
 # Needs no more than the product; where the tests are set up, that is it.
 demo: $(if $(wildcard $(READY)),$(READY),$(VENV)/product)
@@ -22,6 +24,8 @@ test test-all: $(READY)
 	@$(call need,dbus-daemon,dbus)
 	@$(call need,dbus-send,dbus)
 	@$(call need,avahi-daemon,avahi-daemon)
+	@$(call need,mosquitto,mosquitto)
+	@$(call need,openssl,openssl)
 	@/usr/bin/python3 -c 'import dbus' 2>/dev/null || { $(call install,python3-dbus); }
 	@$(call side_by_side,$(PYTHON),$(if $(filter test,$@),$(QUICK)),,lint)
 
@@ -41,10 +45,20 @@ lint: $(READY)
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 
+# The status page in a real browser; what it looks like is then in artefacts/.
+browser: $(READY) browser-tools
+	$(PYTHON) -m pytest --durations=10 -n 2 tests/web/browser
+
+browser-tools: $(AXE)
+	@$(call need,chromium,chromium fonts-dejavu-core)
+$(AXE):
+	@$(call need,npm,npm)
+	npm install --prefix $(firstword $(subst /, ,$@)) --no-save --no-package-lock --no-audit --no-fund --ignore-scripts axe-core@4.14.1
+
 # The lower bounds in pyproject.toml are true: the tests pass with exactly these versions. Left out is what these packages
 # have no part in (the control, the benches and what they are made of) and what installs packages of its own (deploy).
 NO_PART := tests/control tests/deploy tests/soak tests/sim/bench tests/sim/peers tests/sim/runs tests/sim/servers/test_meter_view.py \
-	$(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
+	tests/web/browser $(patsubst %,tests/sim/plant/test_%.py,quirks sim_dtu world)
 test-lowest: $(LOWEST)/ready
 	@$(call side_by_side,$(LOWEST)/bin/python,$(QUICK),$(NO_PART))
 
@@ -83,15 +97,22 @@ $(RELEASE)/ready: pyproject.toml
 	$(RELEASE)/bin/python -m pip install --quiet 'build>=1' 'twine>=6'
 	@touch $@
 
-oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))')
+oldest = $$($(PYTHON) -c 'import tomllib; print(*(d.replace(">=", "==") for d in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"] + tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["mqtt"]))')
 
 # The manual's pictures; a test says when they are no longer what the controller does.
 plots: $(READY)
 	$(PYTHON) -m opendtu_dcload bench --plots docs
 
-# The manual's tables of settings and of D-Bus paths; a test says when they are no longer what the program has.
+# The manual's picture of the status page: an hour of a measured day, four times as fast.
+status-picture: $(READY) browser-tools
+	@$(call need,faketime,faketime)
+	@$(call need,pngquant,pngquant)
+	$(PYTHON) -m tests.web.browser.status_picture
+
+# The manual's tables of settings and of D-Bus paths, and its reasons for the status page; tests say when they are old.
 docs: $(READY)
 	$(PYTHON) -m tests.manual
+	$(PYTHON) -m tests.web.browser.reasons_page
 
 # Breaks the program at one place after the other, and says where no test turns red; five minutes.
 mutants: $(READY)
@@ -132,6 +153,12 @@ lightness: $(READY)
 	$(PYTHON) -m tests.plays.lightness
 	$(PYTHON) -m tests.plays.dtu_requests
 
+# Whether who looks at the status page disturbs what regulates: the same hour with and without ten clients, and what they
+# take of processor and memory; five minutes.
+web-load: $(READY)
+	@$(call need,dbus-daemon,dbus)
+	$(PYTHON) -m tests.plays.web_load
+
 # Plays a million spoilt answers, files and calls to every door of the program; a quarter of an hour on two cores.
 fuzz: $(READY)
 	$(PYTHON) -m tests.fuzz
@@ -159,7 +186,7 @@ try-armhf: $(READY)
 	PYTHON=$(PYTHON) deploy/try_armhf.sh
 
 clean:
-	rm -rf $(VENV) .venv-* build dist src/*.egg-info
+	rm -rf $(VENV) .venv-* .browser artefacts build dist src/*.egg-info
 
 need = PATH=$$PATH:/usr/sbin command -v $(1) >/dev/null || { $(call install,$(2)); }
 

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parent.parent
 PINS = ROOT / "deploy/requirements.txt"
 """Versions and hashes of all that a bundle holds beside the program."""
 ARCHITECTURES = ("armv7l", "aarch64", "x86_64")
+EXTRAS = "mqtt"
+"""What a bundle holds for some users only: less than 2 % of it, and on a GX nobody can add it."""
 GX_PYTHON = "3.12"
 """Of Venus OS since 3.60."""
 OLDEST_GLIBC, NEWEST_GLIBC = 17, 31
@@ -78,7 +80,8 @@ def install_tree(wheel: Path, arch: str, python: str, tree: Path) -> None:
     for_gx = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, *platforms(arch)]
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
-        wanted.write(f"{PINS.read_text()}{wheel.absolute().as_uri()} --hash=sha256:{digest}\n")
+        program = f"opendtu-dcload[{EXTRAS}] @ {wheel.absolute().as_uri()}"
+        wanted.write(f"{PINS.read_text()}{program} --hash=sha256:{digest}\n")
         wanted.flush()
         with_hashes = ["--require-hashes", "--requirement", wanted.name]
         _pip("install", "--no-compile", "--no-warn-conflicts", "--target", tree, *for_gx, *with_hashes)

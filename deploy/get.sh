@@ -55,7 +55,7 @@ on_debian() {
     fetch_checked 'opendtu_dcload-[^/]*\.whl' "Python"
     [ ! -e $home ] || [ -e $home/pyvenv.cfg ] || die "$home is there already and not ours: move it away"
     python3 -m venv $home
-    $home/bin/python -m pip --quiet --disable-pip-version-check install "$work/$file" || die "pip failed: see above"
+    $home/bin/python -m pip --quiet --disable-pip-version-check install "$work/$file[mqtt]" || die "pip failed: see above"
     ln -sfn $home/bin/$name /usr/local/bin/$name
     $home/bin/$name install-service
 }

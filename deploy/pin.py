@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from build import ARCHITECTURES, PINS, build_wheel, platforms
+from build import ARCHITECTURES, EXTRAS, PINS, build_wheel, platforms
 
 PYTHONS = ("3.11", "3.12", "3.13")
 HEAD = "# What a bundle installs beside the program, no file with other bytes. Written by deploy/pin.py: `make pins`."
@@ -56,7 +56,7 @@ def pins(wheels: Iterable[Path]) -> list[str]:
 
 def _take(wheel: Path, arch: str, python: str, folder: Path) -> None:
     options = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, *platforms(arch)]
-    pip = [sys.executable, "-m", "pip", "--quiet", "download", *options, "--dest", str(folder), str(wheel)]
+    pip = [sys.executable, "-m", "pip", "--quiet", "download", *options, "--dest", str(folder), f"{wheel}[{EXTRAS}]"]
     if code := subprocess.run(pip, check=False).returncode:  # noqa: S603  pip, and what this file puts together
         sys.exit(f"pin.py: pip ended with code {code}: what it says stands above")
 

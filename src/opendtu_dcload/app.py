@@ -9,7 +9,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -36,9 +36,11 @@ from opendtu_dcload.tasks.live_line import print_live
 from opendtu_dcload.tasks.seasonal_store import SeasonalStore
 from opendtu_dcload.tasks.watchdog import Supervisor, Watchdog, announce_stop, report_health
 from opendtu_dcload.venus.bus.bus_address import BusAddress, resolve
-from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.gx_controls import Controls, controls_of
+from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
 from opendtu_dcload.venus.services.plant_services import PlantServices
+from opendtu_dcload.web.serving import serving
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +92,14 @@ async def run(
             log.info("nothing is commanded, what is shown as set is what would be")
         watch = ServiceWatch(bus) if bus is not None else None
         services = _services(config, state, bus, watch) if bus is not None and watch is not None else None
+        controls = services.controls if services else controls_of(config, state, LocalSettings(None, clock))
         tasks = chain(
             reading(config, state, session, watch, dtus, clock),
             arming(config, state, session, clock, is_dry=dry_run),
             (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
             [Task("control", _regulate(loop, services.controls if services else None))],
+            serving(config, state, controls, folder, clock, is_dry=dry_run),
+            _mqtt(config, state, controls, clock),
             [Task("health", report_health(supervisor, state, __version__, clock, feed))],
             [_showing(config, state, clock, live)] if live else [],
         )
@@ -166,6 +171,15 @@ async def _regulate(loop: ControlLoop, controls: Controls | None) -> None:
 
 def _services(config: Config, state: State, bus: BusAddress, watch: ServiceWatch) -> PlantServices:
     return PlantServices(config, state, bus, watch, freshness_of(config), time.monotonic)
+
+
+def _mqtt(config: Config, state: State, controls: Controls | None, clock: Callable[[], float]) -> Iterable[Task]:
+    """Return what talks to a broker."""
+    if config.mqtt is None:
+        return ()
+    from opendtu_dcload.mqtt.mqtt_task import mqtt_tasks  # noqa: PLC0415  its packages are an extra
+
+    return mqtt_tasks(config, state, controls, _sources(config), clock)
 
 
 def _showing(config: Config, state: State, clock: Callable[[], float], live: str) -> Task:

@@ -11,8 +11,10 @@ import contextlib
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from opendtu_dcload import __version__
@@ -82,6 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--yes", action="store_true", help="do not ask before --step")
     check.set_defaults(start=_check)
 
+    status = commands.add_parser("status", help="show what the running service says of itself")
+    _add_config(status, argparse.SUPPRESS)
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--watch", action="store_true", help="show it once a second, as --live does")
+    form.add_argument("--json", action="store_true", help="print it as JSON")
+    status.set_defaults(start=_status)
+
     init = commands.add_parser("init", help="write a config.toml from what the devices answer")
     _add_config(init, argparse.SUPPRESS)
     init.add_argument("--meter", metavar="HOST", help="address of the Shelly, or gx: the GX's own grid meter")
@@ -113,11 +122,7 @@ def _add_plays(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     demo.add_argument("--duration", type=float, metavar="S", help="end after this time in s, with a verdict")
     demo.set_defaults(start=_demo)
 
-    simulate = commands.add_parser("simulate", help="play a load trace on virtual time and print what was wasted")
-    simulate.add_argument("--trace", default=None, help="a carried trace, or a CSV file t_s,power_w")
-    simulate.add_argument("--seed", type=int, default=1, help="of the plant's random numbers")
-    simulate.add_argument("--record", type=Path, metavar="FILE", help="write what is seen and decided, for replay")
-    simulate.set_defaults(start=_simulate)
+    _add_simulate(commands)
 
     bench = commands.add_parser("bench", help="compare controllers on many loads and plants, on virtual time")
     bench.add_argument(
@@ -129,6 +134,38 @@ def _add_plays(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bench.add_argument("--json", action="store_true", help="print JSON")
     bench.add_argument("--plots", type=Path, metavar="DIR", help="only draw the manual's pictures into this folder")
     bench.set_defaults(start=_bench)
+
+
+def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    simulate = commands.add_parser(
+        "simulate", help="play your house's load to your inverters and settings, and to others, on virtual time"
+    )
+    _add_config(simulate, argparse.SUPPRESS)
+    simulate.add_argument(
+        "--trace",
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="the load: CSV with times and powers, a Shelly's history, a recording of log.record, or a carried trace; "
+        "several are added, as one for each phase",
+    )
+    simulate.add_argument("--column", metavar="NAME", help="which column holds the power, or which sensor")
+    simulate.add_argument(
+        "--day", type=_day, metavar="YYYY-MM-DD", help="which day of it; by default the last whole one"
+    )
+    simulate.add_argument("--hours", type=_hours, metavar="A-B", help="which hours of it, such as 17-22 or 6:30-9")
+    simulate.add_argument(
+        "--solar", type=_power, default=0.0, metavar="W", help="panels beside it, as a model: peak in W"
+    )
+    simulate.add_argument(
+        "--rated", type=_power, nargs="+", default=(), metavar="W", help="rated power of each inverter in config.toml"
+    )
+    simulate.add_argument("--price", type=_price, metavar="P", help="of a kWh: tells what it costs")
+    simulate.add_argument("--report", type=Path, metavar="FILE", help="where the page for a browser goes to")
+    simulate.add_argument("--alone", action="store_true", help="play your settings only, no others beside them")
+    simulate.add_argument("--seed", type=int, default=1, help="of the plant's random numbers")
+    simulate.add_argument("--record", type=Path, metavar="FILE", help="write what is seen and decided, for replay")
+    simulate.set_defaults(start=_simulate)
 
 
 def _add_config(parser: argparse.ArgumentParser, default: Path | str) -> None:
@@ -160,6 +197,12 @@ def _check(arguments: argparse.Namespace) -> int:
     from opendtu_dcload.doctor.doctor_main import run_check  # noqa: PLC0415  as above
 
     return run_check(arguments.config, is_json=arguments.json, has_step=arguments.step, has_consent=arguments.yes)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from opendtu_dcload.status.status_command import run_status  # noqa: PLC0415  as above
+
+    return run_status(arguments.config, is_watching=arguments.watch, is_json=arguments.json)
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -200,9 +243,26 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from opendtu_dcload.sim.runs.report import print_simulation  # noqa: PLC0415  as above
+    from opendtu_dcload.sim.whatif.question import Asked  # noqa: PLC0415  as above
+    from opendtu_dcload.sim.whatif.simulation import PAGE, print_simulation  # noqa: PLC0415  as above
 
-    return print_simulation(arguments.trace, arguments.seed, arguments.record)
+    asked = Asked(
+        traces=arguments.trace,
+        column=arguments.column,
+        day=arguments.day,
+        hours=arguments.hours,
+        solar_w=arguments.solar,
+        rated_w=arguments.rated,
+        config=arguments.config,
+        seed=arguments.seed,
+    )
+    return print_simulation(
+        asked,
+        price=arguments.price,
+        page=arguments.report or PAGE,
+        is_alone=arguments.alone,
+        record=arguments.record,
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -225,6 +285,36 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("at least 1 is wanted")
+    return number
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError("a day is wanted, such as 2026-03-01") from err
+
+
+def _hours(text: str) -> tuple[float, float]:
+    match = re.fullmatch(r"(\d{1,2})(?::(\d{2}))?-(\d{1,2})(?::(\d{2}))?", text)
+    begin, end = (int(match[n]) + int(match[n + 1] or 0) / 60 for n in (1, 3)) if match else (0.0, 0.0)
+    if not 0 <= begin < end <= 24:
+        raise argparse.ArgumentTypeError("hours of a day are wanted, such as 17-22 or 6:30-9")
+    return begin, end
+
+
+def _power(text: str) -> float:
+    return _bounded(text, 1.0, 20_000.0, "W")
+
+
+def _price(text: str) -> float:
+    return _bounded(text.replace(",", "."), 0.0, 1000.0, "for a kWh")
+
+
+def _bounded(text: str, lowest: float, highest: float, unit: str) -> float:
+    number = float(text)
+    if not lowest <= number <= highest:
+        raise argparse.ArgumentTypeError(f"{lowest:g} to {highest:g} {unit} is wanted")
     return number
 
 

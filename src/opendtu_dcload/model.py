@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum, StrEnum
 
 
@@ -398,3 +399,7 @@ class Today:
     exported_wh: float = 0.0
     avoidable_wh: float = 0.0
     """Imported although the inverters had room for it."""
+    imported_wh: float = 0.0
+    """All that was imported."""
+    day: date | None = None
+    """The local date; None = nothing was counted yet."""

@@ -66,6 +66,8 @@ class State:
         self.links: Mapping[str, Link] = MappingProxyType({})
         """By `METER`, a DTU's label or an inverter's serial; those that ever failed or came back."""
         self.today = Today()
+        self.room_w: float | None = None
+        """What the inverters could give beyond what they do; None = not known yet."""
         self._inverters_of: dict[str, Mapping[str, InverterStatus]] = {}
         self._limits_of: dict[str, Mapping[str, LimitStatus]] = {}
         self._listeners: set[asyncio.Event] = set()
@@ -162,9 +164,9 @@ class State:
         self.links = MappingProxyType({**self.links, device: link})
         self._notify()
 
-    def set_today(self, today: Today) -> None:
-        """Keep today's energies."""
-        self.today = today
+    def set_today(self, today: Today, room_w: float | None = None) -> None:
+        """Keep today's energies, and what the inverters could give beyond what they do, W."""
+        self.today, self.room_w = today, room_w
         self._notify()
 
     def _notify(self) -> None:

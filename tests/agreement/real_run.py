@@ -113,6 +113,7 @@ def config_text(setup: Mapping[str, Any]) -> str:
                 f"min_power_w = {unit['minimum_w']}"
                 for unit in units
             ),
-            f"[battery]\nmin_voltage_v = 40.0\n[control]\nmax_feed_in_w = {cap_w}\n[dbus]\nenabled = false\n",
+            f"[battery]\nmin_voltage_v = 40.0\n[control]\nmax_feed_in_w = {cap_w}\n",
+            "[dbus]\nenabled = false\n[web]\nenabled = false\n",
         ]
     )

@@ -77,7 +77,8 @@ def test_a_wrong_value_of_any_setting_gives_one_line_about_it_in_our_words(secti
     start = f"{'inverter[#1]' if is_inverter else section}.{key}: "
     refused = 0
     for value in (True, -0.5, -(10**9), 10**400, math.nan, "\x00", "", [], [1], {}, {"a": 1}, dt.time(1)):
-        needed = {"host": "device"} if section in {"solar", "relay"} else {}
+        needed = {"host": "device"} if section in {"solar", "relay", "mqtt"} else {}
+        needed |= {"user": "somebody"} if section == "mqtt" else {}
         change = [{"serial": SERIAL, key: value}] if is_inverter else {**needed, key: value}
         try:
             parse_config(table(**{section: change}))

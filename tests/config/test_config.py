@@ -238,14 +238,14 @@ def test_a_serial_is_twelve_hex_digits_in_quotes(serial: object, why: str):
         (table(target_w=5), "target_w stands above all sections; move it below [control]"),
         (
             table(password=SECRET),
-            "password stands above all sections; move it below [meter] or [opendtu] or [solar] or [relay]",
+            "password stands above all sections; move it below [meter] or [opendtu] or [solar] or [relay] or [mqtt]",
         ),
         (
-            table(mqtt={"host": "x"}),
+            table(webhook={"host": "x"}),
             (
-                "mqtt is no section; remove it, "
-                "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [log], "
-                "[[inverter]]"
+                "webhook is no section; remove it, "
+                "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [web], [mqtt], "
+                "[log], [[inverter]]"
             ),
         ),
     ],

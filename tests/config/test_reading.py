@@ -280,6 +280,16 @@ def test_a_password_that_others_can_read_is_told_once_with_what_to_do(
     assert exposed(path) == ""
 
 
+def test_a_token_that_others_can_read_is_told_too(open_folder: Path):
+    (open_folder / "key").write_text(SECRET)
+    path = write(open_folder, f'{GOOD}[web]\ntoken = "a-token-of-these-tests"\n')
+    (open_folder / "key").chmod(0o600)
+    path.chmod(0o644)
+    assert exposed(path) == f"every user of this computer can read the token in {path}: chmod o-rwx {path}"
+    path.chmod(0o600)
+    assert exposed(path) == ""
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root rights")
 def test_the_command_leaves_the_password_readable_for_the_service(open_folder: Path, monkeypatch: pytest.MonkeyPatch):
     path = write(open_folder, GOOD.replace('password_file = "key"', f'password = "{SECRET}"'))
@@ -354,7 +364,8 @@ def test_the_examples_in_the_shipped_file_are_taken():
     example = uncommented()
     for section in ("meter", "opendtu"):
         example[section] |= {"host": "device", "password": "x"}
-    for section in ("meter", "opendtu", "solar", "relay"):
+    del example["mqtt"]["ca_file"]
+    for section in ("meter", "opendtu", "solar", "relay", "mqtt"):
         del example[section]["password_file"], example[section]["password_env"]
     example["inverter"][0]["serial"] = SERIAL
     example["battery"]["min_voltage_v"] = 48

@@ -71,10 +71,11 @@ class Devices:
         control: str = "",
         more: str = "",
         bus: str = "",
+        web: str = "enabled = false\n",
         has_shelly: bool = True,
         password: str = PASSWORD,
     ) -> str:
-        """Return a config.toml; `more` are whole sections."""
+        """Return a config.toml; `more` are whole sections. The status page is off, for many tests run side by side."""
         several = len(self.dtus) > 1
         measured = f'host = "{self.meter.host}"' if has_shelly else 'source = "gx"'
         dtus = "".join(
@@ -90,7 +91,7 @@ class Devices:
         )
         return (
             f"[meter]\n{measured}\npoll_interval_s = 0.5\n{meter}{dtus}{blocks if inverters else ''}"
-            f"[battery]\nmin_voltage_v = {floor_v}\n[control]\n{control}{more}[dbus]\n"
+            f"[battery]\nmin_voltage_v = {floor_v}\n[control]\n{control}{more}[web]\n{web}[dbus]\n"
             + (f'bus = "{bus}"\n' if bus else "enabled = false\n")
         )
 

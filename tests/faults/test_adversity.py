@@ -15,7 +15,7 @@ from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
 from opendtu_dcload.sim.runs.played import METER
 from opendtu_dcload.sim.runs.program import Program, plant_config
-from opendtu_dcload.sim.runs.simulate import default_models
+from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.sim.servers.http_server import Faults
 from tests.faults.shown import ShownWatch
 

@@ -8,12 +8,13 @@ from dbus_next.constants import MessageType
 from dbus_next.message import Message
 
 from opendtu_dcload.venus.bus.bus_address import UnixAddress
-from opendtu_dcload.venus.bus.busitem import ACCEPTED, INTERFACE, NOT_WRITEABLE, REFUSED, BusService
+from opendtu_dcload.venus.bus.busitem import INTERFACE, BusService
+from opendtu_dcload.venus.bus.item import ACCEPTED, NOT_WRITEABLE, REFUSED
 from tests.fuzz.any_bus import AnyBus, ImpossibleError, as_bus_lines, received
 from tests.fuzz.target import Target, check_text, parsed, run
 from tests.venus.gx.one_start import METER, NUMBERS, SERIALS, TEXTS, OneStart
 
-_FEED_IN_W = 800.0
+FEED_IN_W = 800.0
 _INTERFACES = {"": None, "Peer": "org.freedesktop.DBus.Peer", "Introspectable": "org.freedesktop.DBus.Introspectable"}
 
 
@@ -34,7 +35,7 @@ def _play_calls(data: bytes) -> bool:
 
 async def _call(data: bytes) -> bool:
     accepted = 0
-    start = OneStart(UnixAddress("/nowhere"), max_feed_in_w=_FEED_IN_W)
+    start = OneStart(UnixAddress("/nowhere"), max_feed_in_w=FEED_IN_W)
     info = start.state.meter_info
     assert info is not None
     meter = start.meter.build(info)
@@ -59,7 +60,7 @@ async def _call(data: bytes) -> bool:
         accepted += _is_accepted(call, bus.sent)
         bus.sent.clear()
     start.controls._apply()
-    _check_plant(start)
+    check_plant(start)
     for service in services:
         service._cancel_timer()
         _check_items(service)
@@ -82,11 +83,11 @@ def _is_accepted(call: Message, sent: list[Message]) -> bool:
     return bool(call.member == "SetValue" and reply.body == [ACCEPTED])
 
 
-def _check_plant(start: OneStart) -> None:
+def check_plant(start: OneStart) -> None:
     """Fail unless what the control is told narrows the file, as it must whatever was written."""
     overrides = start.state.overrides
     for value, low, high in (
-        (overrides.max_feed_in_w, 0, _FEED_IN_W),
+        (overrides.max_feed_in_w, 0, FEED_IN_W),
         (overrides.target_w, -500, 500),
         (overrides.highest_soc_pct, 74, 110),
         (overrides.surplus_soc_pct, 90, 98),

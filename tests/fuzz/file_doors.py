@@ -19,7 +19,8 @@ from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.migration.old_config import import_config
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.recording.replay import replay
-from opendtu_dcload.sim.runs.trace import MAX_LOAD_W, MAX_SECONDS, load_trace
+from opendtu_dcload.sim.loads.measured_load import MAX_LOAD_W, MAX_SECONDS
+from opendtu_dcload.sim.runs.trace import load_trace, read_traces
 from opendtu_dcload.tasks.seasonal_store import FILE_NAME, SeasonalStore
 from tests.config.correct_config import SECRET
 from tests.doctor.original_config import OLD
@@ -93,6 +94,9 @@ def _play_trace(data: bytes) -> bool:
     path = _folder() / "trace.csv"
     path.write_bytes(data)
     try:
+        load = read_traces([str(path), str(path)])
+        for text in (load.told, *load.notes, *map(str, load.days[:9])):
+            check_text(text)
         loads_w = load_trace(str(path))
     except ConfigError as err:
         check_refusal(err)

@@ -275,7 +275,7 @@ ROWS: Rows = {
         Mutant(
             "a mistake in a password shows it",
             "config/messages.py",
-            'if name.startswith("password") and value != "":',
+            'if name.startswith(("password", "token")) and value != "":',
             'if name.startswith("password_") and value != "":',
             "config/test_config.py",
             "test_a_message_has_key_value_reason_and_what_to_write",
@@ -287,6 +287,24 @@ ROWS: Rows = {
             "value if at else",
             "config/test_config.py",
             "test_a_password_in_an_address_is_not_shown",
+        ),
+    ),
+    "a broker tells no more than a user of the GX may": (
+        Mutant(
+            "a command that the broker kept acts at each start",
+            "mqtt/command_door.py",
+            'problem = _kept(name) if is_retained else ""',
+            'problem = ""',
+            "mqtt/test_command_door.py",
+            "test_a_command_that_the_broker_kept_is_ignored_and_told",
+        ),
+        Mutant(
+            "what is set by another way than the bus may exceed the file's cap",
+            "venus/gx/gx_control.py",
+            "is_clamped=self._kind in {SLIDER, NUMBER},",
+            "is_clamped=False,",
+            "mqtt/test_command_door.py",
+            "test_a_command_holds",
         ),
     ),
 }

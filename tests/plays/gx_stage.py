@@ -249,7 +249,8 @@ class Stage:
         path.write_text(
             f'[meter]\nhost = "{self.meter.host}"\n{meter}[opendtu]\nhost = "{self.opendtu.host}"\n'
             f'password = "{DTU_PASSWORD}"\npoll_interval_s = {POLL_INTERVAL_S}\n{blocks}[battery]\nmin_voltage_v = 40\n'
-            f'[control]\nmax_feed_in_w = {CAP_W}\n[dbus]\nbus = "{self.daemon.address}"\nmeter_role = "grid"\n'
+            f"[control]\nmax_feed_in_w = {CAP_W}\n[web]\nenabled = false\n"
+            f'[dbus]\nbus = "{self.daemon.address}"\nmeter_role = "grid"\n'
             f'allow_grid_role = true\nalarm_input = "{alarm_input}"\n'
         )
         path.chmod(0o600)

@@ -61,7 +61,8 @@ async def play(lie: Lie, folder: Path, delay_s: float) -> list[Promise]:
         path = folder / f"{LIES.index(lie)}.toml"
         path.write_text(
             f'[meter]\nhost = "{meter.host}"\n[opendtu]\nhost = "{opendtu.host}"\npassword = "{PASSWORD}"\n{blocks}'
-            f"[battery]\nmin_voltage_v = 40\n[control]\nmax_feed_in_w = {house.cap_w}\n[dbus]\nenabled = false\n"
+            f"[battery]\nmin_voltage_v = 40\n[control]\nmax_feed_in_w = {house.cap_w}\n"
+            "[web]\nenabled = false\n[dbus]\nenabled = false\n"
         )
         program = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "opendtu_dcload", "--config", str(path),

@@ -21,6 +21,7 @@ import aiohttp
 from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
 from tests.doubles.devices import Devices, simulated
 from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SETTINGS, SETTINGS_VALUES, SYSTEM, SYSTEM_VALUES, Gx
+from tests.doubles.ports import free_port
 from tests.doubles.until import until
 from tests.plays.gx_stage import TRACE_FROM_S, bus_daemon
 
@@ -53,7 +54,7 @@ def config(devices: Devices, bus: object) -> str:
     return (
         f'[meter]\nhost = "{devices.meter.host}"\n[opendtu]\nhost = "{devices.opendtu.host}"\n'
         f'password = "s3cret-of-the-dtu"\n{blocks}[battery]\nmin_voltage_v = 40\n[control]\nmax_feed_in_w = {cap_w}\n'
-        f'[dbus]\nbus = "{bus}"\n'
+        f'[web]\nport = {free_port()}\n[dbus]\nbus = "{bus}"\n'
     )
 
 

@@ -21,7 +21,7 @@ from opendtu_dcload.sim.plant.meter_clock import MeterClock, uneven_clock
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.program import Program, plant_config
-from opendtu_dcload.sim.runs.simulate import default_models
+from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.sim.servers.latency import Latency
 from opendtu_dcload.tasks.timetable import Interval
 

@@ -128,7 +128,7 @@ async def test_plug_in_solar_is_taken_off_the_cap(plant: BehindRelay, tmp_path: 
     solar.meter.is_frozen = True
     solar.meter.phases_w = (-350.0, 0.0, 0.0)
     async with solar:
-        path.write_text(f'{text}[solar]\nhost = "{solar.host}"\n[dbus]\nenabled = false\n')
+        path.write_text(f'{text}[solar]\nhost = "{solar.host}"\n[web]\nenabled = false\n[dbus]\nenabled = false\n')
         code, out, _ = await run("check", "--config", path)
         assert code == 0
         assert "plug-in solar S3PM-001PCEU16 gives 350 W now" in out

@@ -70,7 +70,7 @@ class RestoredSettings:
         else:
             control = self._named[key]
             low, high = int(control.setting.shape.minimum or 0), int(control.setting.shape.maximum or 0)
-            control._take(rng.randint(low, high))
+            control.take(rng.randint(low, high))
 
     async def write_due(self, now_s: float) -> None:
         """Wait until localsettings has what is due."""

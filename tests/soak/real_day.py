@@ -26,6 +26,7 @@ from opendtu_dcload.sim.demo.demo import config_text
 from opendtu_dcload.sim.demo.demo_plant import METER_MAC, SERIALS
 from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
 from tests.doubles.message_bus import Daemon
+from tests.doubles.ports import free_port
 from tests.program.process import on_bus
 from tests.soak.books import OPEN_SHARE, apart, told_wrong
 from tests.soak.growth import MOST, resident_kb
@@ -106,7 +107,7 @@ class RealDay:
         assert self.plant.stdout is not None
         self.hosts: Mapping[str, str] = json.loads(self.plant.stdout.readline())
         config = self.folder / "config.toml"
-        text = config_text(self.hosts["meter"], self.hosts["dtu"], has_bus=True)
+        text = config_text(self.hosts["meter"], self.hosts["dtu"], has_bus=True, page_port=free_port())
         config.write_text(text.replace('"session"', f'"{self.bus}"'))
         service = ("-m", "opendtu_dcload", "--config", str(config))
         self.service = self._start(*service, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

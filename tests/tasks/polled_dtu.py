@@ -11,7 +11,7 @@ from opendtu_dcload.sim.plant.house import House
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.played import PASSWORD, Played
-from opendtu_dcload.sim.runs.simulate import default_models
+from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.sim.servers.latency import Latency
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.state import State

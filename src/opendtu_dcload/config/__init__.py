@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from opendtu_dcload.config import messages, reading
 from opendtu_dcload.config.crosschecks import Part, contradictions
 from opendtu_dcload.config.fields import LoginSection, Section
+from opendtu_dcload.config.mqtt_section import MqttConfig, beside_the_file
 from opendtu_dcload.config.schema import (
     DEFAULT_DTU,
     FIRST_INVERTER_INSTANCE,
@@ -23,6 +24,7 @@ from opendtu_dcload.config.schema import (
     OpenDtuConfig,
     RelayConfig,
     SolarConfig,
+    WebConfig,
 )
 from opendtu_dcload.errors import ConfigError
 
@@ -33,8 +35,10 @@ __all__ = [
     "Config",
     "InverterConfig",
     "MeterConfig",
+    "MqttConfig",
     "OpenDtuConfig",
     "SolarConfig",
+    "WebConfig",
     "exposed_passwords",
     "load_config",
     "parse_config",
@@ -55,6 +59,9 @@ class Config(Section):
     relay: RelayConfig | None = None
     """None = the inverters are connected whatever happens."""
     dbus: DbusConfig = DbusConfig()
+    web: WebConfig = WebConfig()
+    mqtt: MqttConfig | None = None
+    """None = no broker is told anything."""
     log: LogConfig = LogConfig()
 
     @property
@@ -87,11 +94,13 @@ SECTIONS: Mapping[str, type[Section]] = {
     "solar": SolarConfig,
     "relay": RelayConfig,
     "dbus": DbusConfig,
+    "web": WebConfig,
+    "mqtt": MqttConfig,
     "log": LogConfig,
     "inverter": InverterConfig,
 }
 """What may stand in the file; `inverter` as a list of tables, `opendtu` as one table or a list."""
-_OPTIONAL = ("solar", "relay")
+_OPTIONAL = ("solar", "relay", "mqtt")
 """Sections that mean nothing when they are absent, and need something when they are there."""
 
 
@@ -105,23 +114,28 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def exposed_passwords(config: Config, path: Path) -> str:
-    """Return the sentence for passwords in files that every user of this computer can read, empty if there are none.
+    """Return the sentence for passwords or the page's token in files that all users can read, empty if there are none.
 
     Args:
         config: what was read.
         path: from where.
     """
-    logins = [login for login in (config.meter, *config.dtus, config.solar, config.relay) if login is not None]
+    logins = [
+        login for login in (config.meter, *config.dtus, config.solar, config.relay, config.mqtt) if login is not None
+    ]
     files = {
         (path.parent / login.password_file if login.password_file else path).absolute()
         for login in logins
         if login.password is not None and login.password_env is None
     }
-    exposed = sorted(file for file in files if reading.is_open_to_all(file))
+    secret = "password" if any(map(reading.is_open_to_all, files)) else "token"
+    if config.web.token is not None and config.web.token.get_secret_value():
+        files.add(path.absolute())
+    exposed = sorted(filter(reading.is_open_to_all, files))
     if not exposed:
         return ""
     names, commands = " and ".join(map(str, exposed)), " && ".join(map(_hidden_by, exposed))
-    return f"every user of this computer can read the password in {names}: {commands}"
+    return f"every user of this computer can read the {secret} in {names}: {commands}"
 
 
 def _hidden_by(file: Path) -> str:
@@ -144,8 +158,11 @@ def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mappi
     for name, key, raw in _blocks(table, problems):
         model = SECTIONS[name]
         has_login = issubclass(model, LoginSection)
-        login = reading.read_password(key, raw, folder, environ, problems) if has_login else {}
-        section, part = _check_section(key, model, raw | login, problems)
+        beside = reading.read_password(key, raw, folder, environ, problems) if has_login else {}
+        if name == "mqtt":
+            problems += beside_the_file(raw, folder)
+            beside |= reading.in_folder(raw, "ca_file", folder)
+        section, part = _check_section(key, model, raw | beside, problems)
         sections[name].append(section)
         parts[name].append(part)
     problems += contradictions(parts, FIRST_INVERTER_INSTANCE)

@@ -50,6 +50,8 @@ def contradictions(parts: Mapping[str, Sequence[Part]], first_instance: int) -> 
         problems += _where_the_meter_is(meter, parts["dbus"])
     for dbus in parts["dbus"]:
         problems += _in_dbus(dbus)
+    for mqtt in parts["mqtt"]:
+        problems += _in_mqtt(mqtt)
     for battery in parts["battery"]:
         problems += _needed_to_command(battery) if inverters else ()
     for control in parts["control"]:
@@ -95,6 +97,14 @@ def _in_dbus(dbus: Part) -> Iterator[str]:
             f'{dbus.key}.meter_role: "grid" makes ESS regulate by this meter; '
             f"write allow_grid_role = true too if that is wanted, or remove it"
         )
+
+
+def _in_mqtt(mqtt: Part) -> Iterator[str]:
+    if mqtt.has("password") and "user" not in mqtt.given:
+        user = expected(mqtt.fields["user"])
+        yield f"mqtt.user is missing, and a password alone says nothing to a broker; write {user}"
+    if mqtt.has("ca_file") and mqtt.valid.get("tls") is False:
+        yield "mqtt.ca_file: certificates play no role without tls = true; write that too, or remove ca_file"
 
 
 def _needed_to_command(battery: Part) -> Iterator[str]:

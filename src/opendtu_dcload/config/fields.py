@@ -23,7 +23,8 @@ def _check_user(user: str) -> str:
     return user
 
 
-def _check_password(password: SecretStr) -> SecretStr:
+def check_password(password: SecretStr) -> SecretStr:
+    """Return `password`; a ValueError says that it is empty."""
     if not password.get_secret_value():
         raise ValueError("is empty")
     return password
@@ -93,7 +94,7 @@ class LoginSection(Section):
         "admin", description="a user name in quotes, without a colon"
     )
     """Only for a device that asks for a login with another name; OpenDTU knows no other."""
-    password: Annotated[SecretStr, AfterValidator(_check_password)] | None = Field(
+    password: Annotated[SecretStr, AfterValidator(check_password)] | None = Field(
         None, description="the password in quotes"
     )
     """OpenDTU's "admin / AP" password, needed once an inverter is listed; a Shelly's only if it asks for a login. Left

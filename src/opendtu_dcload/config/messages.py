@@ -85,7 +85,7 @@ def expected(field: FieldInfo) -> str:
 
 def shown(name: str, value: object) -> str:
     """Return a value for a message: short, in one line, and `***` for a password."""
-    if name.startswith("password") and value != "":
+    if name.startswith(("password", "token")) and value != "":
         return "***"
     if isinstance(value, bool):
         return str(value).lower()

@@ -91,6 +91,12 @@ def read_password(
         return {}
 
 
+def in_folder(raw: Mapping[str, Any], key: str, folder: Path) -> dict[str, str]:
+    """Return the file that `key` names with the folder that it is looked for in; empty when it names none."""
+    name = raw.get(key)
+    return {key: str((folder / name).absolute())} if isinstance(name, str) and name.strip() else {}
+
+
 def is_open_to_all(path: Path) -> bool:
     """Tell whether every user of this computer can read the file."""
     try:

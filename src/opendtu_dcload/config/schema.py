@@ -3,10 +3,11 @@
 Powers are in W, import from the grid positive. None means "not given"; what then happens stands at the field.
 """
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from opendtu_dcload.config.fields import Channel, Host, Label, LoginSection, NotAbove, Section, check_text
 
@@ -26,6 +27,25 @@ def _check_bus(bus: str) -> str:
     if bus not in {"auto", "system", "session"} and not check_text(bus).startswith(("unix:", "tcp:")):
         raise ValueError("is no D-Bus")
     return bus
+
+
+def _check_address(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address)) if address else ""
+    except ValueError:
+        raise ValueError("is no IP address") from None
+
+
+def _check_token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if text and not re.fullmatch(r"[!-~]{16,200}", text):
+        raise ValueError("is too short, too long, or has other characters")
+    return token
+
+
+def _as_tuple(names: object) -> object:
+    """Return a list as the tuple that it is kept as, all else as it is."""
+    return tuple(names) if isinstance(names, list) else names
 
 
 class MeterConfig(LoginSection):
@@ -218,6 +238,28 @@ class DbusConfig(Section):
     """Device instance of the meter in VRM."""
     meter_name: Label | None = Field(None, description="a name in quotes")
     """Shown instead of the name it has in the Shelly."""
+
+
+class WebConfig(Section):
+    """`[web]`: the status page, its JSON and its metrics, see [HTTP interface](web.md)."""
+
+    enabled: bool = True
+    """Serve them."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8099
+    """Where: `http://` address of this computer `:8099`."""
+    listen: Annotated[str, AfterValidator(_check_address)] = Field(
+        "", description='an IP address of this computer in quotes, such as "127.0.0.1"'
+    )
+    """Serve only at this address; left out, at all of this computer."""
+    token: Annotated[SecretStr, AfterValidator(_check_token)] | None = Field(
+        None, description="at least 16 letters and digits in quotes"
+    )
+    """Whoever knows it may switch and set on the page; left out or empty, nobody may."""
+    names: Annotated[tuple[Host, ...], BeforeValidator(_as_tuple)] | None = Field(
+        None, description='a list of host names, such as ["raspberrypi.fritz.box"]'
+    )
+    """Further names by which browsers may reach it, beside addresses, names without a dot and those that end with
+    `.local`."""
 
 
 class LogConfig(Section):

@@ -94,12 +94,37 @@ def replay(path: Path, make_controller: MakeController = Controller) -> Outcome:
         except _NewerError as err:
             raise ConfigError([f"{path} {err}"]) from None
         except ValueError as err:
-            raise ConfigError([f"{path}, line {number}: {err}; this is no recording, or it was changed"]) from None
+            raise ConfigError([_damaged(path, number, err)]) from None
         if not again.do(act):
             break
     if again is None or not (again.outcome.decisions or again.outcome.differences):
         raise ConfigError([f"{path} has no decision in it"])
     return again.outcome
+
+
+def seen_in(path: Path) -> Iterator[Seen]:
+    """Yield what the controller of a recording saw, without deciding anything.
+
+    Raises:
+        ConfigError: as `replay`.
+    """
+    origin_s: float | None = None
+    now: Mapping[str, Json] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            what, document = _parsed(line)
+            if origin_s is None:
+                _, origin_s = _start(what, document)
+                continue
+            if what != "seen":
+                continue
+            now = patched(now, under(what, OBJECT, document, origin_s))
+            seen: Seen = under(what, SEEN, now, origin_s)
+        except _NewerError as err:
+            raise ConfigError([f"{path} {err}"]) from None
+        except ValueError as err:
+            raise ConfigError([_damaged(path, number, err)]) from None
+        yield seen
 
 
 def print_replay(path: Path) -> int:
@@ -115,6 +140,10 @@ def print_replay(path: Path) -> int:
     if (more := len(outcome.differences) - MOST_SHOWN) > 0:
         print(f"... and {more} more differences")
     return DIFFERENT if outcome.differences else 0
+
+
+def _damaged(path: Path, number: int, err: ValueError) -> str:
+    return f"{path}, line {number}: {err}; this is no recording, or it was changed"
 
 
 def _lines(path: Path) -> Iterator[str]:

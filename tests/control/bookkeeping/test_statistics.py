@@ -103,7 +103,7 @@ def test_a_reading_counts_once() -> None:
 
 def test_what_flows_while_the_meter_is_silent_is_not_guessed() -> None:
     ledger = Ledger()
-    assert flow(ledger, (0.0, -1000.0), (11.0, -1000.0)) == Today()
+    assert flow(ledger, (0.0, -1000.0), (11.0, -1000.0)) == Today(day=MONDAY)
     assert flow(ledger, (14.6, -1000.0)).exported_wh == pytest.approx(1.0)
 
 

@@ -19,7 +19,7 @@ STAIRS_W = [200.0 * (1 + t // 300) for t in range(LASTS_S)]
         pytest.param(STAIRS_W, {True}, id="one that has come stays"),
     ],
 )
-def test_a_step_for_a_load_foretold_proves_nothing_against_the_meter(load_w, trusted):
+def test_a_step_for_a_load_foretold_proves_nothing_against_the_meter(monkeypatch, load_w, trusted):
     plant = make_plant(load_w, models_of(), is_warm=True)
     response, steps = plant.controller.meter.response, []
     stepped = response.stepped
@@ -28,6 +28,6 @@ def test_a_step_for_a_load_foretold_proves_nothing_against_the_meter(load_w, tru
         steps.append((plant.now_s, is_trusted))
         stepped(is_trusted=is_trusted)
 
-    response.stepped = stepped_and_noted
+    monkeypatch.setattr(response, "stepped", stepped_and_noted)
     plant.until(LASTS_S)
     assert {is_trusted for at_s, is_trusted in steps if at_s > LASTS_S / 2} == trusted

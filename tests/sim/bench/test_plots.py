@@ -12,8 +12,10 @@ import pytest
 
 from opendtu_dcload.cli import main
 from opendtu_dcload.model import Reason
-from opendtu_dcload.sim.bench import hour, panels
+from opendtu_dcload.sim.bench import hour
 from opendtu_dcload.sim.bench.plots import PICTURES, STYLES, Curves, svg
+from opendtu_dcload.sim.pictures import panels
+from opendtu_dcload.sim.pictures.moments import Moment, bands
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGES = ("#ffffff", "#0d1117")
@@ -132,7 +134,7 @@ def test_every_colour_stands_out_from_the_page(drawn, page):
 
 
 @pytest.fixture(scope="module")
-def moments() -> list[hour.Moment]:
+def moments() -> list[Moment]:
     return hour.play_hour()
 
 
@@ -151,7 +153,7 @@ def test_the_hour_shows_each_curve_as_it_was_played(moments):
     assert [w for _, w in watts] == [*range(-500, 2501, 500), *range(0, 801, 200)]
     assert list(points) == ["grid", "inverter 1", "inverter 2", "inverter 3", "set-point"]
     t0_s, s_per_x = 0.0, hour.HOUR_S / (panels.WIDTH - panels.LEFT - panels.RIGHT)
-    for name, values in hour.curves(moments).items():
+    for name, values in hour.hour_curves(moments).items():
         offset_w, w_per_y = axes["grid" if name == "grid" else "plant"]
         read_w = [(t0_s + (x - panels.LEFT) * s_per_x, offset_w + w_per_y * y) for x, y in points[name]]
         assert len(values) == hour.HOUR_S / hour.MEAN_S
@@ -161,7 +163,7 @@ def test_the_hour_shows_each_curve_as_it_was_played(moments):
 
 @pytest.mark.long
 def test_the_hour_tells_the_reason_of_each_moment_and_what_a_silent_meter_leads_to(moments):
-    held = hour.bands(moments)
+    held = bands(moments)
     for moment in moments:
         at_that_time = [reason for reason, spans in held.items() if any(a < moment.at_s <= b for a, b in spans)]
         assert at_that_time == [moment.reason], moment

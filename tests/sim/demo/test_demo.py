@@ -21,14 +21,14 @@ pytestmark = pytest.mark.realtime
 
 def test_generated_configuration_is_valid_and_fits_the_plant(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=True))
+    path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=True, page_port=4713))
     config = load_config(path)
     assert config.meter.host == "127.0.0.1:4711"
     assert [inverter.serial for inverter in config.inverters] == list(demo_plant.SERIALS)
     assert config.control.max_feed_in_w == 1200
     assert config.battery.min_voltage_v == 46
     assert config.dbus.bus == "session"
-    path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=False))
+    path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=False, page_port=4713))
     assert not load_config(path).dbus.enabled
 
 

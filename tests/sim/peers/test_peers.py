@@ -18,7 +18,8 @@ from opendtu_dcload.sim.plant.house import Energy, House, InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.score import ideal_waste_wh
-from opendtu_dcload.sim.runs.simulate import SKIPPED_S, default_models
+from opendtu_dcload.sim.runs.simulate import SKIPPED_S
+from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.sim.runs.trace import load_trace
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.latency import Latency

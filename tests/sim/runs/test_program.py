@@ -12,7 +12,7 @@ from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
 from opendtu_dcload.sim.runs.played import METER, ProgramError
 from opendtu_dcload.sim.runs.program import Program, plant_config
-from opendtu_dcload.sim.runs.simulate import default_models
+from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.sim.servers.latency import Latency
 
 RESTLESS_W = [300.0 + 500.0 * (second // 40 % 2) for second in range(900)]

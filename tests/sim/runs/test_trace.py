@@ -33,15 +33,19 @@ def test_a_trace_is_read_with_either_separator_and_either_decimal_sign(tmp_path:
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        ("", "the first line must be t_s,power_w"),
-        ("time;power\n0;1\n", "the first line must be t_s,power_w"),
-        ("t_s,power_w\n", "no lines"),
+        ("", "there are no lines in it"),
+        (
+            "time;power\n0;1\n1;2\n",
+            "column 'power' names no unit and holds nothing above 50: write W or kW in its name",
+        ),
+        ("t_s,power_w\n", "there are no lines below the first one"),
         ("t_s,power_w\n0,250,5\n1,300,0\n", "line 2 has more fields than the first line: write decimals with a point"),
-        ("t_s,power_w\n0,250\n1,watt\n", "line 3 has not a time and a power"),
-        ("t_s,power_w\n0,250\n1\n", "line 3 has not a time and a power"),
-        ("t_s,power_w\n0,1e9\n", "power_w outside -100000 to 100000"),
-        ("t_s,power_w\n0,nan\n", "power_w outside"),
-        ("t_s,power_w\n5,1\n5,2\n", "t_s does not rise"),
+        ("t_s,power_w\n0,250\n1,watt\n", "line 3: 'watt' in column 'power_w' is no number"),
+        ("t_s,power_w\n0,250\n1\n", "line 3 has fewer fields than the first line: complete it"),
+        ("t_s,power_w\n0,1e9\n", "outside -100000 to 100000: is its unit right?"),
+        ("t_s,power_w\n0,1e999\n", "outside -100000 to 100000: is its unit right?"),
+        ("t_s,power_w\n0,nan\n", "no column holds powers"),
+        ("t_s,power_w\n5,1\n4,2\n", "line 3: the time does not rise; sort the file by time"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_cause(tmp_path: Path, content: str, cause: str):

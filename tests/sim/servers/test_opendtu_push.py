@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.sim.plant.house import House
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.runs.simulate import default_models
+from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.sim.servers import opendtu_push
 from opendtu_dcload.sim.servers.opendtu_push import MOST_CLIENTS
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer

@@ -17,7 +17,7 @@ from opendtu_dcload.devices.shelly.shelly_meter import ShellyMeter
 from opendtu_dcload.errors import DeviceError
 from opendtu_dcload.sim.plant.house import House
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
-from opendtu_dcload.sim.runs.simulate import default_models
+from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server

@@ -56,9 +56,10 @@ class Books:
         if not self._is_dry and self._commands.records != state.commands:
             state.set_commands(self._commands.records)
         if state.meter is not None:
-            self._ledger.add_reading(self._today(), state.meter, self._room_w())
+            room_w = self._room_w()
+            self._ledger.add_reading(self._today(), state.meter, room_w)
             if self._ledger.today != state.today:
-                state.set_today(self._ledger.today)
+                state.set_today(self._ledger.today, room_w)
 
     def _room_w(self) -> float:
         """Return what the inverters could give beyond what they do, W: 0 for those that cannot be set."""

@@ -94,11 +94,14 @@ class Ledger:
             room_w: what the inverters could give beyond what they do, W.
         """
         if day != self._day:
-            self._day, self.today = day, Today()
+            self._day, self.today = day, Today(day=day)
         since_s, self._at_s = self._at_s, meter.at_s
         if since_s is None or not 0 < meter.at_s - since_s <= LONGEST_GAP_S:
             return
         wh_per_w = (meter.at_s - since_s) * WH_PER_WS
-        exported_wh = max(-meter.power_w, 0.0) * wh_per_w
-        avoidable_wh = max(min(meter.power_w, room_w), 0.0) * wh_per_w
-        self.today = Today(self.today.exported_wh + exported_wh, self.today.avoidable_wh + avoidable_wh)
+        self.today = replace(
+            self.today,
+            exported_wh=self.today.exported_wh + max(-meter.power_w, 0.0) * wh_per_w,
+            avoidable_wh=self.today.avoidable_wh + max(min(meter.power_w, room_w), 0.0) * wh_per_w,
+            imported_wh=self.today.imported_wh + max(meter.power_w, 0.0) * wh_per_w,
+        )

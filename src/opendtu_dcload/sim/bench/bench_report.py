@@ -14,7 +14,7 @@ from opendtu_dcload.sim.bench.cells import Cell
 from opendtu_dcload.sim.bench.cost import Cost, Response, total
 from opendtu_dcload.sim.bench.pilots import FORESIGHT, UNLIMITED
 from opendtu_dcload.sim.bench.scale import measure
-from opendtu_dcload.sim.runs.report import progress_bar
+from opendtu_dcload.terminal.progress_bar import progress_bar
 
 HEAD = """\
 plant  case           controller      export  import   waste  waste  commands  > 50 W  settled in  overshoot

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import groupby
 
-from opendtu_dcload.model import Reason
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.bench.cells import check
-from opendtu_dcload.sim.bench.panels import GREY, panels_svg
 from opendtu_dcload.sim.bench.pilots import Ours
+from opendtu_dcload.sim.pictures.moments import Moment, bands, curves
+from opendtu_dcload.sim.pictures.panels import GREY, panels_svg
 from opendtu_dcload.sim.runs.played import METER
 
 TITLE = "An hour of three HMS-400, at most 800 W; from minute 40 the meter is silent for 2 minutes"
@@ -35,22 +33,6 @@ STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One meter sample: time in s from the beginning of the hour, power in W."""
-
-    at_s: float
-    grid_w: float
-    outputs_w: tuple[float, ...]
-    setpoint_w: float
-    reason: Reason
-
-    @property
-    def values_w(self) -> tuple[float, ...]:
-        """Return the curves' values in the order of `STYLES`."""
-        return (self.grid_w, *self.outputs_w, self.setpoint_w)
-
-
 def play_hour() -> list[Moment]:
     """Play the hour and return it, one moment each second.
 
@@ -70,33 +52,18 @@ def play_hour() -> list[Moment]:
             at_s = world.house.now_s - BEGIN_S
             outputs_w = tuple(inverter.output_w for inverter in world.house.inverters.values())
             if 0 <= at_s <= HOUR_S:
-                moments.append(Moment(at_s, world.house.grid_w, outputs_w, plan.setpoint_w, plan.reason))
+                grid_w, load_w = world.house.grid_w, world.house.load_at(world.house.now_s)
+                moments.append(Moment(at_s, grid_w, load_w, outputs_w, plan.setpoint_w, plan.reason))
     check(pilot, TITLE)
     return moments
 
 
-def curves(moments: Sequence[Moment]) -> dict[str, list[tuple[float, float]]]:
+def hour_curves(moments: Sequence[Moment]) -> dict[str, list[tuple[float, float]]]:
     """Return each curve's points (time in s, power in W), by its name."""
-    drawn: dict[str, list[tuple[float, float]]] = {name: [] for name in STYLES}
-    for _, group in groupby(moments, lambda moment: int(moment.at_s // MEAN_S)):
-        part = list(group)
-        columns = zip(*(moment.values_w for moment in part), strict=True)
-        for (name, curve), values_w in zip(drawn.items(), columns, strict=True):
-            curve.append((part[-1].at_s, values_w[-1] if name == "set-point" else sum(values_w) / len(values_w)))
-    return drawn
-
-
-def bands(moments: Sequence[Moment]) -> dict[Reason, list[tuple[float, float]]]:
-    """Return from when to when each reason held, in s; the reasons in the order in which they came."""
-    held: dict[Reason, list[tuple[float, float]]] = {}
-    last_s = 0.0
-    for reason, group in groupby(moments, lambda moment: moment.reason):
-        end_s = max(moment.at_s for moment in group)
-        held.setdefault(reason, []).append((last_s, end_s))
-        last_s = end_s
-    return held
+    rows = [(moment.at_s, moment.grid_w, *moment.outputs_w, moment.setpoint_w) for moment in moments]
+    return curves(list(STYLES), rows, MEAN_S)
 
 
 def hour_svg(moments: Sequence[Moment]) -> str:
     """Return the hour as a picture with title, legend and axes."""
-    return panels_svg(TITLE, curves(moments), STYLES, HOUR_S, "inverters and set-point", bands(moments))
+    return panels_svg(TITLE, hour_curves(moments), STYLES, HOUR_S, "inverters and set-point", bands(moments))

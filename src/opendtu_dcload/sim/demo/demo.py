@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import textwrap
@@ -74,6 +75,8 @@ class Demo:
         """Set with the controller's first line: before, it cannot be stopped in order."""
         self.backstage = ""
         """URL of the plant's own view of things."""
+        self.page = ""
+        """URL of the controller's status page."""
         self.bus: str | None = None
         """Address of the D-Bus; None = there is none."""
         self.parts: dict[str, Part] = {}
@@ -90,7 +93,10 @@ class Demo:
         dtu = await self._start_front("dtu", hosts["dtu"], "--on-start", f"{self.backstage}/boot")
         self.bus = await self._start_bus() if bus == "auto" else bus if bus != "off" else None
         config = self._folder / "config.toml"
-        config.write_text(config_text(meter, dtu, has_bus=self.bus is not None), encoding="utf-8")
+        port = _free_port()
+        self.page = f"http://127.0.0.1:{port}/"
+        text = config_text(meter, dtu, has_bus=self.bus is not None, page_port=port)
+        config.write_text(text, encoding="utf-8")
         environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if self.bus is not None:
             environ["DBUS_SESSION_BUS_ADDRESS"] = self.bus
@@ -185,6 +191,7 @@ class Demo:
                     f"{f'Take {called} away:':22}kill {pids[name]}",
                     f"{'Bring it back:':22}{shlex.join(self.parts[name].argv)} &",
                 ]
+        lines.append(f"{'The status page:':22}{self.page}")
         lines.append(f"{'What really happens:':22}curl {self.backstage}/live")
         if self.bus is not None:
             names = (
@@ -215,7 +222,12 @@ class Demo:
                 wait.cancel()
 
 
-def config_text(meter: str, dtu: str, *, has_bus: bool) -> str:
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def config_text(meter: str, dtu: str, *, has_bus: bool, page_port: int) -> str:
     """Return the controller's configuration for the demo's plant."""
     sections = [
         f'[meter]\nhost = "{meter}"\n',
@@ -227,6 +239,7 @@ def config_text(meter: str, dtu: str, *, has_bus: bool) -> str:
         ),
         f"[control]\ntarget_w = {demo_plant.TARGET_W}\nmax_feed_in_w = {demo_plant.CAP_W}\n",
         f"[battery]\nmin_voltage_v = {MIN_VOLTAGE_V}\n",
+        f'[web]\nlisten = "127.0.0.1"\nport = {page_port}\n',
         '[dbus]\nbus = "session"\n' if has_bus else "[dbus]\nenabled = false\n",
     ]
     return "\n".join(sections)

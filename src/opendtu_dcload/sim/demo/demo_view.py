@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from opendtu_dcload.live.live_picture import GRID, OUTPUT, PANEL_ROWS, Curves
-from opendtu_dcload.sim.bench.panels import GREY, panels_svg
+from opendtu_dcload.sim.pictures.moments import curves
+from opendtu_dcload.sim.pictures.panels import GREY, panels_svg
 from opendtu_dcload.terminal.plot_rows import LABEL, Window, panel, time_row
 from opendtu_dcload.terminal.screen import Colour, Row, screen_of
 
@@ -108,12 +108,8 @@ class DemoView:
         """Write the picture of all that happened; return a sentence that says where it is, or why there is none."""
         last_s = self.moments[-1].at_s
         mean_s = max(1, math.ceil(last_s / MOST_POINTS))
-        lines: dict[str, list[tuple[float, float]]] = {name: [] for name in STYLES}
-        for _, group in groupby(self.moments, lambda moment: int(moment.at_s // mean_s)):
-            part = list(group)
-            columns = zip(*((m.grid_w, m.load_w, m.output_w, m.limit_w) for m in part), strict=True)
-            for curve, values_w in zip(lines.values(), columns, strict=True):
-                curve.append((part[-1].at_s, sum(values_w) / len(values_w)))
+        rows = [(m.at_s, m.grid_w, m.load_w, m.output_w, m.limit_w) for m in self.moments]
+        lines = curves(list(STYLES), rows, mean_s)
         path = PICTURE.absolute()
         try:
             path.write_text(panels_svg(TITLE, lines, STYLES, last_s, "load, inverters, limits"), encoding="utf-8")

@@ -18,7 +18,7 @@ from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterRe
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.runs.simulate import SIM_MINIMUM_W
+from opendtu_dcload.sim.runs.simulated_plant import SIM_MINIMUM_W
 from opendtu_dcload.sim.servers.meter_view import Channel, MeterView
 
 REBOOT_S = 10.0

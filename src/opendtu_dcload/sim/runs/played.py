@@ -12,10 +12,13 @@ from opendtu_dcload.sim.runs.virtual_time import VirtualLoop
 from opendtu_dcload.sim.servers.latency import opendtu_latency, shelly_latency
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.sim.servers.shelly_gen2 import Gen2Server
+from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from opendtu_dcload.sim.servers.wire import Wire
 
 METER = "meter"
 """The address of the simulated meter; a DTU has its name."""
+RELAY = "relay"
+"""The address of the simulated relay between the inverters and the grid, where there is one."""
 PASSWORD = "simulated"  # noqa: S105  what the simulated DTUs want
 
 
@@ -51,11 +54,17 @@ class Played:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.loop.run_until_complete(_end(asyncio.all_tasks(self.loop)))
+        self.loop.run_until_complete(end_tasks(asyncio.all_tasks(self.loop)))
         self.loop.close()
 
     async def start(self) -> None:
         """Start the tasks."""
+
+    def add_relay(self) -> None:
+        """Put a relay between the inverters and the grid: a Shelly 1PM, open at first."""
+        relay = Gen1Server(self.world.dtus[0], self.loop.time, device="1pm")
+        relay.feed_inverters()
+        self.wire.attach(RELAY, relay)
 
     def advance(self, at_s: float) -> None:
         """Let everything happen until a time.
@@ -69,7 +78,9 @@ class Played:
                 raise ProgramError(f"{task.get_name()} has ended at {at_s:.1f} s") from task.exception()
 
 
-async def _end(tasks: Iterable[asyncio.Task[object]]) -> None:
+async def end_tasks(tasks: Iterable[asyncio.Task[object]]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    tasks = list(tasks)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -20,7 +20,7 @@ from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.lasting import Task
 from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played
+from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played, end_tasks
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.device_tasks import arming, reading
 
@@ -53,6 +53,7 @@ def plant_config(
         "battery": {"min_voltage_v": 40.0},
         "control": {"max_feed_in_w": cap_w, "priority": priority.value},
         "dbus": {"enabled": False},
+        "web": {"enabled": False},
     }
     for name, section in sections.items():
         table[name] = {**table.get(name, {}), **section}
@@ -88,6 +89,11 @@ class Program(Played):
             Task("control", self.control.run()),
         ):
             self.tasks.append(self.loop.create_task(task.coroutine, name=task.name))
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does, as when its computer dies; plant and time go on without it."""
+        self.loop.run_until_complete(end_tasks(self.tasks))
+        self.tasks.clear()
 
     def _today(self) -> date:
         return FIRST_DAY + timedelta(days=self.loop.time() // DAY_S)

@@ -1,19 +1,23 @@
-"""Measured house loads that the package carries, and files of the same form that a user brings."""
+"""Measured house loads: those that the package carries, and files that a user brings."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import zlib
+from collections.abc import Sequence
 from importlib import resources
-from itertools import pairwise
 from pathlib import Path
 
 from opendtu_dcload.errors import ConfigError
+from opendtu_dcload.recording.recorded_fields import MARK
+from opendtu_dcload.sim.loads.measured_load import MeasuredLoad, total
+from opendtu_dcload.sim.loads.power_table import power_load
+from opendtu_dcload.sim.loads.recorded_load import recorded_load
+from opendtu_dcload.sim.loads.shelly_history import history_load, is_history, table_of_answer
+from opendtu_dcload.sim.loads.table import read_table
 
 DEFAULT_TRACE = "ukdale_h1_2013-04-13"
-MAX_SECONDS = 8 * 86400
-MAX_LOAD_W = 100_000.0
+MOST_BYTES = 200_000_000
+"""Of a file, unpacked: a year of minutes of a Shelly has a tenth of it."""
 
 
 def trace_names() -> list[str]:
@@ -23,60 +27,81 @@ def trace_names() -> list[str]:
 
 
 def load_trace(name_or_path: str) -> list[float]:
-    """Return a house load in W, one value per second.
-
-    Takes the name of a carried trace, or the path of a CSV file (plain or .gz) with the header `t_s,power_w`, whose
-    values hold until the next line; with `t_s;power_w` decimals may have a comma. A negative load is surplus solar.
+    """Return a house load in W, one value per second; a negative load is surplus solar.
 
     Raises:
-        ConfigError: no such trace, or not a file of that form.
+        ConfigError: as `read_traces`, or it is longer than 8 days.
     """
+    load = read_traces([name_or_path])
+    try:
+        return load.per_second_w()
+    except ValueError as err:
+        raise ConfigError([_refusal(name_or_path, str(err))]) from err
+
+
+def read_traces(names_or_paths: Sequence[str], column: str | None = None) -> MeasuredLoad:
+    """Return the load of carried traces or files, plain or .gz, which are added.
+
+    A file is a CSV file with times and powers, a Shelly's history, or a recording of the service.
+
+    Args:
+        names_or_paths: at least one.
+        column: the name of the power's column; None = find it.
+
+    Raises:
+        ConfigError: there is no such trace, or there is no load in it.
+    """
+    loads = [_read(name, column) for name in names_or_paths]
+    try:
+        return total(loads)
+    except ValueError as err:
+        raise ConfigError([f"--trace: {err}"]) from err
+
+
+def _read(name_or_path: str, column: str | None) -> MeasuredLoad:
     carried = resources.files("opendtu_dcload.sim.runs") / "traces" / f"{name_or_path}.csv.gz"
     try:
-        raw = carried.read_bytes() if carried.is_file() else Path(name_or_path).read_bytes()
-        text = gzip.decompress(raw).decode() if raw[:2] == b"\x1f\x8b" else raw.decode()
-        return _per_second(text)
+        text = _unpacked(carried.read_bytes() if carried.is_file() else _bytes_of(Path(name_or_path)))
+        if text.startswith(f'{{"{MARK}"'):
+            return recorded_load(Path(name_or_path))
+        if text.lstrip()[:1] == "{":
+            return history_load(table_of_answer(text))
+        table = read_table(text)
+        return history_load(table) if column is None and is_history(table) else power_load(table, column)
     except (OSError, EOFError, ValueError, zlib.error) as err:
-        names = ", ".join(trace_names())
-        raise ConfigError([f"trace {name_or_path!r}: {err}; write one of: {names}, or a CSV file t_s,power_w"]) from err
+        why = (err.strerror if isinstance(err, OSError) else None) or str(err)
+        raise ConfigError([_refusal(name_or_path, why)]) from err
 
 
-def _rows(text: str) -> list[tuple[int, float]]:
-    head, *lines = text.removeprefix("\N{BYTE ORDER MARK}").splitlines() or [""]
-    separator = ";" if ";" in head else ","
-    names = [name.strip(' "') for name in head.split(separator)]
-    if not {"t_s", "power_w"} <= set(names):
-        raise ValueError("the first line must be t_s,power_w or t_s;power_w")
-    rows = []
-    for number, line in enumerate(csv.reader(lines, delimiter=separator), start=2):
-        fields = [field.replace(",", ".") for field in line]
-        if not fields:
-            continue
-        if len(fields) > len(names):
-            advice = "write decimals with a point, or ; between the fields"
-            raise ValueError(f"line {number} has more fields than the first line: {advice}")
-        row = dict(zip(names, fields, strict=False))
-        try:
-            rows.append((int(float(row["t_s"])), float(row["power_w"])))
-        except (KeyError, OverflowError, ValueError) as err:
-            raise ValueError(f"line {number} has not a time and a power") from err
-    return rows
+def _refusal(name_or_path: str, why: str) -> str:
+    if why[:1].islower() or why[:1] == "-":
+        return f"trace {name_or_path!r}: {why}"
+    return (
+        f"trace {name_or_path!r}: {why}; write a CSV file with times and powers, or one of: {', '.join(trace_names())}"
+    )
 
 
-def _per_second(text: str) -> list[float]:
+def _bytes_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return _bounded(file.read(MOST_BYTES + 1))
+
+
+def _unpacked(raw: bytes) -> str:
+    """Return the text of a file: spreadsheets on Windows write UTF-16 and their own code page."""
+    if raw[:2] == b"\x1f\x8b":
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        raw = _bounded(unpacker.decompress(raw, MOST_BYTES + 1))
+        if not unpacker.eof:
+            raise ValueError("it is cut off: fetch or pack it again")
+    if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return raw.decode("utf-16")
     try:
-        rows = _rows(text)
-    except csv.Error as err:
-        raise ValueError(f"no CSV file ({err})") from err
-    if not rows:
-        raise ValueError("no lines")
-    if rows[-1][0] - rows[0][0] > MAX_SECONDS:
-        raise ValueError(f"longer than {MAX_SECONDS} s")
-    if any(after[0] <= before[0] for before, after in pairwise(rows)):
-        raise ValueError("t_s does not rise")
-    if not all(abs(w) <= MAX_LOAD_W for _, w in rows):  # nor is this true of nan
-        raise ValueError(f"power_w outside -{MAX_LOAD_W:.0f} to {MAX_LOAD_W:.0f}")
-    load_w: list[float] = []
-    for (at_s, power_w), (until_s, _) in pairwise([*rows, (rows[-1][0] + 1, 0.0)]):
-        load_w.extend([power_w] * (until_s - at_s))
-    return load_w
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _bounded(raw: bytes) -> bytes:
+    if len(raw) > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES // 1_000_000} MB: keep less of it")
+    return raw

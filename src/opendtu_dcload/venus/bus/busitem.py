@@ -27,11 +27,6 @@ INTERFACE = "com.victronenergy.BusItem"
 WRITTEN_S = 0.2
 """How soon a written value is signalled: a dragged slider writes on and on, and gui-v2 waits 0.5 s for the answer."""
 
-# The answers to SetValue, as velib's vedbus.py gives them.
-ACCEPTED = 0
-NOT_WRITEABLE = 1
-REFUSED = 2
-
 _INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
 _PATH = re.compile(r"(/[A-Za-z0-9_]+)+")
 _DOCTYPE = (
@@ -236,18 +231,10 @@ class BusService:
 
     def _write(self, path: str, item: Item, raw: object) -> int:
         """Take what a client wrote to `path` and return the answer of SetValue."""
-        value = item.convert(raw) if item.on_write is not None else None
-        if item.on_write is None or value is None:
-            return NOT_WRITEABLE
-        if value == item.value and not item.is_choice:
-            return ACCEPTED
-        if not item.is_in_range(value):
-            return REFUSED
-        accepted = item.on_write(value)
-        if accepted is None:
-            return REFUSED
-        self.update({path: accepted}, within_s=WRITTEN_S)  # the GX screen takes a late answer for a refusal
-        return ACCEPTED
+        answer, accepted = item.take(raw)
+        if accepted is not None:
+            self.update({path: accepted}, within_s=WRITTEN_S)  # the GX screen takes a late answer for a refusal
+        return answer
 
     def _introspect(self, path: str) -> str:
         item = self._items.get(path)

@@ -12,6 +12,12 @@ from dbus_next.signature import Variant
 Value: TypeAlias = int | float | str | list[str]
 
 INVALID_TEXT = "---"
+
+# The answers to SetValue, as velib's vedbus.py gives them.
+ACCEPTED = 0
+NOT_WRITEABLE = 1
+REFUSED = 2
+
 _SIGNATURES: dict[type, str] = {int: "i", float: "d", str: "s", list: "as"}
 _INT32 = range(-(2**31), 2**31)
 _INT64 = range(-(2**63), 2**64)
@@ -96,6 +102,20 @@ class Item:
         if self.kind is float:
             return round(number, self.digits) + 0.0
         return round(number) if round(number) in _INT32 else None
+
+    def take(self, raw: Any) -> tuple[int, Value | None]:
+        """Take what somebody wrote: the one check, by whatever way it came.
+
+        Returns:
+            The answer of SetValue, and what holds from now on, None where nothing changes.
+        """
+        value = self.convert(raw) if self.on_write is not None else None
+        if self.on_write is None or value is None:
+            return NOT_WRITEABLE, None
+        if value == self.value and not self.is_choice:
+            return ACCEPTED, None
+        accepted = self.on_write(value) if self.is_in_range(value) else None
+        return (REFUSED, None) if accepted is None else (ACCEPTED, accepted)
 
     def is_in_range(self, value: Value) -> bool:
         """Say whether `value` lies within minimum and maximum; text has no range."""

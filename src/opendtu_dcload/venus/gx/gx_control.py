@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opendtu_dcload.venus.bus.busitem import WRITTEN_S, BusService
-from opendtu_dcload.venus.bus.item import Item, Value
+from opendtu_dcload.venus.bus.item import ACCEPTED, Item, Value
 from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
 from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
 
@@ -84,20 +84,26 @@ class Control:
 
     def add_value(self, service: BusService, path: str) -> None:
         """Add the value at a plain path."""
+        service.add(path, self._item())
+        self._stands(service, path)
+
+    def write(self, raw: object) -> bool:
+        """Take what a user wrote by another way than the bus, checked and kept as if it had come by it."""
+        return self._item().take(raw)[0] == ACCEPTED
+
+    def _item(self) -> Item:
         shape = self.setting.shape
-        item = Item(
+        return Item(
             kind=int,
             value=self.value,
             unit=shape.unit,
-            on_write=self._take,
+            on_write=self.take,
             is_clamped=self._kind in {SLIDER, NUMBER},
             minimum=shape.minimum,
             maximum=shape.maximum,
             default=shape.default,
             meaning=shape.meaning,
         )
-        service.add(path, item)
-        self._stands(service, path)
 
     def add_card(self, service: BusService, output: str, key: str, group: str = "") -> None:
         """Add a card.
@@ -138,7 +144,8 @@ class Control:
     def _stands(self, service: BusService, path: str) -> None:
         self._places[service.name.rpartition(".")[2], path] = service
 
-    def _take(self, value: Value) -> Value:
+    def take(self, value: Value) -> Value:
+        """Let a value hold that is of the right kind and in range; return it."""
         self._settings.write(self.setting, value)
         self._changed()
         return value

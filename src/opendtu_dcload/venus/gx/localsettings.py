@@ -127,12 +127,12 @@ class LocalSettings:
     """A client of localsettings, on a connection of its own."""
 
     def __init__(
-        self, address: BusAddress, clock: Callable[[], float], retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+        self, address: BusAddress | None, clock: Callable[[], float], retry_delays_s: Sequence[float] = RETRY_DELAYS_S
     ) -> None:
         """Open nothing yet.
 
         Args:
-            address: the bus.
+            address: the bus; None = there is none, `run` must not be called, and values last as long as the program.
             clock: monotonic time in s.
             retry_delays_s: pauses before the attempts to connect, the last one repeats.
         """
@@ -183,6 +183,7 @@ class LocalSettings:
         When it is cancelled, what has not been written yet is written at once: a restart must not bring back what was
         shown before.
         """
+        assert self._address is not None
         connecting = stay_connected("settings", self._address, self._start, self._retry_delays_s)
         async with lasting([Task("settings connection", connecting)]):
             try:

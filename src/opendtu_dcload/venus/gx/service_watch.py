@@ -15,9 +15,9 @@ from dbus_next.signature import Variant
 
 from opendtu_dcload.errors import BusError, CallRefusedError
 from opendtu_dcload.venus.bus.bus_address import BusAddress
-from opendtu_dcload.venus.bus.busitem import ACCEPTED, INTERFACE
+from opendtu_dcload.venus.bus.busitem import INTERFACE
 from opendtu_dcload.venus.bus.connection import RETRY_DELAYS_S, Connection, stay_connected
-from opendtu_dcload.venus.bus.item import finite
+from opendtu_dcload.venus.bus.item import ACCEPTED, finite
 
 PREFIX = "com.victronenergy"
 SYSTEM = f"{PREFIX}.system"

@@ -11,7 +11,7 @@ from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.bus_address import BusAddress
 from opendtu_dcload.venus.gx.battery_follower import BatteryFollower
 from opendtu_dcload.venus.gx.gx_control import FOLDER, Control
-from opendtu_dcload.venus.gx.gx_controls import Controls
+from opendtu_dcload.venus.gx.gx_controls import Controls, controls_of
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.venus.gx.notification import Platform
 from opendtu_dcload.venus.gx.service_watch import ServiceWatch
@@ -72,7 +72,7 @@ class PlantServices:
         self._watch = watch
         self._freshness = freshness
         self._shared = _Shared(
-            _controls(config, state, settings),
+            controls_of(config, state, settings),
             Control.switch(settings, f"{FOLDER}/Alarms", "Alarms", MUTE_MEANING),
             PlantHealth({dtu.name: dtu.label for dtu in config.dtus}),
         )
@@ -154,16 +154,3 @@ class PlantServices:
             watch=self._watch if dbus.allow_grid_role else None,
             controls=self._shared.controls,
         )
-
-
-def _controls(config: Config, state: State, settings: LocalSettings) -> Controls | None:
-    if config.is_read_only:
-        return None
-    return Controls(
-        settings,
-        state,
-        [inverter.serial for inverter in config.inverters],
-        target_w=config.control.target_w,
-        max_feed_in_w=config.control.max_feed_in_w,
-        surplus_soc_pct=config.battery.surplus_soc_pct,
-    )

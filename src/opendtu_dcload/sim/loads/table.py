@@ -1,0 +1,105 @@
+"""A CSV table as spreadsheets, meters and home automations write it, and the numbers in its cells."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SEPARATORS = (";", "\t", ",")
+"""In this order: with `;` between the fields a comma is a decimal sign."""
+MISSING = frozenset({"", "unavailable", "unknown", "null", "none", "nan", "n/a", "-", "--"})
+"""What stands where nothing was measured."""
+_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
+_GROUPED = re.compile(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
+LONGEST_NUMBER = 40
+LONGEST_NAME = 60
+"""Of a column; what comes after it tells nobody more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells below names."""
+
+    names: tuple[str, ...]
+    rows: Sequence[tuple[int, Sequence[str]]]
+    """The number of each row's line in the file, and as many cells as there are names."""
+
+    def column(self, place: int) -> list[str]:
+        """Return the cells of a column."""
+        return [cells[place] for _, cells in self.rows]
+
+
+def read_table(text: str) -> Table:
+    """Return the table in a text; without names in its first line the columns are called by their numbers.
+
+    Raises:
+        ValueError: it is none.
+    """
+    lines = text.removeprefix("\N{BYTE ORDER MARK}").splitlines()
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line[0] != "#"]
+    if numbered and (mark := re.fullmatch(r"sep=(.)", numbered[0][1].strip())):  # Excel's own first line
+        numbered, marked = numbered[1:], mark[1]
+    else:
+        marked = ""
+    if not numbered:
+        raise ValueError("there are no lines in it")
+    separator = marked or next((sign for sign in SEPARATORS if sign in numbered[0][1]), ",")
+    rows = [(number, _cells(line, separator, number)) for number, line in numbered]
+    names = [name[:LONGEST_NAME] for name in rows[0][1]]
+    if all(_is_value(cell) for cell in names):
+        names = [f"column {number}" for number in range(1, len(names) + 1)]
+    else:
+        rows = rows[1:]
+    for number, cells in rows:
+        if len(cells) > len(names):
+            advice = "write decimals with a point, or ; between the fields"
+            raise ValueError(f"line {number} has more fields than the first line: {advice}")
+        if len(cells) < len(names):
+            raise ValueError(f"line {number} has fewer fields than the first line: complete it, or delete it")
+    return Table(tuple(names), rows)
+
+
+def decimal_sign(cells: Sequence[str]) -> str:
+    """Return the sign before the decimals in a column: where both occur, the one that comes last."""
+    for cell in cells:
+        if "," in cell:
+            return "." if cell.rfind(".") > cell.rfind(",") or _is_grouped(cell) else ","
+    return "."
+
+
+def number_of(cell: str, decimal: str = ".") -> float | None:
+    """Return the number in a cell; None when it is none."""
+    text = cell.strip().removesuffix("kW").removesuffix("W").strip()
+    if len(text) > LONGEST_NUMBER:
+        return None
+    if _GROUPED.fullmatch(text) and (decimal == "," or "," in text or "'" in text or " " in text):
+        whole, mark, rest = text.rpartition(decimal)
+        whole, rest = (whole, rest) if mark else (text, "")
+        text = re.sub(r"[.,' ]", "", whole) + (f".{rest}" if rest else "")
+    elif decimal == ",":
+        text = text.replace(",", ".")
+    return float(text) if _PLAIN.fullmatch(text) else None
+
+
+def is_missing(cell: str) -> bool:
+    """Tell whether a cell says that nothing was measured."""
+    return cell.strip().lower() in MISSING
+
+
+def _is_grouped(cell: str) -> bool:
+    """Tell whether every comma of a cell stands before three digits and there are several: thousands."""
+    return cell.count(",") > 1
+
+
+def _cells(line: str, separator: str, number: int) -> list[str]:
+    try:
+        (cells,) = csv.reader([line], delimiter=separator)
+    except (csv.Error, ValueError) as err:
+        raise ValueError(f"line {number} is no line of a CSV file ({err}): delete it") from err
+    return [cell.strip(' "') for cell in cells]
+
+
+def _is_value(cell: str) -> bool:
+    return bool(re.search(r"\d", cell)) and re.fullmatch(r"[-+\d.,:/TZ' ]+", cell) is not None

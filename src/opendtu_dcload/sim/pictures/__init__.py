@@ -1,0 +1,1 @@
+"""Runs as pictures, as SVG: what all plays draw with."""

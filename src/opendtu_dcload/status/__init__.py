@@ -1,0 +1,1 @@
+"""The command `status`: what a running service says of itself, in a terminal."""

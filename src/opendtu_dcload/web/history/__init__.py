@@ -1,0 +1,1 @@
+"""What was: the last hour and day in memory, what happened in them, and the last days on disk."""

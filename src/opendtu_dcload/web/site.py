@@ -1,0 +1,104 @@
+"""What the server tells: looked at once a second, written out once for all who ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+from opendtu_dcload.state import State
+from opendtu_dcload.web.feed import Feed
+from opendtu_dcload.web.history.history import History, utc_now
+from opendtu_dcload.web.set_points import SetPoints
+from opendtu_dcload.web.status_document import StatusDocument
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 1.0
+HISTORY_EVERY_S = 5.0
+"""The history is written out no more often: it takes a GX a tenth of a second of another thread."""
+
+
+class Told(NamedTuple):
+    """A document and how it is sent."""
+
+    document: dict[str, Any]
+    text: bytes
+
+
+class Site:
+    """Looks at the state and remembers what it has written."""
+
+    def __init__(
+        self,
+        status: StatusDocument,
+        history: History,
+        set_points: SetPoints,
+        feed: Feed,
+        state: State,
+        clock: Callable[[], float],
+    ) -> None:
+        """Write nothing yet; `clock` is the monotonic time in s."""
+        self.set_points = set_points
+        self._status = status
+        self._history = history
+        self._feed = feed
+        self._state = state
+        self._clock = clock
+        self._told: tuple[float, Told] | None = None
+        self._written: tuple[float, bytes] | None = None
+        self._writing = asyncio.Lock()
+        self._has_failed = False
+
+    async def run(self) -> NoReturn:
+        """Look once a second, for ever; a mistake made in it costs the second, not the regulation."""
+        while True:
+            try:
+                self.look()
+                if self._history.has_unsaved:
+                    await asyncio.to_thread(self._history.save)
+            except Exception as err:  # what is shown must never end what regulates
+                if not self._has_failed:
+                    log.error("the status page cannot look (%r): please report this", err)  # noqa: TRY400
+                self._has_failed = True
+            await asyncio.sleep(EVERY_S - self._clock() % EVERY_S)
+
+    def look(self) -> None:
+        """Take what is known now, and tell whoever listens."""
+        news = self._history.look(self._clock())
+        if self._feed.is_heard:
+            for event in news:
+                self._feed.send_row(_text(event.row()))
+            self._told = None
+            self._feed.send_state(self.state().text)
+
+    def state(self) -> Told:
+        """Return what is known, no more than a second old."""
+        now_s = self._clock()
+        if self._told is None or now_s - self._told[0] >= EVERY_S:
+            document = self._status.made(now_s, utc_now(), self._history.totals, self._history.days())
+            self._told = now_s, Told(document, _text(document))
+        return self._told[1]
+
+    def trouble(self) -> str:
+        """Return in a sentence why the control does not decide; empty while it does."""
+        now_s = self._clock()
+        if self._state.plan_at(now_s) is not None:
+            return ""
+        plan = self._state.plan
+        return "nothing was decided yet" if plan is None else f"nothing was decided for {now_s - plan.at_s:.0f} s"
+
+    async def history(self) -> bytes:
+        """Return the document of what was, no more than some seconds old."""
+        async with self._writing:
+            now_s = self._clock()
+            if self._written is None or now_s - self._written[0] >= HISTORY_EVERY_S:
+                made = self._history.document(now_s)
+                self._written = now_s, await asyncio.to_thread(lambda: _text(made()))
+            return self._written[1]
+
+
+def _text(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
