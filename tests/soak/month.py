@@ -15,9 +15,10 @@ from functools import partial
 from itertools import count
 from typing import Self
 
+from opendtu_dcload.control.bookkeeping.alarms import CLEAR_S, LAST_RESORT_S
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import Cause, Reason
+from opendtu_dcload.model import Alarm, Cause, Reason
 from opendtu_dcload.sim.plant.house import WH_PER_WS, House, InverterModel, MeterSample
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
@@ -49,6 +50,8 @@ BOOKS_BEFORE_MIDNIGHT_S = 10.0
 OVER_AFTER_S = 1800.0
 """So long after a fault's end nothing may be told of it any more."""
 OF_THE_BATTERY = (Cause.VOLTAGE_LOW, Reason.BATTERY_LOW)
+LAST_RESORTS = (Cause.INVERTER_RESTARTED, Cause.DTU_REBOOTED)
+"""Told for `LAST_RESORT_S`, and until it is sure that they are over."""
 
 
 class BrokenPromiseError(Exception):
@@ -242,7 +245,7 @@ class Month:
         self.log.wrong = [line for line in self.log.wrong if not self._is_promised(line)]
         self._promise([*broken_rules(self.controller, self.stage.dtu), *self.log.wrong])
         if self._last is None or self.house.now_s > self._last.end_s + OVER_AFTER_S:
-            alarms = [alarm.text for alarm in self.program.state.alarms if alarm.cause not in OF_THE_BATTERY]
+            alarms = [alarm.text for alarm in self.program.state.alarms if must_be_over(alarm, self.house.now_s)]
             self._promise([f"nothing has been wrong for half an hour, and it says: {text}" for text in alarms])
         self.controller.sent.clear()
         for server in self.program.dtus.values():
@@ -259,3 +262,10 @@ class Month:
             at = f"day {day + 1}, {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
             last = f", last fault: {self._last}" if self._last else ""
             raise BrokenPromiseError(f"{at}, seed {self.seed}{last}: {'; '.join(wrong)}")
+
+
+def must_be_over(alarm: Alarm, now_s: float) -> bool:
+    """Tell whether an alarm may not be told when nothing has been wrong for `OVER_AFTER_S`."""
+    if alarm.cause in LAST_RESORTS:
+        return now_s - alarm.since_s > LAST_RESORT_S + CLEAR_S + LOOK_S
+    return alarm.cause not in OF_THE_BATTERY

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from opendtu_dcload.control.bookkeeping.statistics import CommandLog
+from opendtu_dcload.model import Alarm, Cause, Severity
 from tests.soak.growth import Size, contents, grown
-from tests.soak.month import BrokenPromiseError, Month
+from tests.soak.month import BrokenPromiseError, Month, must_be_over
 from tests.soak.troubles import KINDS, QUIET_S, Trouble, troubles_of
 from tests.soak.weather import DAY_S, Day, MonthLoad
 
@@ -131,3 +132,17 @@ def test_an_error_that_is_what_the_fault_is_told_in_ends_nothing_and_another_one
         month.log.wrong.append("OpenDTU refuses the password")
         with pytest.raises(BrokenPromiseError, match="refuses the password"):
             month.play_until(360.0)
+
+
+@pytest.mark.parametrize(
+    ("cause", "after_s", "must_be_over_then"),
+    [
+        (Cause.INVERTER_RESTARTED, 3700.0, False),
+        (Cause.INVERTER_RESTARTED, 3800.0, True),
+        (Cause.METER_LOST, 1.0, True),
+        (Cause.VOLTAGE_LOW, 9999.0, False),
+    ],
+)
+def test_a_last_resort_is_told_for_an_hour_whatever_ended_meanwhile(cause, after_s, must_be_over_then):
+    alarm = Alarm(cause, "1141a0000003", Severity.WARNING, "told", 100.0)
+    assert must_be_over(alarm, 100.0 + after_s) is must_be_over_then

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
-from statistics import median
 
 from opendtu_dcload.sim.loads.table import decimal_sign, number_of
 
@@ -176,7 +175,7 @@ def _local(moments: Sequence[datetime], lines: Sequence[int]) -> Times:
     midnight = datetime.combine(moments[0].date(), time())
     seconds = [(moment - midnight).total_seconds() for moment in moments]
     steps_s = [after - before for before, after in pairwise(seconds)]
-    usual_s = median(steps_s) if steps_s else 1.0
+    usual_s = sorted(steps_s)[len(steps_s) // 2] if steps_s else 1.0
     moved_s, told, notes = 0.0, seconds[:1], []
     for moment, now_s, step in zip(moments, seconds[1:], steps_s, strict=False):
         if not moved_s and _may_change(moment):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import groupby, pairwise
-from statistics import median_low
 
 MAX_SECONDS = 8 * 86400
 MAX_LOAD_W = 100_000.0
@@ -75,9 +74,8 @@ class MeasuredLoad:
 
 def step_s(rows: Rows) -> int:
     """Return the usual time between two rows in s, at least 1."""
-    return (
-        max(1, round(median_low(after - before for (before, _), (after, _) in pairwise(rows)))) if len(rows) > 1 else 1
-    )
+    steps_s = sorted(after - before for (before, _), (after, _) in pairwise(rows))
+    return max(1, round(steps_s[(len(steps_s) - 1) // 2])) if steps_s else 1
 
 
 def resolution_notes(rows: Rows) -> tuple[str, ...]:
