@@ -23,6 +23,8 @@ OPKG = {
 } | {"http": "python3-netclient", "urllib": "python3-netclient", "getpass": "python3-unixadmin"}
 """Which package of Venus OS holds a part of the standard library (openembedded-core: python3-manifest.json)."""
 ALL_OF_IT = "python3-modules"
+EXTRAS = ("aiomqtt", "paho")
+"""What only some users need: a bundle has it, a bare `pip install` has not."""
 
 
 def fits(tree: str) -> str:
@@ -46,6 +48,8 @@ def imports(tree: str) -> str:
             importlib.import_module(name)
         except ModuleNotFoundError as err:
             missing = (err.name or "").partition(".")[0]
+            if missing in EXTRAS:
+                continue
             package = OPKG.get(missing, ALL_OF_IT)
             return f"Python's module {missing} is missing: opkg update && opkg install {package}, then try again"
         except Exception as err:
