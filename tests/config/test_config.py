@@ -241,9 +241,9 @@ def test_a_serial_is_twelve_hex_digits_in_quotes(serial: object, why: str):
             "password stands above all sections; move it below [meter] or [opendtu] or [solar] or [relay] or [mqtt]",
         ),
         (
-            table(webhook={"host": "x"}),
+            table(colour={"host": "x"}),
             (
-                "webhook is no section; remove it, "
+                "colour is no section; remove it, "
                 "the sections are [meter], [opendtu], [control], [battery], [solar], [relay], [dbus], [web], [mqtt], "
                 "[log], [[inverter]]"
             ),

@@ -151,10 +151,11 @@ def test_a_simulation_can_be_recorded_and_is_not_changed_by_it(tmp_path):
     assert not outcome.differences
 
 
-def test_the_command_records_a_simulation(tmp_path, capsys):
+def test_the_command_records_a_simulation(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     trace, path = tmp_path / "house.csv", tmp_path / "simulated.jsonl"
     trace.write_text("t_s,power_w\n0,300\n250,700\n310,300\n")
-    assert main(["simulate", "--trace", str(trace), "--record", str(path)]) == 0
+    assert main(["simulate", "--alone", "--trace", str(trace), "--record", str(path)]) == 0
     assert main(["replay", str(path)]) == 0
     assert main(["simulate", "--trace", str(trace), "--record", str(tmp_path / "no" / "where")]) == 2
     assert "cannot be written: No such file or directory; name another file" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from typing import NoReturn
 import aiohttp
 
 from opendtu_dcload.config import load_config
+from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.status.remote_plant import RemotePlant
 from opendtu_dcload.status.service_client import NoServiceError, address, state_at
@@ -37,14 +38,14 @@ def run_status(config: Path, *, is_watching: bool, is_json: bool) -> int:
 
 
 async def _print(base: str, *, is_json: bool) -> None:
-    async with aiohttp.ClientSession() as session:
+    async with open_session() as session:
         document = await state_at(session, base)
     print(json.dumps(document, indent=2) if is_json else "\n".join(summary(document, base, time.monotonic())))
 
 
 async def _watch(base: str) -> None:
     plant = RemotePlant()
-    async with aiohttp.ClientSession() as session:
+    async with open_session() as session:
         plant.take(await state_at(session, base), time.monotonic())
         try:
             async with lasting([Task("asks the service", _follow(plant, session, base))]):

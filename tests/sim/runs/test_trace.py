@@ -28,6 +28,8 @@ def test_a_trace_is_read_with_either_separator_and_either_decimal_sign(tmp_path:
     assert load_trace(str(path)) == [250.5, 250.5, -80.0]
     path.write_bytes(gzip.compress(content.encode()))
     assert load_trace(str(path)) == [250.5, 250.5, -80.0]
+    path.write_bytes(gzip.compress(content.encode()[:12]) + gzip.compress(content.encode()[12:]))
+    assert load_trace(str(path)) == [250.5, 250.5, -80.0]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_without_a_config_three_hms_are_played_and_it_is_said(
     monkeypatch.chdir(tmp_path)
     question = question_of(Asked([str(load)]))
     assert len(question.plant.models) == 3
-    assert any("no config.toml here" in note for note in question.notes)
+    assert any("No config.toml is filled in here" in note for note in question.notes)
     with pytest.raises(ConfigError, match=r"mine\.toml does not exist"):
         question_of(Asked([str(load)], config=Path("mine.toml")))
 

@@ -154,3 +154,14 @@ def test_a_relay_ends_the_export_of_a_dead_program(monkeypatch: pytest.MonkeyPat
 
 def test_a_short_load_has_no_hour_to_be_dead_in():
     assert play_death([300.0] * 900, default_plant(), 1, lambda _: None) is None
+
+
+@pytest.mark.parametrize("option", ["--report", "--record"])
+@pytest.mark.parametrize("kept", ["house.csv", "config.toml"])
+def test_what_is_read_is_never_written_over(config, capsys, option, kept):
+    (config.parent / "house.csv").write_text("t_s,power_w\n0,300\n400,700\n")
+    path = config.parent / kept
+    before = path.read_bytes()
+    assert main(["simulate", "--trace", "house.csv", option, str(path)]) == 2
+    assert "is read or written already; name another file" in capsys.readouterr().err
+    assert path.read_bytes() == before

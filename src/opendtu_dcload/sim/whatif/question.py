@@ -9,18 +9,18 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from opendtu_dcload.config import load_config
+from opendtu_dcload.doctor.written.shipped import can_be_written, is_shipped
 from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.bench.clouds import daylight
 from opendtu_dcload.sim.loads.measured_load import DAY_S, MeasuredLoad
+from opendtu_dcload.sim.runs.simulate import SKIPPED_S
 from opendtu_dcload.sim.runs.simulated_plant import SimulatedPlant, assumed_w, default_plant, own_plant
 from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, read_traces
 from opendtu_dcload.terminal.plain_text import printable
 
 CONFIG = Path("config.toml")
-"""Where it is looked for without being named; it may be absent."""
+"""Where it is looked for without being named; it may be absent, or as it was shipped."""
 HOUR_S = 3600
-LEAST_S = 600
-"""A shorter load says nothing."""
 NEVER_PLAYED = "The battery is never empty or full; plug-in solar of [solar], SoC limits and MultiPlus play no part."
 
 
@@ -67,8 +67,10 @@ def question_of(asked: Asked) -> Question:
         load_w = part.per_second_w()
     except ValueError as err:
         raise ConfigError([f"--trace: {err}"]) from err
-    if len(load_w) < LEAST_S:
-        raise ConfigError([f"--trace: there are only {len(load_w)} s to play; give at least {LEAST_S} s of a load"])
+    if len(load_w) <= SKIPPED_S:
+        raise ConfigError(
+            [f"--trace: there are only {len(load_w)} s to play, and the first {SKIPPED_S} s are not counted; give more"]
+        )
     notes = [*part_notes, *part.notes, *plant_notes]
     if asked.solar_w:
         solar_w = solar(part.start_s, len(load_w), asked.solar_w, asked.seed)
@@ -92,10 +94,10 @@ def _solar_note(peak_w: float, energy_kwh: float) -> str:
 
 
 def _plant(asked: Asked) -> tuple[SimulatedPlant, str, list[str]]:
-    if asked.config == CONFIG and not asked.config.exists():
+    if asked.config == CONFIG and (can_be_written(CONFIG) or is_shipped(CONFIG)):
         if asked.rated_w:
-            raise ConfigError(["--rated belongs to the inverters of a config.toml, and there is none here"])
-        note = "There is no config.toml here: three HMS-400 were played; --config names yours."
+            raise ConfigError(["--rated belongs to the inverters of a config.toml, and none is filled in here"])
+        note = "No config.toml is filled in here: three HMS-400 were played; --config names yours."
         return default_plant(), "three HMS-400, at most 1200 W together", [note]
     config = load_config(asked.config)
     plant = own_plant(config, asked.rated_w)

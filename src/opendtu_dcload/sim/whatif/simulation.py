@@ -46,9 +46,13 @@ def print_simulation(
         ConfigError: files or arguments do not fit, or a file cannot be written.
     """
     question = question_of(asked)
+    kept = [asked.config, *(Path(name) for name in asked.traces)]
     for name, path in (("--report", page), ("--record", record)):
         if path is not None:
+            if path.resolve() in [other.resolve() for other in kept]:
+                raise ConfigError([f"{name}: {path} is read or written already; name another file"])
             _check_writable(name, path)
+            kept.append(path)
     jobs = jobs_of(question, asked.seed, is_alone=is_alone, record=record)
     print(f"load   {question.load_told}\nplant  {question.plant_told}", flush=True)
     began_s = time.monotonic()
@@ -63,7 +67,7 @@ def print_simulation(
     try:
         page.write_text(page_of(question, played, price), encoding="utf-8")
     except OSError as err:
-        raise ConfigError([f"--report: {page} cannot be written ({err.strerror}); name another file"]) from err
+        raise ConfigError([f"--report: {page} cannot be written: {err.strerror}; name another file"]) from err
     print(f"\ntook {time.monotonic() - began_s:.0f} s; with pictures, for a browser: {page.absolute()}")
     return 0 if played.is_complete else FAILED
 
@@ -94,4 +98,4 @@ def _check_writable(name: str, path: Path) -> None:
         with path.open("a", encoding="utf-8"):
             pass
     except OSError as err:
-        raise ConfigError([f"{name}: {path} cannot be written ({err.strerror}); name another file"]) from err
+        raise ConfigError([f"{name}: {path} cannot be written: {err.strerror}; name another file"]) from err
