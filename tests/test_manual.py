@@ -18,7 +18,8 @@ from opendtu_dcload.control.bookkeeping.alarms import RULES, _alarm
 from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.reason_delays import alarm_after_s
 from opendtu_dcload.control.regulation.regulator import Wait
-from opendtu_dcload.model import Cause, Outcome, Reason, Severity
+from opendtu_dcload.model import Cause, Reason, Severity
+from opendtu_dcload.tallies import Outcome
 from opendtu_dcload.venus.services.diagnostics import _ON_ITS_WAY
 from tests import manual
 

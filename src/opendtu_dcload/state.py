@@ -12,20 +12,18 @@ from opendtu_dcload.freshness import PLAN_S, content, contents, fresh
 from opendtu_dcload.model import (
     Alarm,
     BatteryStatus,
-    CommandRecord,
     DtuStatus,
     InverterStatus,
     LimitStatus,
-    Link,
     MeterInfo,
     MeterReading,
     MultiplusStatus,
     Plan,
     RelayStatus,
     SolarReading,
-    Today,
     UserOverrides,
 )
+from opendtu_dcload.tallies import CommandRecord, Link, Today
 
 Status = TypeVar("Status", InverterStatus, LimitStatus)
 

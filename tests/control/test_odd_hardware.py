@@ -10,9 +10,10 @@ from opendtu_dcload.control.commands.command_policy import Command, DesiredState
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import CommandState, LimitStatus, Outcome, Reason
+from opendtu_dcload.model import CommandState, LimitStatus, Reason
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.plant.house import InverterModel
+from opendtu_dcload.tallies import Outcome
 from tests.control.plant import make_plant, models_of
 
 SERIAL = "1124a0000001"

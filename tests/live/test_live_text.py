@@ -10,17 +10,9 @@ import pytest
 from opendtu_dcload.control.regulation.regulator import Wait
 from opendtu_dcload.live.live_plant import LivePlant, Source, age
 from opendtu_dcload.live.live_text import WIDTH, flow_line, inverter_lines, live_line
-from opendtu_dcload.model import (
-    CommandRecord,
-    InverterPlan,
-    InverterStatus,
-    MeterReading,
-    Outcome,
-    Plan,
-    Reason,
-    SolarReading,
-)
+from opendtu_dcload.model import InverterPlan, InverterStatus, MeterReading, Plan, Reason, SolarReading
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Outcome
 from opendtu_dcload.terminal.plain_text import columns
 
 NOW_S = 1000.0

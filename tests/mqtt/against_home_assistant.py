@@ -10,13 +10,13 @@ import json
 import re
 import sys
 
-from homeassistant.components.number.const import DEVICE_CLASS_UNITS as NUMBER_UNITS  # type: ignore[import-not-found]
-from homeassistant.components.sensor.const import (  # type: ignore[import-not-found]
+from homeassistant.components.number.const import DEVICE_CLASS_UNITS as NUMBER_UNITS  # type: ignore[import-not-found]  # in a venv of its own
+from homeassistant.components.sensor.const import (  # type: ignore[import-not-found]  # in a venv of its own
     DEVICE_CLASS_STATE_CLASSES,
     DEVICE_CLASS_UNITS,
 )
-from homeassistant.const import __version__  # type: ignore[import-not-found]
-from homeassistant.helpers.template import Template  # type: ignore[import-not-found]
+from homeassistant.const import __version__  # type: ignore[import-not-found]  # in a venv of its own
+from homeassistant.helpers.template import Template  # type: ignore[import-not-found]  # in a venv of its own
 
 TOPIC = re.compile(r"homeassistant/(?P<component>\w+)/(?P<node_id>[a-zA-Z0-9_-]+)/(?P<object_id>[a-zA-Z0-9_-]+)/config")
 

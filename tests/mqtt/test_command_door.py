@@ -60,6 +60,7 @@ async def test_a_command_holds(door: Door, topic: str, payload: bytes, name: str
         b"4" * 33,
         b"{}",
         b"[400]",
+        b"1_0",
         "400",
         None,
     ],

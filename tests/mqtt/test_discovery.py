@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -119,3 +120,10 @@ def test_a_name_that_comes_later_is_told_again():
     after = {config["device"]["name"] for config in discovery_of(plant).values()}
     assert before == {"Feed-in control", f"Inverter {SERIAL}"}
     assert after == {"Feed-in control", "Süd"}
+
+
+def test_programs_under_other_topics_are_other_devices():
+    bases = ("opendtu-dcload", "a/b", "a_b", "a.b", "a-b")
+    found = [set(discovery_of(ToldPlant(mqtt={"host": "broker", "base_topic": base}))) for base in bases]
+    assert all(one.isdisjoint(other) for one, other in combinations(found, 2))
+    assert all(topic.split("/")[2].startswith("opendtu-dcload") for topic in found[0])

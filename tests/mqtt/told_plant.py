@@ -37,7 +37,7 @@ class ToldPlant:
     """One inverter, a meter and a battery, of which everything is known at `NOW_S`."""
 
     def __init__(self, **changes: Any) -> None:
-        self.config: Config = parse_config(table(mqtt={"host": "broker"}, **changes))
+        self.config: Config = parse_config(table(**{"mqtt": {"host": "broker"}} | changes))
         self.state = State()
         settings = LocalSettings(UnixAddress("/nowhere"), lambda: NOW_S)
         self.controls: Controls | None = controls_of(self.config, self.state, settings)

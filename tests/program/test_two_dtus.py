@@ -22,19 +22,11 @@ from opendtu_dcload.control.commands.command_policy import Reboot, Restart
 from opendtu_dcload.control.decision import Decision, Seen
 from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.model import (
-    CommandState,
-    DtuStatus,
-    InverterStatus,
-    LimitStatus,
-    Link,
-    MeterReading,
-    Outcome,
-    Today,
-)
+from opendtu_dcload.model import CommandState, DtuStatus, InverterStatus, LimitStatus, MeterReading
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import OpenDtuServer
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import Link, Outcome, Today
 from opendtu_dcload.tasks.poll_dtu import DtuPoller
 from tests.doubles.devices import PASSWORD, Devices, simulated
 from tests.doubles.until import until

@@ -13,20 +13,13 @@ from opendtu_dcload.control.overrides import with_overrides
 from opendtu_dcload.control.protection.battery_guard import BatteryLimits
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs, GuardSettings
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import (
-    BatteryStatus,
-    MultiplusStatus,
-    Outcome,
-    Priority,
-    RelayStatus,
-    SolarReading,
-    UserOverrides,
-)
+from opendtu_dcload.model import BatteryStatus, MultiplusStatus, Priority, RelayStatus, SolarReading, UserOverrides
 from opendtu_dcload.recording.recorder import RecordedController
 from opendtu_dcload.sim.bench.bench_plants import PLANTS
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.runs.controller_alone import Run, unit_of
 from opendtu_dcload.sim.runs.trace import load_trace
+from opendtu_dcload.tallies import Outcome
 
 
 @dataclass(frozen=True)

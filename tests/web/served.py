@@ -19,7 +19,6 @@ from opendtu_dcload.model import (
     Alarm,
     BatteryStatus,
     Cause,
-    CommandRecord,
     CommandState,
     DtuStatus,
     InverterPlan,
@@ -27,14 +26,13 @@ from opendtu_dcload.model import (
     LimitStatus,
     MeterInfo,
     MeterReading,
-    Outcome,
     PhaseReading,
     Plan,
     Reason,
     Severity,
-    Today,
 )
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Outcome, Today
 from opendtu_dcload.venus.gx.gx_controls import Controls, controls_of
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
 from opendtu_dcload.web.serving import serving

@@ -236,7 +236,7 @@ async def test_a_mistake_of_ours_costs_an_answer_and_no_more(
     def fail(*_: object) -> str:
         raise ZeroDivisionError(TOKEN)
 
-    monkeypatch.setattr("opendtu_dcload.web.web_server.metrics", fail)
+    monkeypatch.setattr("opendtu_dcload.web.site.metrics", fail)
     assert await site.get("/metrics") == (500, "a mistake of the program\n")
     assert (await site.get("/api/state"))[0] == 200
     assert [record.getMessage() for record in caplog.records] == [

@@ -8,7 +8,7 @@ import json
 import logging
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from opendtu_dcload.model import Alarm, Cause, Severity
 from opendtu_dcload.web import web_server
 from opendtu_dcload.web.feed import MOST_LISTENERS, MOST_WAITING, Feed
+from opendtu_dcload.web.history.history import History
 from opendtu_dcload.web.web_server import MOST_CONNECTIONS
 from tests.doubles.ports import free_port
 from tests.doubles.until import until
@@ -110,11 +111,24 @@ async def test_who_does_not_take_it_misses_it():
     assert not feed.is_heard
 
 
+async def test_one_address_alone_cannot_take_all_connections(site: Served):
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS):
+            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            stack.callback(writer.close)
+        assert await site.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port, local_addr=("127.0.0.2", 0))
+        stack.callback(writer.close)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+
+
 async def test_only_so_many_connections(site: Served):
     async with contextlib.AsyncExitStack() as stack:
         writers = []
-        for _ in range(MOST_CONNECTIONS):
-            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        for number in range(MOST_CONNECTIONS):
+            local_addr = (f"127.0.0.{2 + number % 4}", 0)
+            _, writer = await asyncio.open_connection("127.0.0.1", site.port, local_addr=local_addr)
             stack.callback(writer.close)
             writers.append(writer)
         assert await site.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
@@ -199,3 +213,31 @@ async def test_a_taken_port_is_one_line_and_had_once_it_is_free(
         f"no status page: port {port} is taken by another program; free it or set another web.port",
         f"the status page is there: port {port} is free",
     ]
+
+
+async def test_histories_that_are_asked_for_and_given_up_are_one_document(
+    site: Served, monkeypatch: pytest.MonkeyPatch
+):
+    made = 0
+
+    def document(self: History, now_s: float) -> Callable[[], dict[str, Any]]:
+        nonlocal made
+        made += 1
+        return lambda: {"hour": {}}
+
+    monkeypatch.setattr(History, "document", document)
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(b"GET /api/history HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    assert await site.document("/api/history") == {"hour": {}}
+    assert made == 1
+
+
+async def test_an_address_of_another_computer_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0), served(tmp_path, listen="192.0.2.77"):
+            pass
+    assert "192.0.2.77 is no address of this computer; correct web.listen, or leave it out" in caplog.text

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from opendtu_dcload.model import CommandRecord, Today
 from opendtu_dcload.sim.plant.house import House
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.program import DAY_S, FIRST_DAY, Program, plant_config
 from opendtu_dcload.sim.runs.simulated_plant import default_models
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Today
 from opendtu_dcload.web.history.day_store import FILE_NAME, DayStore
 from opendtu_dcload.web.history.day_totals import Day, DayTotals
 from opendtu_dcload.web.history.history import History

@@ -24,6 +24,7 @@ from tests.web.served import TOKEN, table
         ({"listen": "venus.local"}, "web.listen: 'venus.local' is no IP address"),
         ({"names": "venus.fritz.box"}, "web.names: 'venus.fritz.box' is text"),
         ({"names": ["http://venus"]}, "web.names: [...] is more than an address"),
+        ({"names": ["venus.fritz.box:8099"]}, "web.names: [...] has a port, which is a setting of its own"),
         ({"names": [5]}, "web.names: [...] is a list"),
         ({"tokenn": TOKEN}, "web.tokenn is unknown; did you mean token?"),
     ],

@@ -44,6 +44,12 @@ def _check_host(host: str) -> str:
     return host
 
 
+def _check_bare(host: str) -> str:
+    if re.search(r":[0-9]+$", host) and not host.endswith("]"):
+        raise ValueError("has a port, which is a setting of its own")
+    return host
+
+
 def _is_host_name(name: str) -> bool:
     try:
         if name.startswith("["):
@@ -62,6 +68,8 @@ def _text_of_number(channel: object) -> object:
 
 
 Host = Annotated[str, AfterValidator(_check_host)]
+BareHost = Annotated[Host, AfterValidator(_check_bare)]
+"""Where the port is a setting of its own."""
 Label = Annotated[str, AfterValidator(check_text)]
 Channel = Annotated[Literal["sum", "0", "1", "2", "3", "a", "b", "c"] | None, BeforeValidator(_text_of_number)]
 """What of a Shelly is read; None = what it measures as a whole."""

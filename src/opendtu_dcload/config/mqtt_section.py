@@ -9,18 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from opendtu_dcload.config.fields import Host, Label, LoginSection, check_password, check_text
+from opendtu_dcload.config.fields import BareHost, Label, LoginSection, check_password, check_text
 
 PACKAGE = "aiomqtt"
 MISSING = "mqtt: the package that talks MQTT is not installed; pip install 'opendtu-dcload[mqtt]'"
 PORT, TLS_PORT = 1883, 8883
 _LONGEST_TOPIC = 100
-
-
-def _check_bare(host: str) -> str:
-    if re.search(r":[0-9]+$", host) and not host.endswith("]"):
-        raise ValueError("has a port, which is a setting of its own")
-    return host
 
 
 def _check_topic(topic: str) -> str:
@@ -39,9 +33,7 @@ _TOPIC = "words of letters, digits, _ . and -, with / between them, in quotes"
 class MqttConfig(LoginSection):
     """`[mqtt]`: a broker that is told everything and may set what the GX may set, see [MQTT](mqtt.md)."""
 
-    host: Annotated[Host, AfterValidator(_check_bare)] = Field(
-        description='the broker\'s address in quotes, such as "192.168.1.54"'
-    )
+    host: BareHost = Field(description='the broker\'s address in quotes, such as "192.168.1.54"')
     """Address of the broker."""
     port: Annotated[int | None, Field(ge=1, le=65535)] = None
     """Its port; left out, 1883, with `tls` 8883."""

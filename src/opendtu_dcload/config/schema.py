@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from opendtu_dcload.config.fields import Channel, Host, Label, LoginSection, NotAbove, Section, check_text
+from opendtu_dcload.config.fields import BareHost, Channel, Host, Label, LoginSection, NotAbove, Section, check_text
 
 DEFAULT_DTU = "opendtu"
 FIRST_INVERTER_INSTANCE = 134  # as the original's, so that VRM knows the devices again
@@ -255,7 +255,7 @@ class WebConfig(Section):
         None, description="at least 16 letters and digits in quotes"
     )
     """Whoever knows it may switch and set on the page; left out or empty, nobody may."""
-    names: Annotated[tuple[Host, ...], BeforeValidator(_as_tuple)] | None = Field(
+    names: Annotated[tuple[BareHost, ...], BeforeValidator(_as_tuple)] | None = Field(
         None, description='a list of host names, such as ["raspberrypi.fritz.box"]'
     )
     """Further names by which browsers may reach it, beside addresses, names without a dot and those that end with

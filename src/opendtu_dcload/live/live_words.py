@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from opendtu_dcload.live.live_plant import Inverter, LivePlant
-from opendtu_dcload.model import CommandRecord, Outcome, Reason
+from opendtu_dcload.model import Reason
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Outcome
 from opendtu_dcload.terminal.plain_text import columns, cut
 
 COMMAND_SHOWN_S = 90.0

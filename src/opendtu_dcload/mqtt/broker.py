@@ -77,7 +77,7 @@ class Broker:
 
     def _client(self) -> aiomqtt.Client:
         config = self._config
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types for it
         properties.MaximumPacketSize = LARGEST_BYTES
         client = aiomqtt.Client(
             config.host.strip("[]"),

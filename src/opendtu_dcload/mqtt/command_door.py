@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 
 from opendtu_dcload.config.messages import shown
@@ -11,6 +12,8 @@ from opendtu_dcload.venus.gx.user_writes import apply_user_write
 
 LONGEST_BYTES = 32
 """No number that may be set takes more."""
+
+_NUMBER = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,5 @@ def _kept(name: str) -> str:
 def _text(payload: object) -> str | None:
     if not isinstance(payload, bytes | bytearray) or len(payload) > LONGEST_BYTES:
         return None
-    try:
-        return payload.decode("ascii").strip()
-    except UnicodeDecodeError:
-        return None
+    text = payload.decode("ascii", errors="replace").strip()
+    return text if _NUMBER.fullmatch(text) else None

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from opendtu_dcload import __version__
 from opendtu_dcload.mqtt.published import PLANT_CONTROLS
@@ -179,4 +180,6 @@ def _value(key: str) -> dict[str, object]:
 
 
 def _ident(topics: Topics) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "_", topics.base)
+    """Return what no other program has that tells under other topics."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", topics.base)
+    return plain if plain == topics.base else f"{plain}_{crc32(topics.base.encode()):08x}"

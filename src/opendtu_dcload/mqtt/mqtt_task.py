@@ -138,7 +138,7 @@ class MqttTask:
         self._clock = clock
         self._retry_delays_s = retry_delays_s
         self._shown: dict[str, Message] = {}
-        """What the broker was told in this session."""
+        """What the broker was told on this connection."""
         self._said = ""
         """What the log was told last of the broker."""
         self._failures = 0

@@ -8,17 +8,9 @@ from typing import TypeVar
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.devices.json_fields import child, flag, number, text
 from opendtu_dcload.live.live_plant import Source
-from opendtu_dcload.model import (
-    CommandRecord,
-    InverterPlan,
-    InverterStatus,
-    MeterReading,
-    Outcome,
-    Plan,
-    Reason,
-    SolarReading,
-)
+from opendtu_dcload.model import InverterPlan, InverterStatus, MeterReading, Plan, Reason, SolarReading
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Outcome
 
 _DTU = "service"
 _MOST_W = 1e6

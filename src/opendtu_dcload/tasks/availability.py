@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from opendtu_dcload.errors import ServiceError
-from opendtu_dcload.model import Link
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import Link
 
 log = logging.getLogger(__name__)
 

@@ -96,7 +96,8 @@ class Gate:
         if match is None:
             return False
         name = _plain(match[1])
-        return "." not in name.strip("[]") or name.endswith(".local") or name in self._names or _is_address(name)
+        is_alone = "." not in name and not name.startswith("[")
+        return is_alone or name.endswith(".local") or name in self._names or _is_address(name)
 
 
 def _plain(name: str) -> str:

@@ -11,8 +11,9 @@ from opendtu_dcload.control.from_config import freshness_of
 from opendtu_dcload.freshness import METER_SHOWN_S, fresh
 from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.live.live_plant import LivePlant, Source
-from opendtu_dcload.model import CommandRecord, InverterPlan, InverterStatus, LimitStatus, Plan
+from opendtu_dcload.model import InverterPlan, InverterStatus, LimitStatus, Plan
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord
 from opendtu_dcload.venus.services.device import reported_of
 
 

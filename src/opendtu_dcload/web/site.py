@@ -6,11 +6,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from functools import cached_property
+from typing import Any, NoReturn
 
 from opendtu_dcload.state import State
 from opendtu_dcload.web.feed import Feed
 from opendtu_dcload.web.history.history import History, utc_now
+from opendtu_dcload.web.metrics import metrics
 from opendtu_dcload.web.set_points import SetPoints
 from opendtu_dcload.web.status_document import StatusDocument
 
@@ -21,11 +23,22 @@ HISTORY_EVERY_S = 5.0
 """The history is written out no more often: it takes a GX a tenth of a second of another thread."""
 
 
-class Told(NamedTuple):
-    """A document and how it is sent."""
+class Told:
+    """A document and how it is sent: each way is written out once, for whoever asks first."""
 
-    document: dict[str, Any]
-    text: bytes
+    def __init__(self, document: dict[str, Any]) -> None:
+        """Write nothing yet."""
+        self._document = document
+
+    @cached_property
+    def text(self) -> bytes:
+        """As JSON on one line."""
+        return _text(self._document)
+
+    @cached_property
+    def metrics(self) -> bytes:
+        """For Prometheus."""
+        return metrics(self._document).encode()
 
 
 class Site:
@@ -48,8 +61,7 @@ class Site:
         self._state = state
         self._clock = clock
         self._told: tuple[float, Told] | None = None
-        self._written: tuple[float, bytes] | None = None
-        self._writing = asyncio.Lock()
+        self._written: tuple[float, asyncio.Task[bytes]] | None = None
         self._has_failed = False
 
     async def run(self) -> NoReturn:
@@ -61,7 +73,7 @@ class Site:
                     await asyncio.to_thread(self._history.save)
             except Exception as err:  # what is shown must never end what regulates
                 if not self._has_failed:
-                    log.error("the status page cannot look (%r): please report this", err)  # noqa: TRY400
+                    log.error("the status page cannot look (%r): please report this", err)  # noqa: TRY400  one sentence, no traceback
                 self._has_failed = True
             await asyncio.sleep(EVERY_S - self._clock() % EVERY_S)
 
@@ -79,7 +91,7 @@ class Site:
         now_s = self._clock()
         if self._told is None or now_s - self._told[0] >= EVERY_S:
             document = self._status.made(now_s, utc_now(), self._history.totals, self._history.days())
-            self._told = now_s, Told(document, _text(document))
+            self._told = now_s, Told(document)
         return self._told[1]
 
     def trouble(self) -> str:
@@ -91,13 +103,14 @@ class Site:
         return "nothing was decided yet" if plan is None else f"nothing was decided for {now_s - plan.at_s:.0f} s"
 
     async def history(self) -> bytes:
-        """Return the document of what was, no more than some seconds old."""
-        async with self._writing:
-            now_s = self._clock()
-            if self._written is None or now_s - self._written[0] >= HISTORY_EVERY_S:
-                made = self._history.document(now_s)
-                self._written = now_s, await asyncio.to_thread(lambda: _text(made()))
-            return self._written[1]
+        """Return the document of what was, no more than some seconds old; who leaves does not stop its writing."""
+        now_s = self._clock()
+        if self._written is None or now_s - self._written[0] >= HISTORY_EVERY_S:
+            made = self._history.document(now_s)
+            writing = asyncio.create_task(asyncio.to_thread(lambda: _text(made())))
+            writing.add_done_callback(lambda task: task.cancelled() or task.exception())  # perhaps nobody waits for it
+            self._written = now_s, writing
+        return await asyncio.shield(self._written[1])
 
 
 def _text(document: dict[str, Any]) -> bytes:

@@ -24,7 +24,7 @@ from aiohttp.web_server import Server
 from opendtu_dcload.web.assets import Asset
 from opendtu_dcload.web.feed import Feed
 from opendtu_dcload.web.gate import HEADERS, Gate, RefusedError
-from opendtu_dcload.web.metrics import CONTENT_TYPE, metrics
+from opendtu_dcload.web.metrics import CONTENT_TYPE
 from opendtu_dcload.web.set_points import LARGEST_BYTES
 from opendtu_dcload.web.site import Site
 
@@ -36,6 +36,8 @@ JSON = "application/json"
 EVENTS = "text/event-stream"
 MOST_CONNECTIONS = 64
 """More are closed at once: each takes a file descriptor that the devices' connections need too."""
+MOST_OF_ONE = 32
+"""From one address: nobody alone can take them all."""
 REQUEST_S = 15.0
 """A connection may take so long from its begin, or from its last answer's, without a whole request or answer."""
 BODY_S = 5.0
@@ -96,12 +98,19 @@ class WebServer:
                 await self._serve(was_away=is_told)
             except OSError as err:
                 if not is_told:
-                    why = "is taken by another program" if err.errno == errno.EADDRINUSE else f"cannot be had ({err})"
-                    log.warning("no status page: port %d %s; free it or set another web.port", self._port, why)
+                    log.warning("no status page: %s", self._sentence(err))
                 is_told = True
             except Exception as err:  # the page may be lost for a minute, the regulation goes on
-                log.error("the status page is away for a minute (%r): please report this", err)  # noqa: TRY400
+                log.error("the status page is away for a minute (%r): please report this", err)  # noqa: TRY400  one sentence, no traceback
             await asyncio.sleep(RETRY_S)
+
+    def _sentence(self, err: OSError) -> str:
+        """Return why the port cannot be had, and what to do."""
+        if err.errno == errno.EADDRINUSE:
+            return f"port {self._port} is taken by another program; free it or set another web.port"
+        if err.errno in {errno.EADDRNOTAVAIL, errno.EINVAL}:
+            return f"{self._listen} is no address of this computer; correct web.listen, or leave it out"
+        return f"port {self._port} cannot be had ({err}); set another web.port"
 
     def made(self) -> Server:
         """Return what answers on every `connection`; to be called while the event loop runs."""
@@ -150,7 +159,7 @@ class WebServer:
         except (ConnectionError, TimeoutError):
             raise
         except Exception as err:  # a mistake of ours must cost a page, not the regulation
-            log.error("%s was not answered (%s): please report this", request.path[:40], type(err).__name__)  # noqa: TRY400
+            log.error("%s was not answered (%s): please report this", request.path[:40], type(err).__name__)  # noqa: TRY400  one sentence, no traceback
             response = _text("a mistake of the program\n", HTTPStatus.INTERNAL_SERVER_ERROR)
             response.force_close()
         finally:
@@ -172,7 +181,7 @@ class WebServer:
         return _response(self._site.state().text, JSON)
 
     async def _metrics(self, _: BaseRequest) -> StreamResponse:
-        return _response(metrics(self._site.state().document).encode(), CONTENT_TYPE)
+        return _response(self._site.state().metrics, CONTENT_TYPE)
 
     async def _health(self, _: BaseRequest) -> StreamResponse:
         trouble = self._site.trouble()
@@ -205,9 +214,16 @@ class WebServer:
 
 
 class _Connection(RequestHandler):
-    """A connection whose bad requests are answered without what stood in them."""
+    """A connection whose bad requests are answered without what stood in them; one too many of an address is ended."""
 
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self._manager is not None
+        others = [one.transport for one in self._manager.connections if one.transport is not None]
+        if [_address(other) for other in others].count(_address(transport)) > MOST_OF_ONE:
+            transport.close()
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -228,6 +244,11 @@ class _Full(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+def _address(transport: asyncio.BaseTransport) -> object:
+    peer = transport.get_extra_info("peername")
+    return peer[0] if peer else None
 
 
 async def _body(request: BaseRequest) -> bytes:

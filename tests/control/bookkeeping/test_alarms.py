@@ -24,7 +24,6 @@ from opendtu_dcload.model import (
     METER,
     Alarm,
     Cause,
-    CommandRecord,
     DtuStatus,
     InverterPlan,
     InverterStatus,
@@ -34,6 +33,7 @@ from opendtu_dcload.model import (
     Severity,
 )
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord
 
 LEFT, RIGHT = "1124a0000001", "1161a0000002"
 DTU_OF = {LEFT: "roof", RIGHT: "cellar"}

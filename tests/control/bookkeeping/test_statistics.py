@@ -10,7 +10,8 @@ from opendtu_dcload.control.bookkeeping.statistics import CommandLog, Ledger
 from opendtu_dcload.control.commands.command_policy import Command, Restart, SetLimit, SetPower
 from opendtu_dcload.control.inverter.limit_state import LimitState
 from opendtu_dcload.control.inverter.parameters import InverterParameters
-from opendtu_dcload.model import CommandState, LimitStatus, MeterReading, Outcome, Today
+from opendtu_dcload.model import CommandState, LimitStatus, MeterReading
+from opendtu_dcload.tallies import Outcome, Today
 
 SERIAL = "1124a0000001"
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)

@@ -47,6 +47,8 @@ async def test_what_is_written_holds_within_its_range(start: OneStart, name: str
         pytest.param("max_feed_in_w", 10**5000, id="beyond measure"),
         ("max_feed_in_w", "9" * 5000),
         ("regulation", 2),
+        ("regulation", 0.4),
+        ("regulation", [1]),
         ("regulation", "-1"),
         ("regulation", "ON"),
         ("role", "grid"),

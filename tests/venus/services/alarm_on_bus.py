@@ -9,14 +9,9 @@ from typing import Any
 
 import pytest
 
-from opendtu_dcload.model import (
-    Alarm,
-    Cause,
-    Reason,
-    Severity,
-    Today,
-)
+from opendtu_dcload.model import Alarm, Cause, Reason, Severity
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import Today
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Item, Value
 from opendtu_dcload.venus.gx.gx_control import FOLDER, Control

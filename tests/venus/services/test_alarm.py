@@ -14,20 +14,17 @@ from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import (
     METER,
-    CommandRecord,
     CommandState,
     DtuStatus,
     InverterPlan,
     InverterStatus,
     LimitStatus,
-    Link,
     MeterReading,
-    Outcome,
     Plan,
     Reason,
-    Today,
 )
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Link, Outcome, Today
 from opendtu_dcload.venus.services.alarm import NO_ALARM, AlarmFace
 from tests.doubles.bus_client import Client
 from tests.doubles.message_bus import Daemon

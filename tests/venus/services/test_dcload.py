@@ -11,19 +11,17 @@ from opendtu_dcload.control.dtu_settings import DtuSettings
 from opendtu_dcload.model import (
     Alarm,
     Cause,
-    CommandRecord,
     CommandState,
     DtuStatus,
     InverterPlan,
     InverterStatus,
     LimitStatus,
-    Link,
-    Outcome,
     Plan,
     Reason,
     Severity,
 )
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Link, Outcome
 from opendtu_dcload.venus.bus.bus_address import BusAddress, UnixAddress
 from opendtu_dcload.venus.gx.gx_control import Control
 from opendtu_dcload.venus.gx.localsettings import LocalSettings

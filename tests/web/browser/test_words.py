@@ -13,7 +13,8 @@ import opendtu_dcload.web
 from opendtu_dcload.control.bookkeeping.alarms import RULES
 from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.regulation.regulator import Wait
-from opendtu_dcload.model import Cause, Outcome, Reason
+from opendtu_dcload.model import Cause, Reason
+from opendtu_dcload.tallies import Outcome
 from opendtu_dcload.web.status_document import NO_DECISION
 from tests.web.browser import reasons_page
 from tests.web.browser.conftest import ROOT

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from opendtu_dcload.control.commands.command_policy import Command, Restart, SetLimit
 from opendtu_dcload.control.inverter.limit_state import LimitState
-from opendtu_dcload.model import CommandRecord, MeterReading, Outcome, Today
+from opendtu_dcload.model import MeterReading
+from opendtu_dcload.tallies import CommandRecord, Outcome, Today
 
 LONGEST_GAP_S = 10.0
 """What flowed while the meter was silent for longer is not known, so it is not counted: twice the

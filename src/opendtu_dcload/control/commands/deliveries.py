@@ -6,7 +6,7 @@ from typing import Protocol
 
 from opendtu_dcload.control.bookkeeping.statistics import CommandLog
 from opendtu_dcload.control.commands.command_policy import Command, Reboot
-from opendtu_dcload.model import Outcome
+from opendtu_dcload.tallies import Outcome
 
 
 class Commander(Protocol):

@@ -13,7 +13,7 @@ from opendtu_dcload.control.commands.leave import Parting, leave_dtu
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.errors import DeviceError, DeviceRefusedError
-from opendtu_dcload.model import Outcome
+from opendtu_dcload.tallies import Outcome
 
 log = logging.getLogger(__name__)
 

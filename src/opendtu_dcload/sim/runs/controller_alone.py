@@ -14,12 +14,13 @@ from opendtu_dcload.control.decision import Seen
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.protection.plant_guard import ExternalInputs
 from opendtu_dcload.devices.hoymiles import family_of
-from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, Outcome, PhaseReading
+from opendtu_dcload.model import DtuStatus, InverterStatus, LimitStatus, MeterReading, PhaseReading
 from opendtu_dcload.sim.plant.house import InverterModel
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.simulated_plant import SIM_MINIMUM_W
 from opendtu_dcload.sim.servers.meter_view import Channel, MeterView
+from opendtu_dcload.tallies import Outcome
 
 REBOOT_S = 10.0
 """How long a DTU is away when it is rebooted."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from opendtu_dcload.venus.bus.busitem import WRITTEN_S, BusService
-from opendtu_dcload.venus.bus.item import ACCEPTED, Item, Value
+from opendtu_dcload.venus.bus.item import ACCEPTED, Item, Value, finite
 from opendtu_dcload.venus.gx.localsettings import LocalSettings, Setting
 from opendtu_dcload.venus.gx.write_limiter import WriteLimiter
 
@@ -89,6 +89,8 @@ class Control:
 
     def write(self, raw: object) -> bool:
         """Take what a user wrote by another way than the bus, checked and kept as if it had come by it."""
+        if self._kind == TOGGLE and (not isinstance(raw, int | float | str) or finite(raw) not in {0.0, 1.0}):
+            return False  # the bus rounds, as a GX writes whole numbers only
         return self._item().take(raw)[0] == ACCEPTED
 
     def _item(self) -> Item:

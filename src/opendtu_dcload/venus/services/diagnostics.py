@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from opendtu_dcload.limit_reading import speaks_of
-from opendtu_dcload.model import METER, CommandRecord, CommandState, LimitStatus, Link, Outcome
+from opendtu_dcload.model import METER, CommandState, LimitStatus
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Link, Outcome
 from opendtu_dcload.venus.bus.busitem import BusService
 from opendtu_dcload.venus.bus.item import Item, Value
 from opendtu_dcload.venus.services.device import integer, text

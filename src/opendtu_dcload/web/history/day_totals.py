@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
-from opendtu_dcload.model import CommandRecord, Today
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import CommandRecord, Today
 from opendtu_dcload.web.moment import Totals
 
 MINUTES, MINUTE_S = 60, 60
