@@ -40,8 +40,8 @@ async def test_entities_appear_and_their_state_is_that_of_the_plant(plant: InPro
     async with reader(broker) as home, plant.program():
         await until(lambda: plant.holds(0) and abs(home.latest.get(PLANT, {}).get("grid_power_w") or 999) < 40)
         assert home.latest[AVAILABILITY] == "online"
+        await until(lambda: home.latest[PLANT]["output_w"] == pytest.approx(300, abs=60))
         state = home.latest[PLANT]
-        assert state["output_w"] == pytest.approx(300, abs=60)
         assert state["reason"] == "regulating"
         await until(lambda: home.latest[FIRST]["ac_power_w"] is not None and home.latest[FIRST]["commands"] > 0)
         configs = {topic: config for topic, config in home.latest.items() if topic.endswith("/config")}
