@@ -10,7 +10,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import pytest
@@ -154,8 +154,13 @@ async def test_one_that_does_not_read_its_answers_is_ended(site: Served, monkeyp
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, ("127.0.0.1", site.port))
         with pytest.raises(ConnectionError):
-            await loop.sock_sendall(client, 100_000 * b"GET /api/state HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await send_for_ever(client, 1000 * b"GET /api/state HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await site.get("/healthz"))[0] == 200
+
+
+async def send_for_ever(client: socket.socket, sent: bytes) -> NoReturn:
+    while True:
+        await asyncio.get_running_loop().sock_sendall(client, sent)
 
 
 async def test_a_stream_that_is_not_read_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
