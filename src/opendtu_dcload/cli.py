@@ -13,12 +13,14 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from opendtu_dcload import __version__
 from opendtu_dcload.errors import ConfigError, ServiceError
+from opendtu_dcload.log_limit import LogLimit
 from opendtu_dcload.patient_stream import unblocked
 from opendtu_dcload.program_name import program
 
@@ -178,8 +180,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     settings = config.load_config(arguments.config)
     mark = "dry run: " if arguments.dry_run else ""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(LogLimit(time.monotonic))
     logging.basicConfig(
-        level=settings.log.level.upper(), stream=sys.stderr, format=f"%(levelname)s {mark}%(message)s", force=True
+        level=settings.log.level.upper(), handlers=[handler], format=f"%(levelname)s {mark}%(message)s", force=True
     )
     if exposed := config.exposed_passwords(settings, arguments.config):
         logging.getLogger(__name__).warning("%s", exposed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -37,6 +38,11 @@ class CommandRecord:
     """Of the inverter, as a last resort; under a DTU's name its reboots."""
     restarted_at_s: float | None = None
     """Monotonic time of the last one."""
+
+
+def sent_in(commands: Mapping[str, CommandRecord]) -> int:
+    """Return how many commands were sent since the program's start."""
+    return sum(record.sent for record in commands.values())
 
 
 @dataclass(frozen=True, slots=True)

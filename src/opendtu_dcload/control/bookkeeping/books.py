@@ -11,6 +11,7 @@ from opendtu_dcload.control.bookkeeping.statistics import CommandLog, Ledger
 from opendtu_dcload.control.inverter.tracker import InverterTracker
 from opendtu_dcload.model import Alarm, Cause
 from opendtu_dcload.state import State
+from opendtu_dcload.tallies import Today, sent_in
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ class Books:
         self._today = today
         self._is_dry = is_dry
         self._ledger = Ledger()
+        self._sent_before: int | None = None
+        """Commands before the day began; None = it began before the program."""
 
     def update(self, now_s: float) -> None:
         """Take what the state and the trackers tell now, and show in the state what follows."""
@@ -59,7 +62,26 @@ class Books:
             room_w = self._room_w()
             self._ledger.add_reading(self._today(), state.meter, room_w)
             if self._ledger.today != state.today:
+                self._log_day(state.today)
                 state.set_today(self._ledger.today, room_w)
+
+    def _log_day(self, day: Today) -> None:
+        """Sum up a day that is over."""
+        if self._ledger.today.day == day.day:
+            return
+        sent = sent_in(self._state.commands)
+        if day.day is not None:
+            log.info(
+                "%s in sum: %.0f Wh exported, %.0f Wh imported, %.0f Wh of these although the inverters had room; "
+                "%d commands%s",
+                day.day,
+                day.exported_wh,
+                day.imported_wh,
+                day.avoidable_wh,
+                sent - (self._sent_before or 0),
+                ", since the start" if self._sent_before is None else "",
+            )
+            self._sent_before = sent
 
     def _room_w(self) -> float:
         """Return what the inverters could give beyond what they do, W: 0 for those that cannot be set."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
 from opendtu_dcload.state import State
-from opendtu_dcload.tallies import CommandRecord, Today
+from opendtu_dcload.tallies import Today, sent_in
 from opendtu_dcload.web.moment import Totals
 
 MINUTES, MINUTE_S = 60, 60
@@ -92,8 +91,3 @@ class DayTotals:
             self._sent - self._sent_before,
             self._sent - before,
         )
-
-
-def sent_in(commands: Mapping[str, CommandRecord]) -> int:
-    """Return how many commands were sent since the program's start."""
-    return sum(record.sent for record in commands.values())
