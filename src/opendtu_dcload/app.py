@@ -25,7 +25,7 @@ from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
-from opendtu_dcload.lasting import Task, lasting
+from opendtu_dcload.lasting import Task, lasting, tell_mishap
 from opendtu_dcload.live.live_plant import Source
 from opendtu_dcload.recording.bounded_file import open_recording
 from opendtu_dcload.recording.recorder import RecordedController
@@ -66,6 +66,7 @@ async def run(
     bus = resolve(config.dbus.bus) if config.dbus.enabled else None
     clock = time.monotonic
     state = State()
+    asyncio.get_running_loop().set_exception_handler(tell_mishap)
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)
         supervisor = Supervisor.of(os.environ)

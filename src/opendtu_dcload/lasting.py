@@ -1,13 +1,16 @@
-"""Tasks that run for as long as something else does, and of which none may end before it unnoticed."""
+"""Tasks that run for as long as something else does, none of which may end or fail unnoticed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from opendtu_dcload.errors import TaskEndedError
+
+log = logging.getLogger(__name__)
 
 
 class Task(NamedTuple):
@@ -42,3 +45,13 @@ async def _watch(tasks: Sequence[asyncio.Task[object]]) -> NoReturn:
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     names = ", ".join(f'"{task.get_name()}"' for task in done)
     raise TaskEndedError(f"the task {names} has ended, which it never should: please report this")
+
+
+def tell_mishap(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """Handle, for an event loop, what failed where nobody waits for it: in one sentence, and for who debugs in full."""
+    error = context.get("exception")
+    what = f"{type(error).__name__}: {error}" if error is not None else "no exception"
+    log.error(
+        "%s (%s), which is survived: please report this", str(context.get("message", "a mishap"))[:200], what[:200]
+    )
+    log.debug("it came from here", exc_info=error)

@@ -11,8 +11,9 @@ import contextlib
 import errno
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, NoReturn
 
 from aiohttp.web_exceptions import HTTPException
@@ -173,9 +174,7 @@ class WebServer:
         if methods is None:
             raise RefusedError(HTTPStatus.NOT_FOUND, "there is no such page")
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"only {', '.join(methods)} is possible here")
-        return await handler(request)
+        return await handler(request) if handler is not None else _not_allowed(methods)
 
     async def _state(self, _: BaseRequest) -> StreamResponse:
         return _response(self._site.state().text, JSON)
@@ -269,6 +268,14 @@ def _sender(asset: Asset) -> _Handler:
         return _response(asset.content, asset.kind)
 
     return send
+
+
+def _not_allowed(methods: Iterable[str]) -> Response:
+    allowed = ", ".join(chain.from_iterable(("GET", "HEAD") if method == "GET" else (method,) for method in methods))
+    response = _text(f"only {allowed} is possible here\n", HTTPStatus.METHOD_NOT_ALLOWED)
+    response.headers["Allow"] = allowed
+    response.force_close()
+    return response
 
 
 def _text(text: str, status: HTTPStatus) -> Response:
