@@ -100,6 +100,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path):
         ("[meter]\nhost = shelly\n", "line 2, column 8", "this is no value; write text in quotes"),
         ("[meter]\nhost = 192.168.1.50\n", "line 2, column 15", "the line goes on behind the value; text takes quotes"),
         ("[control]\ntarget_w = 1,5\n", "line 2, column 13", "decimals a point"),
+        ("[control]\ntarget_w = 50W\n", "line 2, column 14", "numbers no unit"),
         ("[meter]\ninvert = True\n", "line 2, column 10", "this is no value"),
         ('[meter]\nhost = "a\n', "line 2, column 10", "a closing quote is missing"),
         ('[meter]\nhost = "a', "the end of the file", "a closing quote is missing"),

@@ -23,7 +23,9 @@ _SYNTAX = {
     "Duplicate": _TWICE,
     "Cannot declare": "the same section begins twice; write one heading, or for inverters [[inverter]]",
     "Invalid value": "this is no value; write text in quotes, a number with a decimal point, or true or false",
-    "Expected newline": "the line goes on behind the value; text takes quotes, decimals a point, a note a #",
+    "Expected newline": (
+        "the line goes on behind the value; text takes quotes, decimals a point, numbers no unit, a note a #"
+    ),
     "Expected '='": _NO_LINE,
     "Invalid statement": _NO_LINE,
     "Invalid initial character": _NO_LINE,
