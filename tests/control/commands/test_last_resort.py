@@ -217,6 +217,7 @@ def test_an_only_inverter_is_restarted_though_the_meter_is_doubted_because_of_it
 
 def test_while_the_meter_is_silent_nobody_is_restarted():
     plant = deaf_plant(Settings(max_feed_in_w=800.0))
+    plant.until(100.0 + RESTART_AFTER_S)
     plant.run.has_meter = False
     plant.until(1200.0)
     assert restarts_of(plant) == []
