@@ -47,6 +47,10 @@ class EndedOnPurposeError(BusError):
     """The connection was ended by ourselves; the text says why."""
 
 
+class BusGoneError(BusError):
+    """There is no connection to the bus, or it has ended."""
+
+
 class CallRefusedError(BusError):
     """The called service, or the bus in its place, answered with an error."""
 

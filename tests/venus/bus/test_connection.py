@@ -46,9 +46,25 @@ async def test_the_service_comes_back_with_a_restarted_bus(service, daemon, capl
         async with connected(daemon.address) as other:
             [items] = await other.call(NAME, "/", "com.victronenergy.BusItem", "GetItems")
         assert items["/Ac/Power"]["Value"].value == 5.0
-        came, lost, back = [record.message for record in caplog.records]
-        assert came == back == f"{NAME}: on the bus {daemon.address}"
-        assert lost.startswith(f"{NAME}: connection to {daemon.address} lost: ")
+        came, lost, back = caplog.messages
+        assert came == f"{NAME}: on the bus {daemon.address}"
+        assert lost.startswith(f"D-Bus: connection to {daemon.address} lost: ")
+        assert back == f"D-Bus: connection to {daemon.address} is back"
+
+
+async def test_what_all_connections_see_is_told_once(daemon, caplog):
+    caplog.set_level(logging.INFO)
+    names = [f"{NAME}{number}" for number in range(9)]
+    services = [BusService(name, daemon.address, retry_delays_s=(0.01,)) for name in names]
+    async with running(*services):
+        daemon.stop()
+        await until(lambda: not any(service.is_online for service in services))
+        daemon.start()
+        await until(lambda: all(service.is_online for service in services))
+    *came, lost, back = caplog.messages
+    assert sorted(came) == [f"{name}: on the bus {daemon.address}" for name in names]
+    assert lost.startswith(f"D-Bus: connection to {daemon.address} lost: ")
+    assert back == f"D-Bus: connection to {daemon.address} is back"
 
 
 async def test_a_hundred_reconnects_leave_no_descriptor_behind(daemon):
@@ -197,9 +213,7 @@ async def test_a_missing_bus_is_reported_once_and_tried_for_ever(folder, caplog)
     await asyncio.sleep(0.05)
     assert not task.done()
     task.cancel()
-    assert warnings_of(caplog) == [
-        f"{NAME}: no connection to unix:path={path}: no such file or directory; trying again"
-    ]
+    assert warnings_of(caplog) == [f"D-Bus: no connection to unix:path={path}: no such file or directory; trying again"]
 
 
 async def test_tcp_logs_in_anonymously(daemon):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from dbus_next.auth import AuthAnnonymous, AuthExternal
 from dbus_next.constants import ErrorType, MessageFlag, MessageType, NameFlag, RequestNameReply
 from dbus_next.message import Message
 
-from opendtu_dcload.errors import BusError, CallRefusedError, EndedOnPurposeError, NameTakenError
+from opendtu_dcload.errors import BusError, BusGoneError, CallRefusedError, EndedOnPurposeError, NameTakenError
 from opendtu_dcload.venus.bus.bus_address import BusAddress, TcpAddress
 from opendtu_dcload.venus.bus.dbusnext import Bus
 from opendtu_dcload.venus.bus.item import printable
@@ -27,6 +28,8 @@ COMPLAINT_PAUSE_S = 3600.0
 """Signals that cannot be read are logged no more often than this, however many there are."""
 _STABLE_AFTER_S = 60.0
 """A connection that lasted this long lets the next loss start with the shortest delay again."""
+_TOGETHER_S = 15.0
+"""Within this time, which is longer than any pause before an attempt, all connections have seen the same."""
 _DBUS = "org.freedesktop.DBus"
 _PEER = "org.freedesktop.DBus.Peer"
 _MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
@@ -197,13 +200,30 @@ class Connection:
         """Wait for the end of the connection.
 
         Raises:
-            BusError: when it has ended, with the cause.
+            BusGoneError: when it has ended, with the cause.
         """
         await asyncio.wait([self._bus.ended])
         cause = self._bus.ended.exception()
         if isinstance(cause, EndedOnPurposeError):
             raise cause
-        raise BusError(f"connection to {self.address} lost: {_describe(cause)}")
+        raise BusGoneError(f"connection to {self.address} lost: {_describe(cause)}")
+
+
+class _News:
+    """What was told lately: each service has a connection of its own, and all of them see the bus go and come."""
+
+    def __init__(self) -> None:
+        self._told_at_s: dict[str, float] = {}
+
+    def is_new(self, news: str, now_s: float) -> bool:
+        """Tell whether nobody has said this lately, and remember that it is said."""
+        is_new = now_s - self._told_at_s.get(news, -math.inf) >= _TOGETHER_S
+        if is_new:
+            self._told_at_s[news] = now_s
+        return is_new
+
+
+_NEWS = _News()
 
 
 @contextlib.asynccontextmanager
@@ -211,7 +231,7 @@ async def connected(address: BusAddress, timeout_s: float = TIMEOUT_S) -> AsyncI
     """Connect and log in, without ever blocking the event loop; at the end close every socket.
 
     Raises:
-        BusError: nobody listens there, no answer in time, or the login was refused.
+        BusGoneError: nobody listens there, no answer in time, or the login was refused.
     """
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -221,11 +241,11 @@ async def connected(address: BusAddress, timeout_s: float = TIMEOUT_S) -> AsyncI
                 bus = stack.enter_context(contextlib.closing(Bus(sock, login)))
                 await bus.connect()
         except TimeoutError as err:
-            raise BusError(f"no answer from {address} in {timeout_s:g} s") from err
+            raise BusGoneError(f"no answer from {address} in {timeout_s:g} s") from err
         except Exception as err:  # a peer that is no bus can say anything, and dbus-next raises anything then
-            raise BusError(f"no connection to {address}: {_describe(err)}") from err
+            raise BusGoneError(f"no connection to {address}: {_describe(err)}") from err
         if not str(bus.unique_name).startswith(":"):
-            raise BusError(f"no connection to {address}: {printable(str(bus.unique_name))}")
+            raise BusGoneError(f"no connection to {address}: {printable(str(bus.unique_name))}")
         yield Connection(bus, address)
 
 
@@ -237,7 +257,8 @@ async def stay_connected(
 ) -> NoReturn:
     """Keep a connection for ever: call `start` with each new one, connect again when it ends or `start` fails.
 
-    Logs one line when the connection is lost or cannot be made, and one when it is there.
+    Logs one line when `start` fails and one when the connection is there; that the bus is gone, and back, is told once,
+    however many connections see it.
 
     Args:
         name: who is connected, for the log.
@@ -253,15 +274,19 @@ async def stay_connected(
         try:
             async with connected(address) as connection:
                 await start(connection)
-                _LOG.info("%s: on the bus %s", name, address)
+                if not isinstance(complaint, BusGoneError):
+                    _LOG.info("%s: on the bus %s", name, address)
+                elif _NEWS.is_new(f"back {address}", clock()):
+                    _LOG.info("D-Bus: connection to %s is back", address)
                 complaint, began_s = None, clock()
                 await connection.wait_closed()
         except EndedOnPurposeError as err:
             _LOG.info("%s: comes again, %s", name, err)
             attempt = 0
         except BusError as err:
-            if type(err) is not type(complaint):
-                _LOG.warning("%s: %s; trying again", name, err)
+            is_gone = isinstance(err, BusGoneError)
+            if type(err) is not type(complaint) and (not is_gone or _NEWS.is_new(f"gone {address}", clock())):
+                _LOG.warning("%s: %s; trying again", "D-Bus" if is_gone else name, err)
             if complaint is None and clock() - began_s >= _STABLE_AFTER_S:
                 attempt = 0
             complaint = err
