@@ -52,6 +52,8 @@ def tell_mishap(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> Non
     error = context.get("exception")
     what = f"{type(error).__name__}: {error}" if error is not None else "no exception"
     log.error(
-        "%s (%s), which is survived: please report this", str(context.get("message", "a mishap"))[:200], what[:200]
+        "%s (%s), and the program goes on: please report this",
+        str(context.get("message", "a mishap"))[:200],
+        what[:200],
     )
     log.debug("it came from here", exc_info=error)

@@ -118,7 +118,9 @@ async def test_a_task_that_returns_costs_one_sentence_and_exit_code_1_after_the_
     _, log = await program.communicate()
     assert program.returncode == 1
     assert log.count(b'the task "control" has ended, which it never should') == 1
-    assert log.count(b"invalid literal for int() with base 10: 'a mishap'), which is survived: please report") == 1
+    assert (
+        log.count(b"invalid literal for int() with base 10: 'a mishap'), and the program goes on: please report") == 1
+    )
     assert b"stopping, inverters told minimum" in log
     assert b"Traceback" not in log
     await until(lambda: devices.limits_w == [20, 20])

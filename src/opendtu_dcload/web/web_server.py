@@ -272,7 +272,7 @@ def _sender(asset: Asset) -> _Handler:
 
 def _not_allowed(methods: Iterable[str]) -> Response:
     allowed = ", ".join(chain.from_iterable(("GET", "HEAD") if method == "GET" else (method,) for method in methods))
-    response = _text(f"only {allowed} is possible here\n", HTTPStatus.METHOD_NOT_ALLOWED)
+    response = _text(f"possible here: {allowed}\n", HTTPStatus.METHOD_NOT_ALLOWED)
     response.headers["Allow"] = allowed
     response.force_close()
     return response
