@@ -1,4 +1,4 @@
-"""Measures what the program takes of a GX: CPU against a bare loop, side by side in one run.
+"""Measures what the program takes of a GX, and for what: CPU against a bare loop, side by side in one run.
 
 `make lightness` runs it for some minutes; `python -m tests.plays.lightness --seconds 60` for less. Each program is a
 process of its own with everything on, beside simulated devices behind HTTP and what a GX has on its bus; the base asks
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -25,7 +26,7 @@ from tests.doubles.ports import free_port
 from tests.doubles.until import until
 from tests.plays.gx_stage import TRACE_FROM_S, bus_daemon
 
-COUNTS = (3, 10)
+FEW, MANY = 3, 10
 METER_EVERY_S, DTU_EVERY_S = 1.0, 3.0
 SETTLED_S = 20.0
 """What a process takes to start is not counted."""
@@ -47,31 +48,49 @@ async def bare(meter: str, dtu: str) -> None:
             asking.create_task(ask(f"http://{dtu}/api/limit/status", DTU_EVERY_S))
 
 
-def config(devices: Devices, bus: object) -> str:
-    """Return a config.toml with the usual intervals and everything on."""
+@dataclass(frozen=True)
+class Kind:
+    """What a program has to do."""
+
+    inverters: int = FEW
+    has_bus: bool = True
+    has_page: bool = True
+
+
+EVERYTHING, MANY_INVERTERS, NO_PAGE, NOTHING_SHOWN = (
+    Kind(),
+    Kind(MANY),
+    Kind(has_page=False),
+    Kind(has_bus=False, has_page=False),
+)
+
+
+def config(devices: Devices, bus: object, kind: Kind = EVERYTHING) -> str:
+    """Return a config.toml with the usual intervals."""
     blocks = "".join(f'[[inverter]]\nserial = "{serial}"\nmin_power_w = 20\n' for serial in devices.serials)
     cap_w = INVERTER_W * len(devices.serials)
     return (
         f'[meter]\nhost = "{devices.meter.host}"\n[opendtu]\nhost = "{devices.opendtu.host}"\n'
         f'password = "s3cret-of-the-dtu"\n{blocks}[battery]\nmin_voltage_v = 40\n[control]\nmax_feed_in_w = {cap_w}\n'
-        f'[web]\nport = {free_port()}\n[dbus]\nbus = "{bus}"\n'
+        f"[web]\nenabled = {str(kind.has_page).lower()}\nport = {free_port()}\n"
+        f'[dbus]\nenabled = {str(kind.has_bus).lower()}\nbus = "{bus}"\n'
     )
 
 
 @contextlib.asynccontextmanager
-async def plant(count: int, folder: Path) -> AsyncIterator[tuple[Devices, Process]]:
-    """Run a plant of so many inverters, and the program that regulates it beside a GX's services."""
-    serials = [f"1124a00000{number:02}" for number in range(1, count + 1)]
+async def plant(kind: Kind, folder: Path) -> AsyncIterator[tuple[Devices, Process]]:
+    """Run a plant, and the program that regulates it beside a GX's services."""
+    serials = [f"1124a00000{number:02}" for number in range(1, kind.inverters + 1)]
     with bus_daemon(folder) as daemon:
         async with simulated({"opendtu": serials}, poll_interval_s=5.0, latency_s=0.05) as devices:
             load_w = load_trace(DEFAULT_TRACE)[TRACE_FROM_S:]
             start_s = int(devices.clock() - devices.house.start_s)
-            devices.house.load_w = [load_w[0]] * start_s + [w * count / 3 for w in load_w]
+            devices.house.load_w = [load_w[0]] * start_s + [w * kind.inverters / FEW for w in load_w]
             gx = Gx(daemon.address)
             for name, values in ((BATTERY, BATTERY_VALUES), (SYSTEM, SYSTEM_VALUES), (SETTINGS, SETTINGS_VALUES)):
                 await gx.join(name, values)
             file = folder / "config.toml"
-            file.write_text(config(devices, daemon.address))
+            file.write_text(config(devices, daemon.address, kind))
             file.chmod(0o600)
             program = await started("-m", "opendtu_dcload", "--config", str(file))
             try:
@@ -96,9 +115,10 @@ def cpu_s(process: Process) -> float:
 
 async def measured(seconds: float) -> list[str]:
     """Return the table."""
+    kinds = (EVERYTHING, MANY_INVERTERS, NO_PAGE, NOTHING_SHOWN)
     async with contextlib.AsyncExitStack() as parts:
-        folders = [Path(parts.enter_context(tempfile.TemporaryDirectory())) for _ in COUNTS]
-        plants = [await parts.enter_async_context(plant(*each)) for each in zip(COUNTS, folders, strict=True)]
+        folders = [Path(parts.enter_context(tempfile.TemporaryDirectory())) for _ in kinds]
+        plants = [await parts.enter_async_context(plant(*each)) for each in zip(kinds, folders, strict=True)]
         devices, _ = plants[0]
         base = await started("-m", "tests.plays.lightness", "--bare", devices.meter.host, devices.opendtu.host)
         parts.callback(base.terminate)
@@ -109,14 +129,17 @@ async def measured(seconds: float) -> list[str]:
         await asyncio.sleep(seconds)
         used_s = [cpu_s(process) - before for process, before in zip(processes, before_s, strict=True)]
         limits = [devices.dtu.counters.limits - before for (devices, _), before in zip(plants, limits, strict=True)]
-    base_pct, few_pct, many_pct = (100 * used / seconds for used in used_s)
-    few_per_h, many_per_h = (count * 3600 / seconds for count in limits)
-    few, many = COUNTS
+    base_ms, few_ms, many_ms, pageless_ms, plain_ms = (1000 * used / seconds for used in used_s)
+    few_per_h, many_per_h, *_ = (count * 3600 / seconds for count in limits)
     return [
-        f"CPU of one core in {seconds:.0f} s, side by side",
-        f"bare loop      {base_pct:6.2f} %",
-        f"{few:2} inverters   {few_pct:6.2f} %   {few_pct / base_pct:4.1f} x the bare loop  {few_per_h:.0f} limits/h",
-        f"{many:2} inverters   {many_pct:6.2f} %   {many_pct / few_pct:4.1f} x {few} inverters  {many_per_h:.0f} per h",
+        f"processor time in {seconds:.0f} s, side by side: ms for each second (10 ms are 1 % of a core)",
+        f"bare loop      {base_ms:6.2f}",
+        f"{FEW:2} inverters   {few_ms:6.2f}   {few_ms / base_ms:4.1f} x the bare loop, {few_per_h:.0f} limits/h",
+        f"{MANY:2} inverters   {many_ms:6.2f}   {many_ms / few_ms:4.1f} x {FEW} inverters, {many_per_h:.0f} limits/h",
+        f"What {FEW} inverters take it for:",
+        f"asking and deciding {plain_ms:6.2f}   {plain_ms / base_ms:4.1f} x the bare loop",
+        f"the D-Bus           {pageless_ms - plain_ms:6.2f}",
+        f"the status page     {few_ms - pageless_ms:6.2f}",
     ]
 
 

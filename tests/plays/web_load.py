@@ -35,7 +35,7 @@ from opendtu_dcload.web.status_document import StatusDocument
 from opendtu_dcload.web.web_server import WebServer, connection
 from tests.doubles.memory_connection import MemoryConnection
 from tests.plays.gx_stage import TRACE_FROM_S
-from tests.plays.lightness import SETTLED_S, cpu_s, plant
+from tests.plays.lightness import EVERYTHING, SETTLED_S, cpu_s, plant
 from tests.web.browser.browser import CHROMIUM, browsing
 
 CLIENTS = 10
@@ -98,7 +98,7 @@ async def measured(seconds: float) -> tuple[list[str], bool]:
     """Return the lines about two programs side by side, and whether they keep within the budget."""
     async with contextlib.AsyncExitStack() as parts:
         folders = [Path(parts.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
-        (_, alone), (_, watched) = [await parts.enter_async_context(plant(3, folder)) for folder in folders]
+        (_, alone), (_, watched) = [await parts.enter_async_context(plant(EVERYTHING, folder)) for folder in folders]
         config = tomli.loads((folders[1] / "config.toml").read_text())
         session = await parts.enter_async_context(aiohttp.ClientSession())
         url, told = f"http://127.0.0.1:{config['web']['port']}/", [0]
