@@ -15,7 +15,6 @@ from tests.web.browser.conftest import HOSTILE, ROOT, TOKEN, Program
 pytestmark = pytest.mark.realtime
 
 NARROW = (320, 640)
-POINTED = "document.querySelector('text.pointed').textContent"
 ARTEFACTS = ROOT / "artefacts"
 NUMBERS = "[...document.querySelectorAll('.tile:not([hidden]) .big, .card .big')].map((e) => e.textContent)"
 
@@ -80,12 +79,17 @@ async def test_it_shows_live_values_at_once_and_goes_on_by_itself(browser: Brows
     await browser.until("/^(4[5-9]|5)\\d/.test(document.querySelector('[data-v=output]').textContent)")
     assert await browser.run("window.isSame") is True
 
-    place = await browser.run(
-        "(() => { const plot = document.querySelector('#plot-load svg'); plot.scrollIntoView({ block: 'center' });"
-        "const { right, top } = plot.getBoundingClientRect(); return [right - 11, top + 60] })()"
-    )
-    await browser.command("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
-    assert re.fullmatch(r"\d\d:\d\d:\d\d +House [45]\d\d\sW", await browser.run(POINTED))
+    async def pointed() -> str | None:
+        """Point at the latest moment: the page may have been drawn anew since it was looked for."""
+        right, top = await browser.run(
+            "(() => { const plot = document.querySelector('#plot-load svg'); plot.scrollIntoView({ block: 'center' });"
+            "const { right, top } = plot.getBoundingClientRect(); return [right, top] })()"
+        )
+        for beside in (12, 11):
+            await browser.command("Input.dispatchMouseEvent", type="mouseMoved", x=right - beside, y=top + 60)
+        return str(await browser.run("document.querySelector('text.pointed')?.textContent ?? ''"))
+
+    assert re.fullmatch(r"\d\d:\d\d:\d\d +House [45]\d\d\sW", await browser.until_so(pointed))
 
     await browser.run("document.querySelector('input[value=day]').click()")
     day = await browser.run("document.querySelector('#plot-load .plot svg').getAttribute('aria-label')")
