@@ -109,7 +109,7 @@ class WebServer:
         """Return why the port cannot be had, and what to do."""
         if err.errno == errno.EADDRINUSE:
             return f"port {self._port} is taken by another program; free it or set another web.port"
-        if err.errno in {errno.EADDRNOTAVAIL, errno.EINVAL}:
+        if err.errno in {errno.EADDRNOTAVAIL, errno.EINVAL, None}:  # none: asyncio's own error since Python 3.13
             return f"{self._listen} is no address of this computer; correct web.listen, or leave it out"
         return f"port {self._port} cannot be had ({err}); set another web.port"
 
