@@ -44,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _exit_code(arguments: argparse.Namespace) -> int:
     try:
-        return int(arguments.start(arguments))
+        code = int(arguments.start(arguments))
+        if arguments.start is not _run:
+            sys.stdout.flush()
     except ConfigError as err:
         for problem in err.problems:
             print(problem, file=sys.stderr)
@@ -52,8 +54,12 @@ def _exit_code(arguments: argparse.Namespace) -> int:
     except ServiceError as err:
         print(err, file=sys.stderr)
         return FAILED
+    except BrokenPipeError:  # whoever read what is printed, such as `head`, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         return FAILED
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

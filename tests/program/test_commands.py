@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,16 @@ async def test_check_names_what_it_found(devices: Devices, tmp_path: Path) -> No
     for words in ("meter SPEM-003CEBEU", "OpenDTU accepts the password", f"inverter {SERIALS[0]} 'HMS 1': 400 W rated"):
         assert words in out
     assert devices.dtu.counters.limits == devices.dtu.counters.power == 0
+
+
+async def test_a_reader_who_leaves_early_costs_no_traceback(devices: Devices, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = (sys.executable, "-m", "opendtu_dcload", "check", "--config", str(devices.config(tmp_path)))
+    program = await asyncio.create_subprocess_exec(*argv, stdout=writing, stderr=PIPE)
+    os.close(writing)
+    _, err = await program.communicate()
+    assert (program.returncode, err) == (1, b"")
 
 
 async def test_check_says_what_is_wrong(devices: Devices, tmp_path: Path) -> None:

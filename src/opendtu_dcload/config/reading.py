@@ -17,7 +17,7 @@ _MAX_PASSWORD_BYTES = 1_000
 
 # The beginning of tomli's text -> what a user calls it. Its own texts are for programmers.
 _NO_LINE = "this is no line of a configuration; write key = value, [section] or # note"
-_TWICE = "the same setting stands there twice; remove one"
+_TWICE = "the same setting stands there twice; remove one, or for inverters write [[inverter]] each time"
 _SYNTAX = {
     "Cannot overwrite": _TWICE,
     "Duplicate": _TWICE,
