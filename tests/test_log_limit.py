@@ -54,6 +54,13 @@ def test_what_is_rare_or_of_another_device_is_not_held_up(clock: Clock, written:
     assert "not shown" not in written.getvalue()
 
 
+def test_devices_that_differ_in_a_number_have_lines_of_their_own(written: io.StringIO):
+    for _ in range(3 * MOST_AT_ONCE):
+        log.warning("Garage 1 lost: no answer from 192.0.2.1 for 15 s")
+    log.warning("Garage 2 lost: no answer from 192.0.2.2 for 15 s")
+    assert written.getvalue().splitlines()[MOST_AT_ONCE:] == ["Garage 2 lost: no answer from 192.0.2.2 for 15 s"]
+
+
 def test_who_wants_each_step_gets_each_step(written: io.StringIO):
     for _ in range(100):
         log.debug("step")

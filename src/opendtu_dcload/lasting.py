@@ -50,7 +50,7 @@ async def _watch(tasks: Sequence[asyncio.Task[object]]) -> NoReturn:
 def tell_mishap(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
     """Handle, for an event loop, what failed where nobody waits for it: in one sentence, and for who debugs in full."""
     error = context.get("exception")
-    what = f"{type(error).__name__}: {error}" if error is not None else "no exception"
+    what = "".join(filter(str.isprintable, f"{type(error).__name__}: {error}")) if error is not None else "no exception"
     log.error(
         "%s (%s), and the program goes on: please report this",
         str(context.get("message", "a mishap"))[:200],

@@ -12,8 +12,8 @@ MOST_AT_ONCE = 10
 EVERY_S = 360.0
 """After these, one of the kind in so long: some 250 a day."""
 MOST_KINDS = 200
-_NUMBERS = re.compile(r"\b\d{1,6}\b")
-"""Not serial numbers: each inverter has its own lines."""
+_NUMBERS = re.compile(r"\b\d+(?= (?:(?:s|W|Wh|V|A|°C)\b|%))")
+"""What was measured. Numbers in names and addresses stay: each device has its own lines."""
 
 
 @dataclass(slots=True)

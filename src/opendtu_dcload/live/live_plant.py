@@ -77,7 +77,7 @@ class LivePlant:
 
     @property
     def output(self) -> Power:
-        """What all inverters give together; not known where that of one is not."""
+        """What all inverters give together; not known where that of one is not, or where none is listed."""
         return _sum([inverter.output for inverter in self.inverters])
 
     @property
@@ -110,4 +110,4 @@ def _power(power_w: float, at_s: float, counts_s: float, now_s: float) -> Power:
 
 def _sum(powers: list[Power]) -> Power:
     known_w = [power.now_w for power in powers if power.now_w is not None]
-    return Power(sum(known_w) if len(known_w) == len(powers) else None)
+    return Power(sum(known_w) if known_w and len(known_w) == len(powers) else None)

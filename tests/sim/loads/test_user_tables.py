@@ -33,6 +33,8 @@ def read(tmp_path: Path, *contents: str | bytes, column: str | None = None) -> M
         "tid\teffekt\n2026/03/03 17:30:00\t250\n2026/03/03 17:30:01\t1500\n",
         'when,"what, in W"\n3/03/26 5:30:00 PM,250\n3/03/26 5:30:01 PM,"1,500.0"\n',
         "sep=;\r\nwhen;W\r\n2026-03-03 17:30;250 W\r\n2026-03-03 17:30:01;1500 W\r\n",
+        "Time,grid\n2026-03-03 17:30:00,250 W\n2026-03-03 17:30:01,1.5 kW\n",
+        "Zeit;Leistung [kW]\n2026-03-03 17:30:00;250,0 W\n2026-03-03 17:30:01;1,5\n",
         "entity_id,state,last_changed\nsensor.grid,250,2026-03-03 17:30:00\nsensor.grid,1500,2026-03-03 17:30:01\n",
         "2026-03-03 17:30:00;250\n2026-03-03 17:30:01;1500\n",
         "\N{BYTE ORDER MARK}zeit;energie_kwh;watt\n2026-03-03 17:30:00;0;250\n2026-03-03 17:30:01;1;1500\n",

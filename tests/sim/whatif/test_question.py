@@ -57,6 +57,15 @@ def test_no_address_and_no_secret_of_the_real_devices_is_left(config: Path, load
     assert "192.168" not in repr(played)
 
 
+@pytest.mark.parametrize("name", ["Garage", "Dach Süd", "a/b", "dtu#2"])
+def test_a_dtu_answers_whatever_its_name_is(config: Path, load: Path, name: str):
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('"garage"', f'"{name}"'), encoding="utf-8")
+    plant = question_of(Asked([str(load)], config=config)).plant
+    result = simulate([300.0] * 900, plant=plant, seed=1)
+    assert result.exported_wh < 5
+
+
 def test_a_plant_on_24_v_with_a_minimum_soc_regulates(config: Path):
     """Neither the floor nor a SoC that nobody tells may keep what is played from feeding."""
     plant = question_of(Asked(config=config)).plant

@@ -48,8 +48,15 @@ def power_load(table: Table, column: str | None = None) -> MeasuredLoad:
     kept = [(line, cells) for line, cells in table.rows if not is_missing(cells[power])]
     if not kept:
         raise ValueError(f"column {name!r} has no number in it: name another one with --column")
-    powers_w = [factor * value for value in _numbers(name, kept, power)]
-    if factor == 1.0 and not _WATT.search(name.replace("_", " ")) and max(map(abs, powers_w)) < LIKE_KW:
+    values = zip(kept, _numbers(name, kept, power), strict=True)
+    powers_w = [_watts(cells[power], factor) * value for (_, cells), value in values]
+    has_units = all(cells[power].endswith("W") for _, cells in kept)
+    if (
+        not has_units
+        and factor == 1.0
+        and not _WATT.search(name.replace("_", " "))
+        and max(map(abs, powers_w)) < LIKE_KW
+    ):
         raise ValueError(
             f"column {name!r} names no unit and holds nothing above {LIKE_KW:.0f}: write W or kW in its name"
         )
@@ -57,8 +64,13 @@ def power_load(table: Table, column: str | None = None) -> MeasuredLoad:
     times = times_of([cells[time] for _, cells in kept], lines, table.names[time])
     missing = len(table.rows) - len(kept)
     skipped = (f"Lines without a value: {missing}; the one before them holds.",) if missing else ()
-    told = f"column {name!r} in {'kW' if factor > 1 else 'W'}"
+    told = f"column {name!r} in {'W or kW as its cells say' if has_units else 'kW' if factor > 1 else 'W'}"
     return load_of(times, powers_w, told, skipped)
+
+
+def _watts(cell: str, otherwise: float) -> float:
+    """Return how many W the number in a cell counts in: as the cell itself says, `otherwise` as its column does."""
+    return 1000.0 if cell.endswith("kW") else 1.0 if cell.endswith("W") else otherwise
 
 
 def load_of(

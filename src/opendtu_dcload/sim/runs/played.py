@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Self
 
@@ -16,10 +17,15 @@ from opendtu_dcload.sim.servers.shelly_server import Gen1Server
 from opendtu_dcload.sim.servers.wire import Wire
 
 METER = "meter"
-"""The address of the simulated meter; a DTU has its name."""
+"""The address of the simulated meter."""
 RELAY = "relay"
 """The address of the simulated relay between the inverters and the grid, where there is one."""
 PASSWORD = "simulated"  # noqa: S105  what the simulated DTUs want
+
+
+def host_of(dtu: str) -> str:
+    """Return the address of a simulated DTU: its name, or one made of it where no host could have that."""
+    return dtu if re.fullmatch("[a-z0-9_]+", dtu) else f"dtu-{dtu.encode().hex()}"
 
 
 class ProgramError(ServiceError):
@@ -45,7 +51,7 @@ class Played:
         self.wire.attach(METER, self.meter)
         for name, server in self.dtus.items():
             server.latency = opendtu_latency(f"{name} {seed}")
-            self.wire.attach(name, server)
+            self.wire.attach(host_of(name), server)
         self.tasks: list[asyncio.Task[object]] = []
         """None of them may end."""
 

@@ -20,7 +20,7 @@ from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.lasting import Task
 from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played, end_tasks
+from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played, end_tasks, host_of
 from opendtu_dcload.state import State
 from opendtu_dcload.tasks.device_tasks import arming, reading
 
@@ -42,7 +42,7 @@ def plant_config(
 ) -> Config:
     """Return the configuration that a user of this plant would write; `sections` add to it, or replace keys."""
     budget = {} if commands_per_hour is None else {"max_commands_per_hour": commands_per_hour}
-    dtus = [{"name": dtu.name, "host": dtu.name, "password": PASSWORD, **budget} for dtu in world.dtus]
+    dtus = [{"name": dtu.name, "host": host_of(dtu.name), "password": PASSWORD, **budget} for dtu in world.dtus]
     table: dict[str, Any] = {
         "meter": {"host": METER},
         "opendtu": dtus,

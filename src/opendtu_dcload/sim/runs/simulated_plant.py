@@ -17,7 +17,7 @@ from opendtu_dcload.sim.plant.house import Battery, House, InverterModel
 from opendtu_dcload.sim.plant.meter_clock import uneven_clock
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
-from opendtu_dcload.sim.runs.played import METER, PASSWORD
+from opendtu_dcload.sim.runs.played import METER, PASSWORD, host_of
 from opendtu_dcload.sim.runs.program import plant_config
 from opendtu_dcload.sim.runs.score import IDEAL_LAG_S
 
@@ -135,7 +135,7 @@ def simulated(config: Config) -> Config:
     here = {"user": "admin", "password_file": None, "password_env": None}
     meter = {"source": "shelly", "host": METER, "channel": None, "invert": False, "password": None, **here}
     password = SecretStr(PASSWORD)
-    dtus = [dtu.model_copy(update={"host": dtu.name, "password": password, **here}) for dtu in config.dtus]
+    dtus = [dtu.model_copy(update={"host": host_of(dtu.name), "password": password, **here}) for dtu in config.dtus]
     return config.model_copy(
         update={
             "meter": config.meter.model_copy(update=meter),

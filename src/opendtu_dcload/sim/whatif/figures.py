@@ -70,10 +70,10 @@ def flows(result: Result) -> list[str]:
     return told
 
 
-def explanations(price: float | None) -> list[str]:
-    """Say what the columns mean."""
+def explanations(outcomes: Sequence[Outcome], price: float | None) -> list[str]:
+    """Say what the rows and columns mean."""
     cost = "Cost is exported and imported with room, both at your price for a kWh, in this time."
-    return [ONE_THING, WASTE, J0, *([cost] if price is not None else [])]
+    return [*([ONE_THING] if len(outcomes) > 1 else []), WASTE, J0, *([cost] if price is not None else [])]
 
 
 def relay_told(dead: DeadHour, clock_s: float) -> str:

@@ -51,7 +51,7 @@ def page_of(question: Question, played: Played, price: float | None) -> str:
         *([] if played.is_complete else ["<p><strong>It was ended before all settings were played.</strong></p>"]),
         "<h2>Settings compared</h2>",
         *_table(figures_of(played.outcomes, price)),
-        *(f"<p>{escape(told)}</p>" for told in explanations(price)),
+        *(f"<p>{escape(told)}</p>" for told in explanations(played.outcomes, price)),
         "<h2>With your settings</h2>",
         *_picture("whole", "The whole time", own.whole, question.clock_s),
         *_picture("close", "The hour with the most waste", own.close, question.clock_s),

@@ -84,7 +84,7 @@ def told(question: Question, played: Played, price: float | None) -> list[str]:
     ended = [] if played.is_complete else ["It was ended before all settings were played."]
     dead = [] if played.dead_hour is None else [relay_told(played.dead_hour, question.clock_s)]
     table = figures_of(played.outcomes, price).lines()
-    sentences = [*ended, *explanations(price), *dead, *question.notes]
+    sentences = [*ended, *explanations(played.outcomes, price), *dead, *question.notes]
     return ["", *_wrapped(flows(played.outcomes[0].result)), "", *table, "", *_wrapped(sentences)]
 
 
