@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from typing import Any
 
 import aiomqtt
 import pytest
+
+from tests.doubles.ports import free_port
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 USER, PASSWORD = "plant", "s3cret-of-the-broker"
@@ -29,12 +30,6 @@ def need_mosquitto() -> str:
             pytest.fail("mosquitto is missing (Debian: mosquitto)")
         pytest.skip("mosquitto is missing (Debian: mosquitto)")
     return MOSQUITTO
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Mosquitto:
