@@ -24,7 +24,7 @@ class _Kind:
 
 
 class LogLimit(logging.Filter):
-    """Lets lines that differ in nothing but their numbers through at a limited rate, and counts the others.
+    """Lets lines that differ in nothing but what was measured through at a limited rate, and counts the others.
 
     Debug lines are not limited: whoever wants these wants all.
     """

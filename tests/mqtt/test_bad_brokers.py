@@ -276,10 +276,10 @@ async def test_what_is_no_broker_is_one_line_and_tried_again(
 
 async def test_a_packet_beyond_measure_is_left_before_it_is_there(impatient: None):
     class Paho:
-        _in_packet = {"remaining_length": connection.LARGEST_BYTES + 1}  # noqa: RUF012
+        _in_packet = {"remaining_length": connection.LARGEST_BYTES + 1}  # noqa: RUF012  a stand-in that nobody changes
 
     class Client:
         _client = Paho()
 
     with pytest.raises(connection.BrokerError, match="beyond measure"):
-        connection.check_packet(Client())  # type: ignore[arg-type]
+        connection.check_packet(Client())  # type: ignore[arg-type]  # a stand-in
