@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -25,12 +26,17 @@ class AskedMeter:
         self.changes_s = changes_s
         self.at_s = 0
         self.output_w = 300.0
+        self.corrected_w = 0.0
         self.power_w = 20.0
         self.is_frozen = False
         self._frequency_hz = 50.0
 
     def output(self) -> Output:
-        return Output((self.output_w, self.output_w), self.output_w, self.output_w, self.at_s, is_settled=True)
+        output_w = self.output_w
+        return Output((output_w, output_w), output_w, self.corrected_w, output_w, self.at_s, is_settled=True)
+
+    def reading(self) -> MeterReading:
+        return MeterReading(self.at_s, self.power_w, frequency_hz=self._frequency_hz)
 
     def run(self, seconds: int) -> MovementVerdict | None:
         verdict = None
@@ -38,8 +44,7 @@ class AskedMeter:
             self.at_s += 1
             if not self.is_frozen and self.at_s % self.changes_s == 0:
                 self._frequency_hz = 50.0 + 0.01 * (self.at_s % 7)
-            reading = MeterReading(self.at_s, self.power_w, frequency_hz=self._frequency_hz)
-            verdict = self.movement.add_reading(reading, self.output()) or verdict
+            verdict = self.movement.add_reading(self.reading(), self.output()) or verdict
         return verdict
 
     def ask(self, step_w: float = -200.0, *, is_made: bool = True) -> None:
@@ -115,6 +120,18 @@ def test_powers_that_are_the_same_after_an_own_step_are_asked_at_once_and_not_ac
     assert meter.movement.may_ask
     meter.ask()
     assert meter.run(10) is (MovementVerdict.FROZEN if is_frozen else MovementVerdict.BLIND)
+
+
+def test_a_model_that_is_corrected_while_the_meter_stands_still_is_no_step_that_it_owes():
+    meter = AskedMeter(changes_s=10.0)
+    meter.output_w, measured_w = 0.0, meter.output_w
+    meter.run(2)
+    meter.output_w = meter.corrected_w = measured_w
+    meter.movement.add_reading(meter.reading(), replace(meter.output(), measured_at_s=-math.inf))
+    assert meter.movement.may_rise
+    meter.output_w += 100.0
+    meter.run(1)
+    assert not meter.movement.may_rise, "but this one it does"
 
 
 @pytest.mark.parametrize("refresh_s", [1, 2, 5, 10, 15])

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from opendtu_dcload.sim.plant.house import House
+from opendtu_dcload.sim.plant.meter_clock import uneven_clock
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.invariants import InvariantChecker
@@ -49,6 +50,22 @@ def test_the_plant_follows_the_load_though_one_answer_in_ten_is_lost():
         playing.advance(600.0)
         assert playing.state.commands
         assert abs(world.house.grid_w) < 60
+
+
+@pytest.mark.parametrize("pause_s", [14.2, 14.5, 14.8, 15.1, 15.4, 15.7])
+@pytest.mark.parametrize("seed", range(6))
+def test_inverters_at_their_minimum_are_raised_though_the_meter_shows_the_same_from_the_first_answer_on(seed, pause_s):
+    models = default_models(2)
+    house = House([300.0], models, seed=seed, cap_w=800.0, meter_clock=uneven_clock(seed))
+    world = World(house, [SimDtu(house, seed=seed)])
+    world.advance(20.0)
+    for model in models:
+        world.dtus[0].post_limit(model.serial, 0, 20.0)
+    world.advance(20.0 + pause_s)
+    config = plant_config(world, minimum_w=20.0, cap_w=800.0, sections={"meter": {"poll_interval_s": 0.5}})
+    with Program(world, config, InvariantChecker, seed=seed) as playing:
+        playing.advance(world.house.now_s + 30.0)
+        assert abs(house.grid_w) < 60
 
 
 def test_a_task_that_ends_is_an_error():
