@@ -36,6 +36,21 @@ def test_a_load_far_above_the_cap_is_no_reason_to_shift_power_about(count: int, 
     assert plant.house.output_w == pytest.approx(788, abs=12)
 
 
+@pytest.mark.parametrize(
+    ("load_w", "reason"),
+    [(300.0, Reason.FEED_IN_CAP), (20.0, Reason.ALL_AT_MINIMUM)],
+    ids=["the house wants more", "it does not"],
+)
+@pytest.mark.parametrize("cap_w", [40.0, 45.0])
+def test_a_cap_that_leaves_no_more_than_the_minima_is_the_reason_only_while_it_binds(
+    cap_w: float, load_w: float, reason: Reason
+):
+    plant = make_plant([load_w] * 300, models_of(2), settings=Settings(max_feed_in_w=cap_w))
+    plant.until(120.0)
+    assert plant.house.output_w == pytest.approx(40.0, abs=6)
+    assert plant.reason is reason
+
+
 def test_an_answer_that_was_on_its_way_when_the_limit_was_posted_says_nothing_about_it():
     tracker = InverterTracker(UNIT)
     tracker.apply_limit_status(shown(0.0, 100), 0.0)

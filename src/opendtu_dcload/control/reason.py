@@ -63,20 +63,21 @@ def reason_of(
             return Reason.SWITCHED_OFF
         has_room = permit.cap_w >= min(t.unit.minimum_w for t in wanted) - CAP_SLACK_W
         return Reason.NO_INVERTER if has_room else permit.cap_reason
-    grid_w, target_w = seen.meter.power_w, settings.target_w
-    if plant_range.committed_w <= plant_range.floor_w + 1 and not _is_at_cap(grid_w, target_w, permit, plant_range):
+    grid_w = seen.meter.power_w
+    is_short = grid_w > settings.target_w + NEARLY_W
+    if plant_range.committed_w <= plant_range.floor_w + 1 and not _is_at_cap(is_short, permit, plant_range):
         is_odd = grid_w < -plant_range.committed_w - ODD_EXPORT_W
         return (meter_doubt if is_odd else None) or Reason.ALL_AT_MINIMUM
-    return _bound(grid_w > target_w + NEARLY_W, permit, plant_range, all_trackers)
+    return _bound(is_short, permit, plant_range, all_trackers)
 
 
 def _is_at_most(is_short: bool, plant_range: OperatingRange) -> bool:
     return plant_range.committed_w >= plant_range.ceiling_w - (NEARLY_W if is_short else 1)
 
 
-def _is_at_cap(grid_w: float, target_w: float, permit: Permit, plant_range: OperatingRange) -> bool:
-    is_guarded = plant_range.is_capped and permit.cap_reason is not Reason.FEED_IN_CAP
-    return is_guarded and _is_at_most(grid_w > target_w + NEARLY_W, plant_range)
+def _is_at_cap(is_short: bool, permit: Permit, plant_range: OperatingRange) -> bool:
+    is_guarded = permit.cap_reason is not Reason.FEED_IN_CAP
+    return plant_range.is_capped and (is_short or is_guarded) and _is_at_most(is_short, plant_range)
 
 
 def _bound(
