@@ -20,8 +20,10 @@ from pathlib import Path
 import aiohttp
 
 from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, load_trace
+from tests.doubles.bus_client import system_python
 from tests.doubles.devices import Devices, simulated
-from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SETTINGS, SETTINGS_VALUES, SYSTEM, SYSTEM_VALUES, Gx
+from tests.doubles.gx_services import BATTERY, BATTERY_VALUES, SYSTEM, SYSTEM_VALUES, Gx
+from tests.doubles.localsettings_process import SettingsProcess
 from tests.doubles.ports import free_port
 from tests.doubles.until import until
 from tests.plays.gx_stage import TRACE_FROM_S, bus_daemon
@@ -87,8 +89,10 @@ async def plant(kind: Kind, folder: Path) -> AsyncIterator[tuple[Devices, Proces
             start_s = int(devices.clock() - devices.house.start_s)
             devices.house.load_w = [load_w[0]] * start_s + [w * kind.inverters / FEW for w in load_w]
             gx = Gx(daemon.address)
-            for name, values in ((BATTERY, BATTERY_VALUES), (SYSTEM, SYSTEM_VALUES), (SETTINGS, SETTINGS_VALUES)):
+            for name, values in ((BATTERY, BATTERY_VALUES), (SYSTEM, SYSTEM_VALUES)):
                 await gx.join(name, values)
+            settings = SettingsProcess(system_python(), str(daemon.address), folder)
+            settings.start()
             file = folder / "config.toml"
             file.write_text(config(devices, daemon.address, kind))
             file.chmod(0o600)
@@ -99,6 +103,7 @@ async def plant(kind: Kind, folder: Path) -> AsyncIterator[tuple[Devices, Proces
             finally:
                 program.terminate()
                 await program.wait()
+                settings.stop()
                 await gx.end()
 
 
