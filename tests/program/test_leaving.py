@@ -38,7 +38,7 @@ class LateDtu(OpenDtuServer):
 
     @property
     def told_minimum(self) -> list[str]:
-        """Whom it told its minimum; a program that still regulates the loads of this file tells it nobody."""
+        """Serials of those told to go to the minimum, which at the loads of this file is told at the end only."""
         return [serial for serial, limit_w in self.told if limit_w == MINIMUM_W]
 
     async def respond(self, request: web.Request, handler: Handler) -> web.StreamResponse:
