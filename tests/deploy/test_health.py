@@ -52,9 +52,9 @@ async def test_the_program_tells_systemd_and_the_health_file(
             line = rf"ok \d+ {program.pid} {re.escape(__version__)} .+, \d+ W wanted\n"
             assert re.fullmatch(line, health.read_text())
             program.terminate()
+            while said != "STOPPING=1":  # before the end: the socket holds only so many
+                said = (await loop.sock_recv(receiver, 4096)).decode()
             _, log = await program.communicate()
-        while said != "STOPPING=1":
-            said = (await loop.sock_recv(receiver, 4096)).decode()
     assert not health.exists()
     first = log.decode().splitlines()[0]
     assert first.startswith(f"INFO opendtu-dcload {__version__}: Python {sys.version.split()[0]} ")

@@ -43,6 +43,11 @@ class Terminal:
             await self._more.wait()
         self._read_to = at + len(words)
 
+    @property
+    def heard(self) -> str:
+        """All that was said up to the end of what was heard last."""
+        return self.said[: self._read_to]
+
     async def answer(self, question: str, *answers: str | bytes) -> None:
         """Wait for a question, and answer it as often as there are answers, each time that it is put."""
         for answer in answers:

@@ -23,10 +23,15 @@ async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what takes its time be soon."""
+    """Let what takes its time be soon, but no broker be lost because this machine is busy."""
     monkeypatch.setattr(mqtt_task, "RETRY_DELAYS_S", (0.1, 0.1, 0.3))
     monkeypatch.setattr(mqtt_task, "PERIOD_S", 0.1)
-    monkeypatch.setattr(connection, "KEEPALIVE_S", 1)
+    monkeypatch.setattr(connection, "KEEPALIVE_S", 3)
+
+
+@pytest.fixture
+def short_of_time(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
+    """Let a broker that does not answer be left soon, where none answers."""
     monkeypatch.setattr(connection, "ANSWER_S", 1.0)
 
 

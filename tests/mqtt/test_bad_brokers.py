@@ -85,10 +85,13 @@ async def test_a_broker_that_was_never_there_is_one_line(
         assert line.startswith("does not answer (")
 
 
-async def test_a_broker_that_hangs_holds_nothing_up(plant: InProcess, broker: Mosquitto, told: Told):
+async def test_a_broker_that_hangs_holds_nothing_up(
+    plant: InProcess, broker: Mosquitto, told: Told, monkeypatch: pytest.MonkeyPatch
+):
     async with reader(broker) as home, plant.program():
         await until(lambda: PLANT in home.latest and plant.holds(0))
         broker.send(signal.SIGSTOP)
+        monkeypatch.setattr(connection, "ANSWER_S", 1.0)
         requests = plant.dtu.counters.limits
         await regulates(plant, 200.0)
         await until(lambda: len(told()) == 2)
@@ -191,9 +194,9 @@ async def test_a_flood_ends_the_session_and_is_told_once(plant: InProcess, broke
         await until(lambda: len(told()) == 2)
         await regulates(plant, 200.0)
         flooding.cancel()
-        assert [line for line in told() if "messages a second" in line] == [
-            "sends more than 20 messages a second; tried again"
-        ]
+        floods = [line for line in told() if "messages a second" in line]
+        assert set(floods) == {"sends more than 20 messages a second; tried again"}
+        assert len(floods) <= mqtt_task.MOST_TOLD
         assert len(told()) <= 4
 
 
@@ -263,7 +266,7 @@ GARBAGE = {
 
 @pytest.mark.parametrize("name", GARBAGE)
 async def test_what_is_no_broker_is_one_line_and_tried_again(
-    devices: Devices, broker: Mosquitto, tmp_path: Path, impatient: None, told: Told, name: str
+    devices: Devices, broker: Mosquitto, tmp_path: Path, short_of_time: None, told: Told, name: str
 ):
     broker.kill()
     plant = in_process(devices, tmp_path, broker)

@@ -22,7 +22,7 @@ import asyncio, itertools, os, socket, sys
 from opendtu_dcload import app, cli, state
 from opendtu_dcload.tasks import watchdog
 
-watchdog.HANGS_AFTER_S, watchdog.ENDS_WITHIN_S, state.PLAN_S = 2.5, {ends_within_s}, 2.0
+watchdog.EVERY_S, watchdog.HANGS_AFTER_S, watchdog.ENDS_WITHIN_S, state.PLAN_S = 0.5, 4.0, {ends_within_s}, 2.0
 
 def hang():
     {hang}

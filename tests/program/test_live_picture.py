@@ -28,9 +28,9 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def seen(terminal: Terminal, columns: int = 80, lines: int = 24) -> list[str]:
-    """Return what stands on a terminal that was of this size all the time."""
+    """Return what stood on a terminal that was of this size all the time, when its last row was heard."""
     drawn = Drawn(columns, lines)
-    drawn.feed(terminal.said.rpartition("\n")[0] + "\n")
+    drawn.feed(terminal.heard)
     return drawn.seen()
 
 
@@ -46,7 +46,7 @@ async def test_a_terminal_shows_what_flows_why_each_inverter_and_a_plot_below_th
     async with at_terminal("--config", devices.config(tmp_path), "--live=inverters") as terminal:
         resize(terminal, 80, 30)
         await terminal.hear("set ")
-        await terminal.hear("now")
+        await terminal.hear(" now\x1b[K")
         lines = seen(terminal, lines=30)
         terminal.process.terminate()
         assert await terminal.end() == 0
@@ -70,12 +70,13 @@ async def test_a_terminal_that_is_resized_goes_on_and_one_that_cannot_draw_gets_
         await terminal.hear("= load")
         resize(terminal, 30, 8)
         await terminal.hear("\x1b[H")
-        begun = len(terminal.said)
-        await terminal.hear("= load")
-        await terminal.hear("= load")
+        begun = len(terminal.heard)
+        for words in ("= load", "= load", "\x1b[J"):
+            await terminal.hear(words)
         drawn = Drawn(30, 8)
-        drawn.feed(terminal.said[begun:].rpartition("\n")[0])
-        assert len(drawn.seen()) == 2
+        drawn.feed(terminal.heard[begun:])
+        assert [line.startswith("grid ") for line in drawn.seen()][-2:] == [True, False]
+        assert "\n".join(drawn.seen()).count("= load") == 1, "drawn in its place"
         terminal.process.terminate()
         assert await terminal.end() == 0
     monkeypatch.setenv("TERM", "dumb")

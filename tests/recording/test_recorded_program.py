@@ -24,7 +24,8 @@ def recording_config(devices: Devices, folder: Path) -> Path:
 
 
 def events(path: Path) -> list[str]:
-    return [next(iter(json.loads(line))) for line in path.read_text().splitlines()]
+    """Return what happened, by the lines that are written to their end."""
+    return [next(iter(json.loads(line))) for line in path.read_text().split("\n")[:-1]]
 
 
 def names(folder: Path) -> list[str]:

@@ -41,10 +41,10 @@ WRONG: dict[str, Callable[[], Faults]] = {
 
 async def _told(session: aiohttp.ClientSession, hosts: tuple[str, str]) -> list[str]:
     """Return the errors of each door."""
-    config = OpenDtuConfig(host=hosts[1], password=SecretStr("x"), timeout_s=1.0)
+    config = OpenDtuConfig(host=hosts[1], password=SecretStr("x"), timeout_s=2.0)
     clock = asyncio.get_running_loop().time
     dtu = OpenDtu(config, session, ["1124a0000001"], clock)
-    meter = ShellyMeter(MeterConfig(host=hosts[0], timeout_s=0.5), session, clock)
+    meter = ShellyMeter(MeterConfig(host=hosts[0], timeout_s=2.0), session, clock)
     told = []
     for ask in (
         meter.read(),

@@ -31,6 +31,7 @@ BOTH = ["as", ["acload", "grid"]]
 class ShownMeter:
     now_s = 100.0
     state = State()
+    watch: ServiceWatch
 
 
 @contextlib.asynccontextmanager
@@ -41,7 +42,7 @@ async def running(
     meter.state = state
     state.set_meter_info(INFO)
     state.set_meter(METER)
-    watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
+    watch = meter.watch = ServiceWatch(daemon.address, retry_delays_s=(0.01,))
     other_grids = watch if is_allowed else None
     service = meter_service(state, daemon.address, lambda: meter.now_s, role, other_grids, settings)
     tasks = [asyncio.create_task(watch.run())]
@@ -163,6 +164,7 @@ async def test_a_configured_grid_meter_waits_until_another_one_has_been_away_for
     async with running(daemon, "grid") as meter:
         await owned(client, NAME)
         await stand_in.leave(GRID)
+        await until(lambda: not meter.watch.of_class("grid"))
         meter.now_s += FREE_S - 1
         await stays(client, NAME)
         meter.now_s += 2

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.doubles.until import until
 from tests.web.browser.browser import DESKTOP, PHONE, Browser
 from tests.web.browser.conftest import HOSTILE, ROOT, TOKEN, Program
 
@@ -59,6 +60,7 @@ async def _too_wide(browser: Browser) -> Any:
 
 
 async def test_it_shows_live_values_at_once_and_goes_on_by_itself(browser: Browser, program: Program) -> None:
+    await until(lambda: abs(program.devices.house.grid_w) < 40)
     await browser.visit(program.url)
     await browser.until_live()
     took_ms = await browser.run(
@@ -225,6 +227,7 @@ async def test_set_points_are_changed_by_keyboard_with_the_token_alone(browser: 
 
 
 async def test_the_reader_is_told_what_matters_and_not_every_number(browser: Browser, program: Program) -> None:
+    await until(lambda: abs(program.devices.house.grid_w) < 40)  # so that no reason of the start is news
     await browser.visit(program.url, "de")
     await browser.until_live()
     await browser.run(
