@@ -40,6 +40,12 @@ def test_an_alarm_with_words_of_its_own_has_german_ones_too() -> None:
     )
 
 
+def test_no_reason_says_that_something_happened_at_a_gx() -> None:
+    """The same is set on the page and by MQTT, where there may be no GX at all."""
+    texts = [*Reason, *GERMAN["reasons"].values(), *GERMAN["phrases"], *GERMAN["phrases"].values()]
+    assert [text for text in texts if re.search(r"\bGX\b|\bhier\b|\bhere\b", text)] == []
+
+
 def test_every_wait_is_there_in_german() -> None:
     assert [wait for wait in Wait if wait and wait not in GERMAN["phrases"]] == []
 
