@@ -125,10 +125,15 @@ def _status(serial: str, now_s: float) -> InverterStatus:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, *, is_dry: bool = False, **web: Any) -> AsyncIterator[Served]:
-    """Serve the page of a plant whose values never grow old unless the test moves the clock."""
+async def served(
+    folder: Path, *, is_dry: bool = False, plant: dict[str, Any] | None = None, **web: Any
+) -> AsyncIterator[Served]:
+    """Serve the page of a plant whose values never grow old unless the test moves the clock.
+
+    `plant` has the sections of its configuration that are others than in `table`.
+    """
     port, clock, state = free_port(), Clock(1000.0), State()
-    config = parse_config(table(port, **web))
+    config = parse_config(table(port, **web) | (plant or {}))
     controls = controls_of(config, state, LocalSettings(None, clock))
     fill(state, clock())
     async with (

@@ -28,11 +28,14 @@ const PLOTS = {
       ["saved", (at, c) => [c.target_w[at], c.saved_w[at] ? c.target_w[at] + c.saved_w[at] : null]],
     ],
     lines: [["target", "target_w", words("target")], ["grid", "grid_w", words("Grid")]],
-    summary: (c, stepS) => [
-      ...range(c.grid_w),
-      t("exported {energy}", { energy: wattHours(exported(c.grid_w, stepS, c.exported_wh)) }),
-      t("left alone to save commands {energy}", { energy: wattHours(energy(c.saved_w, stepS, Math.abs)) }),
-    ],
+    summary: (c, stepS) => {
+      const savedWh = energy(c.saved_w, stepS, Math.abs);
+      return [
+        ...range(c.grid_w),
+        t("exported {energy}", { energy: wattHours(exported(c.grid_w, stepS, c.exported_wh)) }),
+        ...(savedWh === null ? [] : [t("left alone to save commands {energy}", { energy: wattHours(savedWh) })]),
+      ];
+    },
   },
   "plot-output": {
     shades: [],
@@ -163,6 +166,7 @@ export class Plots {
       const head = element("th", "", times.join("–"));
       head.scope = "row";
       row.append(head, ...[watts(mean(cut("grid_w"))), ...cells].map((text) => element("td", "", text)));
+      for (const cell of [row.children[3], row.children[4]]) cell.dataset.of = "inverters";
       rows.push(row);
     }
     this.root.querySelector("tbody").replaceChildren(...rows.reverse());

@@ -71,9 +71,9 @@ function sum(days, name) {
 
 const TOTALS = [
   [words("Exported"), "exported_wh", wattHours],
-  [words("Imported although there was room"), "avoidable_import_wh", wattHours],
+  [words("Imported although there was room"), "avoidable_import_wh", wattHours, "inverters"],
   [words("Imported"), "imported_wh", wattHours],
-  [words("Commands"), "commands", (value) => quantity(value, "")],
+  [words("Commands"), "commands", (value) => quantity(value, ""), "inverters"],
 ];
 
 /** Show today and the days before it. */
@@ -87,20 +87,28 @@ export function showTotals(state) {
     one(document, "days-title"),
     days.length === 1 ? t("The day before") : t("The {count} days before", { count: quantity(days.length, "") }),
   );
-  root.replaceChildren(...TOTALS.map(([title, name, shown]) => row(t(title), shown(today[name]), shown(sum(days, name)))));
+  root.replaceChildren(
+    ...TOTALS.map(([title, name, shown, of = "plant"]) => {
+      const made = row(t(title), shown(today[name]), shown(sum(days, name)));
+      made.dataset.of = of;
+      return made;
+    }),
+  );
   for (const cell of document.querySelectorAll("#totals .before, #totals [data-list=totals] td:last-child")) {
     cell.hidden = days.length === 0;
   }
   document.getElementById("days").hidden = days.length === 0;
   list("days").replaceChildren(
-    ...[...days].reverse().map((each) =>
-      row(
+    ...[...days].reverse().map((each) => {
+      const made = row(
         day(new Date(`${each.date}T12:00:00`)),
         wattHours(each.exported_wh),
         wattHours(each.avoidable_import_wh),
         quantity(each.commands, ""),
-      ),
-    ),
+      );
+      for (const cell of [made.children[2], made.children[3]]) cell.dataset.of = "inverters";
+      return made;
+    }),
   );
 }
 
