@@ -133,6 +133,16 @@ async def test_what_is_old_is_not_told(site: Served):
     assert (await site.document())["plant"]["reason"]["name"] == "REGULATING"
 
 
+async def test_how_long_something_is_silent_is_told_in_words_for_people(site: Served):
+    site.clock.now_s += 129600
+    state = await site.document()
+    silent = "no good answer for 36 h"
+    told = [device["text"] for device in state["devices"]]
+    assert told == [silent, silent, "last heard of 36 h ago", "last heard of 36 h ago", silent]
+    assert state["plant"]["reason"]["text"] == "no decision for 36 h"
+    assert await site.get("/healthz") == (503, "nothing was decided for 36 h")
+
+
 async def test_the_health_is_that_of_the_control(site: Served):
     assert await site.get("/healthz") == (200, "ok")
     site.clock.now_s += PLAN_S + 2

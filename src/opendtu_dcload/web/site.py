@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from opendtu_dcload.state import State
+from opendtu_dcload.time_words import lasted
 from opendtu_dcload.web.feed import Feed
 from opendtu_dcload.web.history.history import History, utc_now
 from opendtu_dcload.web.metrics import metrics
@@ -100,7 +101,7 @@ class Site:
         if self._state.plan_at(now_s) is not None:
             return ""
         plan = self._state.plan
-        return "nothing was decided yet" if plan is None else f"nothing was decided for {now_s - plan.at_s:.0f} s"
+        return "nothing was decided yet" if plan is None else f"nothing was decided for {lasted(now_s - plan.at_s)}"
 
     async def history(self) -> bytes:
         """Return the document of what was, no more than some seconds old; who leaves does not stop its writing."""

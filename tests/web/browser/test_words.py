@@ -15,6 +15,7 @@ from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.regulation.regulator import Wait
 from opendtu_dcload.model import Cause, Reason
 from opendtu_dcload.tallies import Outcome
+from opendtu_dcload.time_words import lasted
 from opendtu_dcload.web.status_document import NO_DECISION
 from tests.web.browser import reasons_page
 from tests.web.browser.conftest import ROOT
@@ -66,6 +67,12 @@ def test_every_note_at_an_inverter_is_there_in_german() -> None:
 @pytest.mark.parametrize("command", ["limit 210 W", "on", "off", "restart"])
 def test_every_command_is_there_in_german(command: str) -> None:
     assert _is_known(command)
+
+
+@pytest.mark.parametrize("time", [lasted(time_s) for time_s in (5.0, 300.0, 9000.0, 300_000.0)])
+def test_every_age_is_there_in_german(time: str) -> None:
+    assert _is_known(f"last heard of {time} ago")
+    assert _is_known(f"no good answer for {time}")
 
 
 def test_every_word_of_the_page_is_there_in_german_and_no_other_is() -> None:
