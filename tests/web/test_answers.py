@@ -133,6 +133,25 @@ async def test_what_is_old_is_not_told(site: Served):
     assert (await site.document())["plant"]["reason"]["name"] == "REGULATING"
 
 
+async def test_what_was_counted_today_outlives_an_orderly_restart(tmp_path: Path):
+    async with served(tmp_path) as site:
+        await until_equal(site, {"exported_wh": 12.3, "commands": 3})
+    async with served(tmp_path) as site:
+        await until_equal(site, {"exported_wh": 24.6, "commands": 6})
+        assert (await site.document())["days"] == []
+    async with served(tmp_path, is_dry=True) as site:
+        await until_equal(site, {"exported_wh": 12.3, "commands": 3})
+
+
+async def until_equal(site: Served, today: dict[str, float]) -> None:
+    """Wait until that was counted today."""
+    while True:
+        site.clock.now_s += 1.0  # what was told stays for a second
+        told = (await site.document())["today"]
+        if {name: told[name] for name in today} == today:
+            return
+
+
 async def test_how_long_something_is_silent_is_told_in_words_for_people(site: Served):
     site.clock.now_s += 129600
     state = await site.document()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -53,14 +54,16 @@ class Site:
         feed: Feed,
         state: State,
         clock: Callable[[], float],
+        wall: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Write nothing yet; `clock` is the monotonic time in s."""
+        """Write nothing yet; `clock` is the monotonic time in s, `wall` the time of day."""
         self.set_points = set_points
         self._status = status
         self._history = history
         self._feed = feed
         self._state = state
         self._clock = clock
+        self._wall = wall
         self._told: tuple[float, Told] | None = None
         self._written: tuple[float, asyncio.Task[bytes]] | None = None
         self._has_failed = False
@@ -91,7 +94,7 @@ class Site:
         """Return what is known, no more than a second old."""
         now_s = self._clock()
         if self._told is None or now_s - self._told[0] >= EVERY_S:
-            document = self._status.made(now_s, utc_now(), self._history.totals, self._history.days())
+            document = self._status.made(now_s, self._wall(), self._history.totals, self._history.days())
             self._told = now_s, Told(document)
         return self._told[1]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from opendtu_dcload.model import Plan, Reason
+from opendtu_dcload.web.history.day_store import FILE_NAME
 from tests.web.browser.browser import Browser
 from tests.web.served import TOKEN, served
 
@@ -105,3 +107,31 @@ async def test_a_plant_without_inverters_shows_none(
         for word in ("Token", "token", "nverter", "echselrichter", "House", "Haus", "ommands", "Befehle", "Soll"):
             assert word not in said.replace(reason, "")
         assert browser.complaints == []
+
+
+async def test_after_the_clock_was_set_back_the_plots_go_on(browser: Browser, tmp_path: Path) -> None:
+    async with served(tmp_path) as site:
+        await browser.visit(site.url("/"))
+        await browser.until("document.querySelectorAll('.plot svg').length === 3")
+        browser.requests.clear()
+        site.wall[0] = -timedelta(hours=3)
+        site.clock.now_s += 60.0
+        shown = "document.querySelector('#plots tbody th').textContent.slice(-5)"
+        now = "new Date(Date.now() - 3 * 3600e3).toTimeString().slice(0, 5)"
+        before = "new Date(Date.now() - 3 * 3600e3 - 60e3).toTimeString().slice(0, 5)"
+        await browser.until(f"[{now}, {before}].includes({shown})")
+        assert browser.requests.count(site.url("/api/history")) == 1
+
+
+async def test_a_day_of_which_little_is_known_is_marked(browser: Browser, tmp_path: Path) -> None:
+    for date, known_s in (("2026-01-01", 86395), ("2026-01-02", 300)):
+        day = {"date": date, "exported_wh": 1, "avoidable_import_wh": 2, "imported_wh": 3, "commands": 4}
+        with (tmp_path / FILE_NAME).open("a") as file:
+            file.write(json.dumps(day | {"known_s": known_s}) + "\n")
+    async with served(tmp_path) as site:
+        await browser.visit(site.url("/"))
+        await browser.until_live()
+        known = "[...document.querySelectorAll('[data-list=days] tr')].map((row) => row.children[1].textContent)"
+        assert await browser.run(known) == ["5\N{NO-BREAK SPACE}min", "the whole day"]
+        title = "The 2 days before, known for 1\N{NO-BREAK SPACE}d"
+        assert await browser.text("[data-v=days-title]") == title

@@ -52,7 +52,7 @@ function showState(state) {
   showTotals(state);
   showDevices(state);
   setPoints.show(state);
-  plots.add(state);
+  if (!plots.add(state)) fetchHistory(EVENTS_AGAIN_MS);
   if (isBack) speak(t("Live again."));
   else speakNews(state);
   const { name, version, uptime_s: uptime } = state.program;

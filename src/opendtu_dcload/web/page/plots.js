@@ -10,6 +10,8 @@ const PERIODS = {
   day: { spanS: 86400, rows: 8, drawnS: [3600, 10800, 21600, 43200, 86400] },
 };
 const COLUMNS = ["grid_w", "target_w", "load_w", "set_point_w", "output_w", "saved_w"];
+const MOST_BACK_S = 2; // further, and farther ahead than the service ever pauses: its clock was set
+const MOST_AHEAD_S = 60;
 const HOUR_REDRAWN_MS = 5000;
 const DAY_FETCHED_MS = 60000;
 const PX_PER_BUCKET = 1.5;
@@ -104,12 +106,13 @@ export class Plots {
     this.draw();
   }
 
-  /** Add what a state tells to the last hour. */
+  /** Add what a state tells to the last hour; false when the service's clock was set: then all is to be fetched anew. */
   add(state) {
     const hour = this.parts.hour;
-    if (!hour) return;
+    if (!hour) return true;
     const atMs = Date.parse(state.at);
     const steps = Math.round((atMs - hour.endMs) / 1000);
+    if (steps < -MOST_BACK_S || steps > MOST_AHEAD_S) return false;
     const plant = state.plant;
     const sample = [plant.grid_w, plant.grid_target_w, plant.load_w, plant.set_point_w, plant.output_w, plant.saved_w];
     COLUMNS.forEach((name, number) => {
@@ -119,9 +122,10 @@ export class Plots {
       if (values.length > PERIODS.hour.spanS) values.splice(0, values.length - PERIODS.hour.spanS);
     });
     if (steps > 0) hour.endMs = atMs;
-    if (document.hidden) return;
+    if (document.hidden) return true;
     if (this.period === "day") this.refreshDay();
     else if (Date.now() - this.drawnAt >= HOUR_REDRAWN_MS && !this.root.querySelector(".pointed")) this.draw();
+    return true;
   }
 
   async refreshDay() {
