@@ -86,6 +86,7 @@ async def run(
             seasonal=seasonal,
             make_controller=_recorded(folder, stack) if config.log.record else Controller,
         )
+        at_end = stack.enter_context(contextlib.ExitStack())  # a memory card may be slow: the inverters come first
         stack.push_async_callback(loop.leave)
         stack.enter_context(announce_stop(supervisor, watchdog))
         log.info("%s", first_line(config, bus))
@@ -99,7 +100,7 @@ async def run(
             arming(config, state, session, clock, is_dry=dry_run),
             (Task(name, service.run()) for name, service in (services.by_name if services else {}).items()),
             [Task("control", _regulate(loop, services.controls if services else None))],
-            serving(config, state, controls, folder, clock, is_dry=dry_run),
+            serving(config, state, controls, folder, clock, at_end, is_dry=dry_run),
             _mqtt(config, state, controls, clock),
             [Task("health", report_health(supervisor, state, __version__, clock, feed))],
             [_showing(config, state, clock, live)] if live else [],

@@ -269,7 +269,7 @@ class Reason(StrEnum):
     COMMANDS_IGNORED = "OpenDTU takes commands without effect"
     UNCONFIRMED = "inverter does not confirm its limit"
     HELD = "output held by something else"
-    SWITCHED_OFF = "switched off on the GX"
+    SWITCHED_OFF = "switched off by the user"
     READ_ONLY = "read-only: no inverter configured"
 
 

@@ -99,7 +99,7 @@ def test_an_inverter_that_is_switched_off_is_powered_off_and_the_others_take_its
     assert plant.grid_w[-1][1] == pytest.approx(10, abs=40)
     assert plant.controller.decision is not None
     notes = {i.serial: (i.note, i.is_on) for i in plant.controller.decision.plan.inverters}
-    assert notes[unwanted] == ("switched off on the GX", False)
+    assert notes[unwanted] == ("switched off by the user", False)
     back_s = wish(plant, UserOverrides())
     plant.until(back_s + 120)
     assert [s.command for s in plant.powers(back_s)] == [SetPower(unwanted, True)]

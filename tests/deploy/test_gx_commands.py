@@ -98,8 +98,8 @@ async def test_the_commands_work_on_a_gx_and_write_nothing_elsewhere(
     assert all("dead time" in text and "gain" in text for text in steps)
 
     assert {path.name for path in home.iterdir()} == {
-        "config.ini", "config.toml", "current", "dtu.txt", "imported.toml", "opendtu-dcload", "restart.sh", "service",
-        "status", "uninstall.sh", "versions",
+        "config.ini", "config.toml", "current", "days.jsonl", "dtu.txt", "imported.toml", "opendtu-dcload",
+        "restart.sh", "service", "status", "uninstall.sh", "versions",
     }  # fmt: skip
     assert {path.name for path in gx.data.iterdir()} == {"log", "opendtu-dcload", "package", "rc.local"}
     assert (await gx.ok("ls /run /tmp /service")).split() == [

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from opendtu_dcload.control.regulation.regulator import Wait
-from opendtu_dcload.live.live_plant import LivePlant, Source, age
+from opendtu_dcload.live.live_plant import LivePlant, Source
 from opendtu_dcload.live.live_text import WIDTH, flow_line, inverter_lines, live_line
 from opendtu_dcload.model import InverterPlan, InverterStatus, MeterReading, Plan, Reason, SolarReading
 from opendtu_dcload.state import State
@@ -96,14 +96,6 @@ def test_what_counts_no_more_is_a_dash_with_its_age():
     old = plant(ages_s={1: 130.0}, notes={1: "no fresh data"})
     assert line(old) == "grid 12 + - = load - W | regulating; 2: no fresh data (20 W 2 min ago)"
     assert flow_line(LivePlant.of(old, sources(3), NOW_S), 79).startswith("grid    12 + 1:  430 + 2:    - + 3:   20 =")
-
-
-@pytest.mark.parametrize(
-    ("passed_s", "text"),
-    [(0.9, "0 s ago"), (119.9, "119 s ago"), (120, "2 min ago"), (7200, "2 h ago"), (200000, "2 days ago")],
-)
-def test_an_age_is_told_in_its_largest_whole_unit(passed_s, text):
-    assert age(passed_s) == text
 
 
 def test_before_the_first_decision_it_starts():

@@ -69,7 +69,7 @@ async def test_commands_act_and_what_is_wrong_is_refused_with_one_line(
         await home.write(f"{FIRST}/set/enabled", "0")
         await until(lambda: plant.limits_w[0] == 0 and plant.holds(150))
         await home.write(REGULATION, "0")
-        await until(lambda: plant.limits_w == [0, 20] and home.latest[PLANT]["reason"] == "switched off on the GX")
+        await until(lambda: plant.limits_w == [0, 20] and home.latest[PLANT]["reason"] == "switched off by the user")
         assert home.latest[PLANT]["grid_target_w"] == 150
     (refused,) = [line for line in lines(caplog) if "refused" in line]
     assert "grid_target_w" in refused

@@ -47,7 +47,7 @@ async def test_each_control_rules_the_plant_and_outlives_the_program(
             )
         )
     async with plant.program():
-        while await shown(client, METER, "/Plan/Reason") != "switched off on the GX":  # noqa: ASYNC110 - no event
+        while await shown(client, METER, "/Plan/Reason") != "switched off by the user":  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.02)
         assert plant.limits_w == [0, 20]
         await write(client, METER, "/Regulation", 1)

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from opendtu_dcload.state import State
 from opendtu_dcload.tallies import CommandRecord, Outcome, Today
 from opendtu_dcload.venus.gx.gx_controls import Controls, controls_of
 from opendtu_dcload.venus.gx.localsettings import LocalSettings
+from opendtu_dcload.web.history.history import utc_now
 from opendtu_dcload.web.serving import serving
 from tests.doubles.clock import Clock
 from tests.doubles.ports import free_port
@@ -55,6 +57,8 @@ class Served:
     controls: Controls | None
     folder: Path
     session: aiohttp.ClientSession = field(repr=False)
+    wall: list[timedelta]
+    """How far the time of day is from the right one."""
 
     @property
     def host(self) -> str:
@@ -125,17 +129,24 @@ def _status(serial: str, now_s: float) -> InverterStatus:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, *, is_dry: bool = False, **web: Any) -> AsyncIterator[Served]:
-    """Serve the page of a plant whose values never grow old unless the test moves the clock."""
+async def served(
+    folder: Path, *, is_dry: bool = False, plant: dict[str, Any] | None = None, **web: Any
+) -> AsyncIterator[Served]:
+    """Serve the page of a plant whose values never grow old unless the test moves the clock.
+
+    `plant` has the sections of its configuration that are others than in `table`.
+    """
     port, clock, state = free_port(), Clock(1000.0), State()
-    config = parse_config(table(port, **web))
+    config = parse_config(table(port, **web) | (plant or {}))
     controls = controls_of(config, state, LocalSettings(None, clock))
     fill(state, clock())
-    async with (
-        aiohttp.ClientSession() as session,
-        lasting(serving(config, state, controls, folder, clock, is_dry=is_dry)),
-    ):
-        served = Served(port, state, clock, controls, folder, session)
+    async with contextlib.AsyncExitStack() as stack:
+        wall = [timedelta(0)]
+        at_end = stack.enter_context(contextlib.ExitStack())
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        tasks = serving(config, state, controls, folder, clock, at_end, is_dry=is_dry, wall=lambda: utc_now() + wall[0])
+        await stack.enter_async_context(lasting(tasks))
+        served = Served(port, state, clock, controls, folder, session, wall)
         await _listening(port)
         yield served
 

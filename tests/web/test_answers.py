@@ -133,6 +133,35 @@ async def test_what_is_old_is_not_told(site: Served):
     assert (await site.document())["plant"]["reason"]["name"] == "REGULATING"
 
 
+async def test_what_was_counted_today_outlives_an_orderly_restart(tmp_path: Path):
+    async with served(tmp_path) as site:
+        await until_equal(site, {"exported_wh": 12.3, "commands": 3})
+    async with served(tmp_path) as site:
+        await until_equal(site, {"exported_wh": 24.6, "commands": 6})
+        assert (await site.document())["days"] == []
+    async with served(tmp_path, is_dry=True) as site:
+        await until_equal(site, {"exported_wh": 12.3, "commands": 3})
+
+
+async def until_equal(site: Served, today: dict[str, float]) -> None:
+    """Wait until that was counted today."""
+    while True:
+        site.clock.now_s += 1.0  # what was told stays for a second
+        told = (await site.document())["today"]
+        if {name: told[name] for name in today} == today:
+            return
+
+
+async def test_how_long_something_is_silent_is_told_in_words_for_people(site: Served):
+    site.clock.now_s += 129600
+    state = await site.document()
+    silent = "no good answer for 36 h"
+    told = [device["text"] for device in state["devices"]]
+    assert told == [silent, silent, "last heard of 36 h ago", "last heard of 36 h ago", silent]
+    assert state["plant"]["reason"]["text"] == "no decision for 36 h"
+    assert await site.get("/healthz") == (503, "nothing was decided for 36 h")
+
+
 async def test_the_health_is_that_of_the_control(site: Served):
     assert await site.get("/healthz") == (200, "ok")
     site.clock.now_s += PLAN_S + 2

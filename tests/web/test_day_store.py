@@ -15,6 +15,7 @@ from opendtu_dcload.web.history.day_store import FILE_NAME, KEPT, DayStore
 from opendtu_dcload.web.history.day_totals import Day
 
 FIRST = date(2026, 2, 1)
+TODAY = "2026-06-01"
 
 
 def day(number: int, known_s: int = 86400) -> Day:
@@ -24,7 +25,7 @@ def day(number: int, known_s: int = 86400) -> Day:
 def kept(folder: Path, *days: Day) -> DayStore:
     store = DayStore(folder)
     for each in days:
-        store.add(each)
+        store.add(each, TODAY)
     store.write()
     return store
 
@@ -44,6 +45,34 @@ def test_thirty_days_are_kept(tmp_path: Path):
 def test_a_clock_that_was_set_back_does_not_cost_a_day(tmp_path: Path):
     kept(tmp_path, day(0, known_s=80_000), day(0, known_s=60))
     assert DayStore(tmp_path).days == (day(0, known_s=80_000),)
+
+
+def test_days_of_a_clock_that_was_ahead_push_out_none_and_go_when_the_clock_proves_right(tmp_path: Path):
+    kept(tmp_path, *map(day, range(KEPT)))
+    store, today = DayStore(tmp_path), day(KEPT).date
+    for number in range(1000, 1000 + 2 * KEPT):
+        store.add(day(number, known_s=60), today)
+    assert store.before(today) == tuple(map(day, range(KEPT)))
+    assert len(store.days) == 2 * KEPT
+    store.add(day(KEPT - 1), today)
+    assert store.days == tuple(map(day, range(KEPT)))
+
+
+def test_a_clock_that_is_still_behind_costs_no_day(tmp_path: Path):
+    kept(tmp_path, *map(day, range(KEPT)))
+    store = DayStore(tmp_path)
+    store.add(day(-400, known_s=60), day(-399).date)
+    assert store.before(day(KEPT).date) == (day(-400, known_s=60), *map(day, range(KEPT)))
+
+
+def test_what_there_is_of_today_is_kept_beside_the_days_that_are_over(tmp_path: Path):
+    store = kept(tmp_path, *map(day, range(KEPT)))
+    today = day(KEPT, known_s=3600)
+    store.add(today, today.date)
+    store.write()
+    store = DayStore(tmp_path)
+    assert store.before(today.date) == tuple(map(day, range(KEPT)))
+    assert store.of(today.date) == today
 
 
 def test_a_power_cut_leaves_the_days_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -106,7 +135,7 @@ def test_what_cannot_be_read_or_written_is_said_once(tmp_path: Path, caplog: pyt
     (tmp_path / FILE_NAME).mkdir()
     store = DayStore(tmp_path)
     for number in range(3):
-        store.add(day(number))
+        store.add(day(number), TODAY)
         store.write()
     assert len(store.days) == 3
     read, written = caplog.messages
@@ -116,6 +145,6 @@ def test_what_cannot_be_read_or_written_is_said_once(tmp_path: Path, caplog: pyt
 
 def test_nowhere_is_a_place_too():
     store = DayStore(None)
-    store.add(day(0))
+    store.add(day(0), TODAY)
     store.write()
     assert store.days == (day(0),)

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from opendtu_dcload.config import parse_config
+from opendtu_dcload.control.bookkeeping.statistics import Ledger
+from opendtu_dcload.model import MeterReading
 from opendtu_dcload.sim.plant.house import House
 from opendtu_dcload.sim.plant.sim_dtu import SimDtu
 from opendtu_dcload.sim.plant.world import World
@@ -18,7 +21,8 @@ from opendtu_dcload.tallies import CommandRecord, Today
 from opendtu_dcload.web.history.day_store import FILE_NAME, DayStore
 from opendtu_dcload.web.history.day_totals import Day, DayTotals
 from opendtu_dcload.web.history.history import History
-from opendtu_dcload.web.moment import Eye
+from opendtu_dcload.web.moment import Eye, Totals
+from tests.web.served import table
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -97,6 +101,55 @@ def test_a_day_that_is_over_is_written_once_and_there_after_a_restart(tmp_path: 
     assert watched.history.totals.exported_wh < before.exported_wh
     assert watched.history.totals.commands < before.commands
     assert [kept._asdict() for kept in DayStore(tmp_path).days] == [day]
+
+
+def test_a_restart_goes_on_with_what_was_counted_today(tmp_path: Path):
+    began_s, sums = 36_000.0, Totals()
+    for number in range(3):
+        watched = Watched(tmp_path, from_s=began_s + 1000.0 * number)
+        watched.play(began_s + 1000.0 * number + 600)
+        assert watched.history.days() == []
+        state, seen = watched.program.state, watched.history.totals
+        sums = Totals(
+            sums.exported_wh + state.today.exported_wh,
+            sums.avoidable_import_wh + state.today.avoidable_wh,
+            sums.imported_wh + state.today.imported_wh,
+            sums.commands + sum(record.sent for record in state.commands.values()),
+            seen.commands_last_hour,
+        )
+        assert seen == pytest.approx(sums, abs=0.3)
+        assert sum(filter(None, watched.document()["day"]["exported_wh"])) <= state.today.exported_wh + 0.1
+        watched.history.end()
+        watched.history.end()  # which is told twice counts once
+    (today,) = DayStore(tmp_path).days
+    assert today.known_s == pytest.approx(3 * 595, abs=20)
+    watched = Watched(tmp_path, from_s=DAY_S - 300.0)
+    watched.play(DAY_S + 60.0)
+    day: Any
+    (day,) = watched.history.days()
+    assert day["date"] == "2026-01-01"
+    assert day["known_s"] == pytest.approx(3 * 595 + 295, abs=25)
+
+
+def test_a_program_that_knew_nothing_writes_nothing(tmp_path: Path):
+    state = State()
+    history = History(Eye(parse_config(table(8099)), state), state, tmp_path, lambda: FIRST_DAY)
+    history.look(0.0)
+    history.end()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clock_that_is_set_for_a_while_costs_the_day_nothing(tmp_path: Path):
+    state, ledger, today = State(), Ledger(), [FIRST_DAY]
+    history = History(Eye(parse_config(table(8099)), state), state, tmp_path, lambda: today[-1])
+    for second, day in enumerate([FIRST_DAY] * 50 + [FIRST_DAY + timedelta(days=3000)] * 7 + [FIRST_DAY] * 40):
+        today.append(day)
+        state.set_meter(MeterReading(float(second), -3600.0))
+        ledger.add_reading(day, MeterReading(float(second), -3600.0), 0.0)
+        state.set_today(ledger.today)
+        history.look(float(second))
+    assert history.totals.exported_wh == pytest.approx(89)
+    assert history.days() == []
 
 
 def test_commands_are_those_of_today_and_of_the_last_hour():

@@ -16,6 +16,7 @@ from opendtu_dcload.live.live_plant import LivePlant
 from opendtu_dcload.live.live_text import flow_line, inverter_lines, live_line
 from opendtu_dcload.live.live_words import all_words
 from opendtu_dcload.status.remote_plant import RemotePlant
+from opendtu_dcload.web.history.day_store import FILE_NAME
 from opendtu_dcload.web.moment import Eye
 from tests.doubles.devices import Devices
 from tests.doubles.ports import free_port
@@ -54,6 +55,20 @@ async def test_it_tells_what_the_service_says(service: Path):
     assert (code, err) == (0, "")
     assert json.loads(out)["version"] == 1
     assert "a-token-of" not in out
+
+
+async def test_what_was_counted_today_is_kept_when_the_service_ends(devices: Devices, tmp_path: Path):
+    config = devices.config(tmp_path, web=f"port = {free_port()}\n")
+    async with running("--config", config, "--live") as program:
+        while " regulating" not in await line(program):
+            pass
+        assert not (tmp_path / FILE_NAME).exists()
+        program.terminate()
+        await program.communicate()
+        assert program.returncode == 0
+    (kept,) = (tmp_path / FILE_NAME).read_text().splitlines()
+    assert json.loads(kept)["known_s"] > 0
+    assert json.loads(kept)["commands"] > 0
 
 
 async def test_it_is_watched_line_by_line(service: Path):

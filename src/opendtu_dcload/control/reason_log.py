@@ -6,6 +6,7 @@ import logging
 
 from opendtu_dcload.control.reason_delays import log_after_s
 from opendtu_dcload.model import Plan, Reason
+from opendtu_dcload.time_words import lasted
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class ReasonLog:
         after_s = log_after_s(plan.reason)
         if plan.reason != self._reason:
             if self._is_logged and after_s > 0:  # else the line of the next one tells it
-                log.info("over after %.0f s: %s", plan.at_s - self._since_s, self._reason)
+                log.info("over after %s: %s", lasted(plan.at_s - self._since_s), self._reason)
             self._reason, self._since_s, self._is_logged = plan.reason, plan.at_s, False
             self._before_w = self._setpoint_w
         self._setpoint_w = plan.setpoint_w

@@ -9,14 +9,13 @@ from opendtu_dcload.freshness import METER_SHOWN_S, SOLAR_S
 from opendtu_dcload.model import InverterPlan
 from opendtu_dcload.state import State
 from opendtu_dcload.terminal.short_names import short_names
+from opendtu_dcload.time_words import ago
 from opendtu_dcload.venus.services.device import Freshness, reported_of
 
 Source = tuple[str, Freshness]
 """Where an inverter's values come from: the name of its DTU in the state, and the control's rule for which count."""
 
 UNKNOWN = "-"
-HOUR_S = 3600.0
-AGES = ((86400.0, "days"), (HOUR_S, "h"), (60.0, "min"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +85,6 @@ class LivePlant:
         return _sum([self.grid, self.output, *([self.solar] if self.solar is not None else [])])
 
 
-def age(passed_s: float) -> str:
-    """Return how long ago something was, in its largest whole unit."""
-    unit_s, unit = next(((s, unit) for s, unit in AGES if passed_s >= 2 * s), (1.0, "s"))
-    return f"{passed_s // unit_s:.0f} {unit} ago"
-
-
 def _output(state: State, serial: str, source: Source, now_s: float) -> Power:
     status = reported_of(state, serial, *source, now_s).status
     if status is not None and status.ac_power_w is not None:
@@ -99,13 +92,13 @@ def _output(state: State, serial: str, source: Source, now_s: float) -> Power:
     known = state.inverters.get(serial)
     if known is None or known.ac_power_w is None:
         return Power(None)
-    return Power(None, f"{round(known.ac_power_w)} W {age(now_s - known.at_s)}")
+    return Power(None, f"{round(known.ac_power_w)} W {ago(now_s - known.at_s)}")
 
 
 def _power(power_w: float, at_s: float, counts_s: float, now_s: float) -> Power:
     if now_s - at_s <= counts_s:
         return Power(round(power_w))
-    return Power(None, f"{round(power_w)} W {age(now_s - at_s)}")
+    return Power(None, f"{round(power_w)} W {ago(now_s - at_s)}")
 
 
 def _sum(powers: list[Power]) -> Power:

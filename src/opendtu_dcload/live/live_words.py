@@ -13,6 +13,7 @@ from opendtu_dcload.model import Reason
 from opendtu_dcload.state import State
 from opendtu_dcload.tallies import CommandRecord, Outcome
 from opendtu_dcload.terminal.plain_text import columns, cut
+from opendtu_dcload.time_words import lasted
 
 COMMAND_SHOWN_S = 90.0
 """What became of a command is news for so long: the longest dead time that users report (OpenDTU#571)."""
@@ -62,7 +63,7 @@ def fitting(said: Sequence[str], most: int) -> str:
 def _reason(state: State, now_s: float) -> str:
     if (plan := state.plan_at(now_s)) is not None:
         return plan.words
-    return str(Reason.STARTING) if state.plan is None else f"no decision for {now_s - state.plan.at_s:.0f} s"
+    return str(Reason.STARTING) if state.plan is None else f"no decision for {lasted(now_s - state.plan.at_s)}"
 
 
 def _who(concerned: Sequence[str], plant: LivePlant) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from opendtu_dcload.devices.json_fields import child, items, number, text
-from opendtu_dcload.live.live_plant import AGES, LivePlant
+from opendtu_dcload.live.live_plant import LivePlant
 from opendtu_dcload.live.live_text import flow_line, inverter_lines
 from opendtu_dcload.live.live_words import BETWEEN, all_words
 from opendtu_dcload.status.remote_plant import RemotePlant
+from opendtu_dcload.time_words import lasted
 from opendtu_dcload.web.quantities import BATTERY, TODAY
 
 WIDTH = 80
@@ -24,7 +25,7 @@ def summary(document: object, base: str, now_s: float) -> Iterator[str]:
     live = LivePlant.of(plant.state, plant.sources, now_s)
     program = child(document, "program")
     uptime_s = number(program, "uptime_s", 0, _MOST) or 0.0
-    yield f"opendtu_dcload {text(program, 'version')}, up for {lasting(uptime_s)}, {base}"
+    yield f"opendtu_dcload {text(program, 'version')}, up for {lasted(uptime_s)}, {base}"
     yield flow_line(live, WIDTH)
     is_decided = plant.state.plan is not None
     yield BETWEEN.join(all_words(plant.state, live, now_s)) if is_decided else _reason(document)
@@ -33,14 +34,8 @@ def summary(document: object, base: str, now_s: float) -> Iterator[str]:
         yield f"battery: {_told(battery, BATTERY)}"
     for alarm in items(document, "alarms"):
         since_s = number(alarm, "since_s", 0, _MOST) or 0.0
-        yield f"{text(alarm, 'severity')}: {text(alarm, 'text', 200)}, for {lasting(since_s)}"
+        yield f"{text(alarm, 'severity')}: {text(alarm, 'text', 200)}, for {lasted(since_s)}"
     yield f"today: {_told(child(document, 'today'), TODAY)}"
-
-
-def lasting(time_s: float) -> str:
-    """Return how long something lasted, in its largest whole unit."""
-    unit_s, unit = next(((s, unit) for s, unit in AGES if time_s >= 2 * s), (1.0, "s"))
-    return f"{time_s // unit_s:.0f} {unit}"
 
 
 def _reason(document: object) -> str:

@@ -7,6 +7,7 @@ import logging
 from opendtu_dcload.errors import ServiceError
 from opendtu_dcload.state import State
 from opendtu_dcload.tallies import Link
+from opendtu_dcload.time_words import lasted
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Availability:
     def answered(self, now_s: float) -> None:
         """The device gave a usable answer."""
         if self.is_lost:
-            log.info("%s back after %.0f s", self._name, now_s - self._answered_at_s)
+            log.info("%s back after %s", self._name, lasted(now_s - self._answered_at_s))
             count(self._state, self._name, reconnects=1)
         self.is_lost = False
         self._answered_at_s = now_s

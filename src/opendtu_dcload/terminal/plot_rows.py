@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from opendtu_dcload.time_words import ago
+
 Points = Sequence[tuple[float, float | None]]
 """Times in s and powers in W; None = not known then."""
 Dots = list[tuple[float, float] | None]
@@ -20,7 +22,6 @@ LABEL = 10
 """Columns before the plot."""
 LEAST_W = 100.0
 """A plant that rests is a line, not its noise at full height."""
-MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,8 @@ def panel(name: str, points: Points, window: Window, rows: int) -> list[str]:
 
 def time_row(window: Window) -> str:
     """Return the row below the curves that says how long ago they begin."""
-    long = window.length_s
-    ago = f"{long / MINUTE_S:.0f} min ago" if long >= 2 * MINUTE_S else f"{long:.0f} s ago"
-    return " " * LABEL + ago + f"{'now':>{max(window.width - len(ago), 4)}}"
+    begin = ago(window.length_s)
+    return " " * LABEL + begin + f"{'now':>{max(window.width - len(begin), 4)}}"
 
 
 def _label(power_w: float) -> str:

@@ -18,7 +18,7 @@ from opendtu_dcload.venus.services.device import reported_of
 
 
 class Totals(NamedTuple):
-    """What was counted since local midnight, or since the program's start if that was later."""
+    """What was counted since local midnight, also before an orderly restart."""
 
     exported_wh: float = 0.0
     avoidable_import_wh: float = 0.0

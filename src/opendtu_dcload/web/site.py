@@ -6,10 +6,12 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NoReturn
 
 from opendtu_dcload.state import State
+from opendtu_dcload.time_words import lasted
 from opendtu_dcload.web.feed import Feed
 from opendtu_dcload.web.history.history import History, utc_now
 from opendtu_dcload.web.metrics import metrics
@@ -52,14 +54,16 @@ class Site:
         feed: Feed,
         state: State,
         clock: Callable[[], float],
+        wall: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Write nothing yet; `clock` is the monotonic time in s."""
+        """Write nothing yet; `clock` is the monotonic time in s, `wall` the time of day."""
         self.set_points = set_points
         self._status = status
         self._history = history
         self._feed = feed
         self._state = state
         self._clock = clock
+        self._wall = wall
         self._told: tuple[float, Told] | None = None
         self._written: tuple[float, asyncio.Task[bytes]] | None = None
         self._has_failed = False
@@ -90,7 +94,7 @@ class Site:
         """Return what is known, no more than a second old."""
         now_s = self._clock()
         if self._told is None or now_s - self._told[0] >= EVERY_S:
-            document = self._status.made(now_s, utc_now(), self._history.totals, self._history.days())
+            document = self._status.made(now_s, self._wall(), self._history.totals, self._history.days())
             self._told = now_s, Told(document)
         return self._told[1]
 
@@ -100,7 +104,7 @@ class Site:
         if self._state.plan_at(now_s) is not None:
             return ""
         plan = self._state.plan
-        return "nothing was decided yet" if plan is None else f"nothing was decided for {now_s - plan.at_s:.0f} s"
+        return "nothing was decided yet" if plan is None else f"nothing was decided for {lasted(now_s - plan.at_s)}"
 
     async def history(self) -> bytes:
         """Return the document of what was, no more than some seconds old; who leaves does not stop its writing."""

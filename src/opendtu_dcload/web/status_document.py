@@ -11,6 +11,7 @@ from opendtu_dcload.control.from_config import settings_of
 from opendtu_dcload.freshness import BATTERY_S, METER_SHOWN_S, fresh
 from opendtu_dcload.model import BATTERY, METER, Alarm, Cause, InverterStatus, Reason
 from opendtu_dcload.state import State
+from opendtu_dcload.time_words import ago, lasted
 from opendtu_dcload.web.moment import Eye, InverterNow, Moment, Totals
 from opendtu_dcload.web.quantities import BATTERY as BATTERY_NUMBERS
 from opendtu_dcload.web.quantities import INVERTER, MEASURED, PLANT, SOLAR, TODAY, Json, numbers
@@ -96,7 +97,7 @@ class StatusDocument:
             name = Reason.STARTING.name
             return {"name": name, "text": str(Reason.STARTING), "link": f"{EXPLAINED}{name}"}
         silent_s = moment.now_s - self._state.plan.at_s
-        return {"name": NO_DECISION, "text": f"no decision for {silent_s:.0f} s", "link": None}
+        return {"name": NO_DECISION, "text": f"no decision for {lasted(silent_s)}", "link": None}
 
     def _meter(self, moment: Moment) -> dict[str, Json]:
         info, reading = self._state.meter_info, fresh(self._state.meter, moment.now_s, METER_SHOWN_S)
@@ -193,7 +194,7 @@ def iso(at: datetime) -> str:
 def _why_old(known: InverterStatus | None, age_s: float | None) -> str:
     if known is None or age_s is None:
         return "was never heard of"
-    return f"last heard of {age_s:.0f} s ago" if known.reachable else "its DTU does not reach it"
+    return f"last heard of {ago(age_s)}" if known.reachable else "its DTU does not reach it"
 
 
 def _device(name: str, kind: str, age_s: float | None, fresh_s: float, *, is_lost: bool) -> Json:
@@ -202,7 +203,7 @@ def _device(name: str, kind: str, age_s: float | None, fresh_s: float, *, is_los
     if age_s <= fresh_s:
         return {"name": name, "kind": kind, "health": "well", "text": "answers"}
     health = "lost" if is_lost else "old"
-    return {"name": name, "kind": kind, "health": health, "text": f"no good answer for {age_s:.0f} s"}
+    return {"name": name, "kind": kind, "health": health, "text": f"no good answer for {lasted(age_s)}"}
 
 
 def _alarm(alarm: Alarm, now_s: float) -> Json:

@@ -86,7 +86,9 @@ class Browser:
         """Open a page anew, in a window of that size in CSS pixels."""
         await self.command("Page.navigate", url="about:blank")
         agent = await self.run("navigator.userAgent")
-        await self.command("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=LANGUAGES[language])
+        await self.command(
+            "Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=LANGUAGES.get(language, language)
+        )
         features = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
         await self.command(
             "Emulation.setEmulatedMedia", features=[{"name": n, "value": value} for n, value in features.items()]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import re
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,6 +19,8 @@ from opendtu_dcload.control.dtu_settings import NOTES
 from opendtu_dcload.control.regulation.regulator import Wait
 from opendtu_dcload.model import Cause, Reason
 from opendtu_dcload.tallies import Outcome
+from opendtu_dcload.time_words import lasted
+from opendtu_dcload.web import gate, set_points, status_document, web_server
 from opendtu_dcload.web.status_document import NO_DECISION
 from tests.web.browser import reasons_page
 from tests.web.browser.conftest import ROOT
@@ -24,6 +30,7 @@ GERMAN = json.loads((PAGE / "de.json").read_text(encoding="utf-8"))
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in PAGE.glob("*.js")}
 HTML = (PAGE / "index.html").read_text(encoding="utf-8")
 TEXT = re.compile(r'\b(?:t|words)\(\s*"([^"]+)"')
+REFUSING = (gate, set_points, web_server)
 STATIC = re.compile(r"data-t(?: hidden)?>([^<]+)<")
 
 
@@ -38,6 +45,12 @@ def test_an_alarm_with_words_of_its_own_has_german_ones_too() -> None:
     assert {cause.name for cause, rule in RULES.items() if rule.text and isinstance(cause, Reason)} == set(
         GERMAN["alarms"]
     )
+
+
+def test_no_reason_says_that_something_happened_at_a_gx() -> None:
+    """The same is set on the page and by MQTT, where there may be no GX at all."""
+    texts = [*Reason, *GERMAN["reasons"].values(), GERMAN["phrases"][Reason.SWITCHED_OFF]]
+    assert [text for text in texts if re.search(r"\bGX\b|\bhier\b|\bhere\b", text)] == []
 
 
 def test_every_wait_is_there_in_german() -> None:
@@ -60,6 +73,84 @@ def test_every_note_at_an_inverter_is_there_in_german() -> None:
 @pytest.mark.parametrize("command", ["limit 210 W", "on", "off", "restart"])
 def test_every_command_is_there_in_german(command: str) -> None:
     assert _is_known(command)
+
+
+def test_every_health_of_a_device_is_there_in_german() -> None:
+    texts = set(_health_texts())
+    assert texts > {"answers", "no good answer for 36 h", "its DTU does not reach it", str(Cause.BATTERY_FROZEN)}
+    assert [text for text in texts if not _is_known(text)] == []
+
+
+def _health_texts() -> Iterator[str]:
+    """Yield all that the document can say of a device: what its functions put there or return."""
+    functions = {node.name: node for node in ast.walk(_tree(status_document)) if isinstance(node, ast.FunctionDef)}
+    for name in ("_devices", "_inverter_health", "_device"):
+        for node in ast.walk(functions[name]):
+            if isinstance(node, ast.Dict):
+                told = dict(zip(map(ast.unparse, filter(None, node.keys)), node.values, strict=True))
+                yield from _said(told["'text'"], functions)
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "text":
+                yield from _said(node.value, functions)
+
+
+def _said(node: ast.expr, functions: dict[str, ast.FunctionDef]) -> Iterator[str]:
+    if isinstance(node, ast.IfExp):
+        yield from [*_said(node.body, functions), *_said(node.orelse, functions)]
+    elif isinstance(node, ast.Call) and (function := functions.get(ast.unparse(node.func))) is not None:
+        for inner in ast.walk(function):
+            if isinstance(inner, ast.Return) and inner.value is not None:
+                yield from _said(inner.value, functions)
+    elif ast.unparse(node) != "text":  # which is assigned before
+        values = {"age_s": 129_600.0, **vars(status_document)}
+        yield str(eval(compile(ast.Expression(node), "status_document", "eval"), values))
+
+
+def _tree(module: ModuleType) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
+OF_NO_CONCERN_TO_THE_PAGE = (
+    "the token is missing or wrong",  # it has words of its own for that
+    "there is no such page",
+    "too many listen already",  # the stream tells why by its number, and tries again
+    "what is written must be",
+    "more than {LARGEST_BYTES} bytes",
+    "there is only ",
+    "inverters must be an object",
+    "of an inverter only is_enabled can be set",
+    "{name} must be true or false",
+)
+"""Refusals of what the page does not send."""
+
+
+def test_every_refusal_of_what_the_page_sends_is_there_in_german() -> None:
+    calls = [node for module in REFUSING for node in ast.walk(_tree(module)) if isinstance(node, ast.Call)]
+    made = [ast.unparse(call.args[-1]) for call in calls if ast.unparse(call.func) in {"RefusedError", "_wrong"}]
+    refusals = [text.removeprefix("f")[1:].removesuffix("'") for text in made if text != "text"]
+    assert len(refusals) > len(OF_NO_CONCERN_TO_THE_PAGE)
+    assert [never for never in OF_NO_CONCERN_TO_THE_PAGE if not any(map(_begins(never), refusals))] == []
+    met = [text for text in refusals if not text.startswith(OF_NO_CONCERN_TO_THE_PAGE)]
+    number = "{name} must be a number from {low:g} to {high:g}"
+    assert number in met
+    bounds = [(-500.0, 500.0), (0.0, 1500.5)]
+    ranges = [
+        number.format(name=name, low=low, high=high)
+        for name in ("grid_target_w", "max_feed_in_w")
+        for low, high in bounds
+    ]
+    assert [
+        text for text in (*met, *ranges, "a mistake of the program") if text != number and not _is_known(text)
+    ] == []
+
+
+def _begins(beginning: str) -> Callable[[str], bool]:
+    return lambda text: text.startswith(beginning)
+
+
+@pytest.mark.parametrize("time", [lasted(time_s) for time_s in (5.0, 300.0, 9000.0, 300_000.0)])
+def test_every_age_is_there_in_german(time: str) -> None:
+    assert _is_known(f"last heard of {time} ago")
+    assert _is_known(f"no good answer for {time}")
 
 
 def test_every_word_of_the_page_is_there_in_german_and_no_other_is() -> None:

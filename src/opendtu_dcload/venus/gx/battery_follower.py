@@ -17,6 +17,7 @@ from opendtu_dcload.errors import BusError
 from opendtu_dcload.lasting import Task, lasting
 from opendtu_dcload.model import BatteryStatus, MultiplusStatus
 from opendtu_dcload.state import State
+from opendtu_dcload.time_words import lasted
 from opendtu_dcload.venus.gx.battery_movement import BatteryMovement
 from opendtu_dcload.venus.gx.localsettings import SERVICE as SETTINGS
 from opendtu_dcload.venus.gx.service_watch import SYSTEM, ServiceWatch, number
@@ -111,7 +112,7 @@ class TrackedService(Generic[Status]):
             if service != self._service:
                 log.info("%s: %s", self._what, service)
             elif self._is_lost and self._status is not None:
-                log.info("%s back after %.0f s", self._what, status.at_s - self._status.at_s)
+                log.info("%s back after %s", self._what, lasted(status.at_s - self._status.at_s))
             self._service, self._status, self._is_lost = service, status, False
             self._show(status)
         elif self._status is not None:

@@ -1,11 +1,15 @@
-"""The last 30 days in a small file, one line of JSON each; written when a day is over, and at no other time."""
+"""The last 30 days in a small file, one line of JSON each.
+
+It is written when a day is over and when the program ends in order, then with what there is of today.
+.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from collections.abc import Iterable
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +20,9 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "days.jsonl"
 KEPT = 30
+PROVES_S = 43_200
+"""A clock by which the grid was known for half a day is right: a day that is dated after it was counted by a wrong one.
+It is kept until then, for a clock without a battery is behind until it has heard the time."""
 _LARGEST_BYTES = 20_000
 _MOST = 1e12
 
@@ -27,13 +34,31 @@ class DayStore:
         """Read what is there; None = nothing is kept on disk."""
         self._path = None if folder is None else folder / FILE_NAME
         self._has_failed = False
+        self._writing = threading.Lock()
         self.days: tuple[Day, ...] = ()
         """The oldest first."""
-        self.days = self._merged(self._load())
+        for day in self._load():
+            self._put(day)
 
-    def add(self, day: Day) -> None:
-        """Keep a day; of two with one date the one of which more is known, for a clock may be set back."""
-        self.days = self._merged([*self.days, day])
+    def add(self, day: Day, today: str) -> None:
+        """Keep a day or what there is of it yet; of two with one date the one of which more is known.
+
+        Args:
+            day: what was counted.
+            today: the date, ISO 8601; days after it are no longer kept when the clock has proved to be right.
+        """
+        self._put(day)
+        over, coming = self.before(today), [kept for kept in self.days if kept.date > today]
+        counted = [kept for kept in self.days if kept.date == today]
+        self.days = (*over[-KEPT:], *counted, *([] if day.known_s >= PROVES_S else coming[:KEPT]))
+
+    def of(self, date: str) -> Day | None:
+        """Return what is kept of a day."""
+        return next((day for day in self.days if day.date == date), None)
+
+    def before(self, today: str) -> tuple[Day, ...]:
+        """Return the days that are over, the oldest first."""
+        return tuple(day for day in self.days if day.date < today)
 
     def write(self) -> None:
         """Write all days, so that after a power cut either the old file is there or the new one. It may take long."""
@@ -41,23 +66,22 @@ class DayStore:
             return
         new = self._path.with_suffix(".new")
         try:
-            with new.open("w", encoding="utf-8") as file:
-                file.writelines(f"{json.dumps(day._asdict())}\n" for day in self.days)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
+            with self._writing:
+                with new.open("w", encoding="utf-8") as file:
+                    file.writelines(f"{json.dumps(day._asdict())}\n" for day in self.days)
+                    file.flush()
+                    os.fsync(file.fileno())
+                new.replace(self._path)
         except OSError as err:
             if not self._has_failed:
                 log.warning("%s cannot be written (%s): a restart forgets the days since the last one", self._path, err)
             self._has_failed = True
 
-    @staticmethod
-    def _merged(days: Iterable[Day]) -> tuple[Day, ...]:
-        best: dict[str, Day] = {}
-        for day in days:
-            if day.date not in best or day.known_s >= best[day.date].known_s:
-                best[day.date] = day
-        return tuple(best[name] for name in sorted(best)[-KEPT:])
+    def _put(self, day: Day) -> None:
+        best = {kept.date: kept for kept in self.days}
+        if day.date not in best or day.known_s >= best[day.date].known_s:
+            best[day.date] = day
+        self.days = tuple(best[name] for name in sorted(best))
 
     def _load(self) -> list[Day]:
         if self._path is None:

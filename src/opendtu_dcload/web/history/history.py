@@ -48,7 +48,7 @@ class History:
         self._wall = wall
         self._samples = Samples()
         self._events = EventLog()
-        self._days = DayTotals()
+        self._days = DayTotals(self._store.of)
         self.has_unsaved = False
         """A day is over, and `save` is to be called."""
 
@@ -59,15 +59,14 @@ class History:
 
     def days(self) -> list[Json]:
         """Return the days that are over, the oldest first."""
-        return [dict(day._asdict()) for day in self._store.days]
+        return [dict(day._asdict()) for day in self._store.before(self._today().isoformat())]
 
     def look(self, now_s: float) -> list[Event]:
         """Take what is known at this monotonic time; return the events that are new or have just ended."""
-        before = self._days.totals
-        moment = self._eye.moment(now_s, before)
+        moment, today = self._eye.moment(now_s, self._days.totals), self._today()
         live, plan = moment.live, moment.plan
         is_known = live.grid.now_w is not None
-        ended = self._days.update(now_s, self._today(), self._state, is_known=is_known)
+        ended = self._days.update(now_s, today, self._state, is_known=is_known)
         sample = Sample(
             live.grid.now_w,
             moment.target_w,
@@ -76,10 +75,10 @@ class History:
             live.output.now_w,
             moment.saved_w,
         )
-        self._samples.add(now_s, sample, self._days.exported_since(before))
+        self._samples.add(now_s, sample, self._days.exported_wh)
         news = self._events.update(now_s, plan, self._state.alarms, self._ago(self._wall()))
         if ended is not None:
-            self._store.add(ended)
+            self._store.add(ended, today.isoformat())
             self.has_unsaved = True
         return news
 
@@ -87,6 +86,14 @@ class History:
         """Write the days; a memory card may take seconds, so this may be called in another thread."""
         self.has_unsaved = False
         self._store.write()
+
+    def end(self) -> None:
+        """Write what was counted today, so that the next start goes on from there."""
+        if (so_far := self._days.so_far()) is not None:
+            self._store.add(so_far, so_far.date)
+            self.has_unsaved = True
+        if self.has_unsaved:
+            self.save()
 
     def document(self, now_s: float) -> Callable[[], dict[str, Json]]:
         """Return what makes the document of this moment, later and in another thread."""

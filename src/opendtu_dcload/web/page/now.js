@@ -201,6 +201,7 @@ function subjectOf(alarm, state) {
 
 /** Show a state; `passedS` is how long ago it came. */
 export function showNow(state, passedS) {
+  document.documentElement.dataset.inverters = state.inverters.length ? "some" : "none";
   showAlarms(state, passedS);
   showPlant(state, passedS);
   showSolar(state);

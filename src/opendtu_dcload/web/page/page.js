@@ -52,16 +52,14 @@ function showState(state) {
   showTotals(state);
   showDevices(state);
   setPoints.show(state);
-  plots.add(state);
+  if (!plots.add(state)) fetchHistory(EVENTS_AGAIN_MS);
   if (isBack) speak(t("Live again."));
   else speakNews(state);
   const { name, version, uptime_s: uptime } = state.program;
-  document.querySelector('[data-v="program"]').textContent =
-    `${name} ${version} · ${t("running for {time}", { time: duration(uptime) })} · ` +
-    t("{count} of at most {most} commands in the last hour", {
-      count: state.plant.commands_last_hour,
-      most: state.plant.commands_per_hour,
-    });
+  const { commands_last_hour: count, commands_per_hour: most } = state.plant;
+  const said = [`${name} ${version}`, t("running for {time}", { time: duration(uptime) })];
+  if (state.inverters.length) said.push(t("{count} of at most {most} commands in the last hour", { count, most }));
+  document.querySelector('[data-v="program"]').textContent = said.join(" · ");
 }
 
 let fetching = null;

@@ -10,6 +10,8 @@ const PERIODS = {
   day: { spanS: 86400, rows: 8, drawnS: [3600, 10800, 21600, 43200, 86400] },
 };
 const COLUMNS = ["grid_w", "target_w", "load_w", "set_point_w", "output_w", "saved_w"];
+const MOST_BACK_S = 2; // further, and farther ahead than the service ever pauses: its clock was set
+const MOST_AHEAD_S = 60;
 const HOUR_REDRAWN_MS = 5000;
 const DAY_FETCHED_MS = 60000;
 const PX_PER_BUCKET = 1.5;
@@ -28,11 +30,14 @@ const PLOTS = {
       ["saved", (at, c) => [c.target_w[at], c.saved_w[at] ? c.target_w[at] + c.saved_w[at] : null]],
     ],
     lines: [["target", "target_w", words("target")], ["grid", "grid_w", words("Grid")]],
-    summary: (c, stepS) => [
-      ...range(c.grid_w),
-      t("exported {energy}", { energy: wattHours(exported(c.grid_w, stepS, c.exported_wh)) }),
-      t("left alone to save commands {energy}", { energy: wattHours(energy(c.saved_w, stepS, Math.abs)) }),
-    ],
+    summary: (c, stepS) => {
+      const savedWh = energy(c.saved_w, stepS, Math.abs);
+      return [
+        ...range(c.grid_w),
+        t("exported {energy}", { energy: wattHours(exported(c.grid_w, stepS, c.exported_wh)) }),
+        ...(savedWh === null ? [] : [t("left alone to save commands {energy}", { energy: wattHours(savedWh) })]),
+      ];
+    },
   },
   "plot-output": {
     shades: [],
@@ -101,12 +106,13 @@ export class Plots {
     this.draw();
   }
 
-  /** Add what a state tells to the last hour. */
+  /** Add what a state tells to the last hour; false when the service's clock was set: then all is to be fetched anew. */
   add(state) {
     const hour = this.parts.hour;
-    if (!hour) return;
+    if (!hour) return true;
     const atMs = Date.parse(state.at);
     const steps = Math.round((atMs - hour.endMs) / 1000);
+    if (steps < -MOST_BACK_S || steps > MOST_AHEAD_S) return false;
     const plant = state.plant;
     const sample = [plant.grid_w, plant.grid_target_w, plant.load_w, plant.set_point_w, plant.output_w, plant.saved_w];
     COLUMNS.forEach((name, number) => {
@@ -116,9 +122,10 @@ export class Plots {
       if (values.length > PERIODS.hour.spanS) values.splice(0, values.length - PERIODS.hour.spanS);
     });
     if (steps > 0) hour.endMs = atMs;
-    if (document.hidden) return;
+    if (document.hidden) return true;
     if (this.period === "day") this.refreshDay();
     else if (Date.now() - this.drawnAt >= HOUR_REDRAWN_MS && !this.root.querySelector(".pointed")) this.draw();
+    return true;
   }
 
   async refreshDay() {
@@ -163,6 +170,7 @@ export class Plots {
       const head = element("th", "", times.join("–"));
       head.scope = "row";
       row.append(head, ...[watts(mean(cut("grid_w"))), ...cells].map((text) => element("td", "", text)));
+      for (const cell of [row.children[3], row.children[4]]) cell.dataset.of = "inverters";
       rows.push(row);
     }
     this.root.querySelector("tbody").replaceChildren(...rows.reverse());

@@ -171,8 +171,9 @@ class Refusal extends Error {
   }
 }
 
-function number(text) {
-  const digits = text.replace(/[\s\u00a0]|W$/g, "").replace("\u2212", "-");
+/** Return the number that was typed, in any of the ways in which one is shown: 3000, 3.000, 3,000, 3’000, 3 000 W. */
+export function number(text) {
+  const digits = text.replace(/[\s'’]/g, "").replace(/W$/, "").replace("\u2212", "-");
   // A set point has no more than four digits before its decimals: a mark with three behind it divides thousands.
   const value = Number(digits.replace(/^(-?[1-9]\d?)[.,](?=\d{3}$)/, "$1").replace(",", "."));
   if (digits === "" || !Number.isFinite(value)) throw new Refusal(0, t("“{text}” is no number.", { text }));

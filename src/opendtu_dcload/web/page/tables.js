@@ -5,6 +5,7 @@ import { cause, day, duration, moment, phrase, quantity, t, wattHours, words } f
 
 const FEW = 8;
 const MOST_EVENTS = 200;
+const WHOLE_DAY_S = 82000; // the shortest day has 23 h, and each start costs some seconds
 
 /** The events, the newest first; all of them when the user asks. */
 export class Events {
@@ -71,9 +72,9 @@ function sum(days, name) {
 
 const TOTALS = [
   [words("Exported"), "exported_wh", wattHours],
-  [words("Imported although there was room"), "avoidable_import_wh", wattHours],
+  [words("Imported although there was room"), "avoidable_import_wh", wattHours, "inverters"],
   [words("Imported"), "imported_wh", wattHours],
-  [words("Commands"), "commands", (value) => quantity(value, "")],
+  [words("Commands"), "commands", (value) => quantity(value, ""), "inverters"],
 ];
 
 /** Show today and the days before it. */
@@ -83,24 +84,37 @@ export function showTotals(state) {
   const root = list("totals");
   if (root.dataset.key === key) return;
   root.dataset.key = key;
+  const before =
+    days.length === 1 ? t("The day before") : t("The {count} days before", { count: quantity(days.length, "") });
+  const knownS = sum(days, "known_s");
+  const isPartial = days.some((each) => each.known_s < WHOLE_DAY_S);
   write(
     one(document, "days-title"),
-    days.length === 1 ? t("The day before") : t("The {count} days before", { count: quantity(days.length, "") }),
+    isPartial ? t("{days}, known for {time}", { days: before, time: duration(knownS) }) : before,
   );
-  root.replaceChildren(...TOTALS.map(([title, name, shown]) => row(t(title), shown(today[name]), shown(sum(days, name)))));
+  root.replaceChildren(
+    ...TOTALS.map(([title, name, shown, of = "plant"]) => {
+      const made = row(t(title), shown(today[name]), shown(sum(days, name)));
+      made.dataset.of = of;
+      return made;
+    }),
+  );
   for (const cell of document.querySelectorAll("#totals .before, #totals [data-list=totals] td:last-child")) {
     cell.hidden = days.length === 0;
   }
   document.getElementById("days").hidden = days.length === 0;
   list("days").replaceChildren(
-    ...[...days].reverse().map((each) =>
-      row(
+    ...[...days].reverse().map((each) => {
+      const made = row(
         day(new Date(`${each.date}T12:00:00`)),
+        each.known_s < WHOLE_DAY_S ? duration(each.known_s) : t("the whole day"),
         wattHours(each.exported_wh),
         wattHours(each.avoidable_import_wh),
         quantity(each.commands, ""),
-      ),
-    ),
+      );
+      for (const cell of [made.children[3], made.children[4]]) cell.dataset.of = "inverters";
+      return made;
+    }),
   );
 }
 
