@@ -215,6 +215,14 @@ ROWS: Rows = {
             "test_a_step_that_the_inverters_did_not_make_says_nothing_of_the_meter",
         ),
         Mutant(
+            "what the model learns is a step that the meter owes",
+            "control/protection/meter_movement.py",
+            "output.visible_w)) - corrected_w >= DUE_W",
+            "output.visible_w)) >= DUE_W",
+            "control/protection/test_meter_movement.py",
+            "test_a_model_that_is_corrected_while_the_meter_stands_still_is_no_step_that_it_owes",
+        ),
+        Mutant(
             "a frozen meter is one that answers",
             "control/protection/permit.py",
             "age_s = max(meter.age_s, ladder.minimum_s) if meter.is_frozen else meter.age_s",
