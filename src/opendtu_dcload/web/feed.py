@@ -27,11 +27,9 @@ class Listener:
             self._rows.append(row)
         self._has_news.set()
 
-    async def taken(self, within_s: float) -> bytes:
-        """Return all that waits, empty when nothing comes in time."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._has_news.wait()
+    async def taken(self) -> bytes:
+        """Return all that waits, as soon as something does."""
+        await self._has_news.wait()
         self._has_news.clear()
         parts = [*self._rows, *([self._state] if self._state is not None else [])]
         self._rows.clear()

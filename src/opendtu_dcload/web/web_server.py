@@ -40,10 +40,9 @@ MOST_CONNECTIONS = 64
 MOST_OF_ONE = 32
 """From one address: nobody alone can take them all."""
 REQUEST_S = 15.0
-"""A connection may take so long from its begin, or from its last answer's, without a whole request or answer."""
+"""A connection may take so long from its begin, or from its last answer's, without a whole request or answer; and an
+event stream for its next event, of which there is one a second."""
 BODY_S = 5.0
-KEEP_ALIVE_S = 15.0
-"""An event stream with no event for so long sends a comment."""
 RETRY_S = 60.0
 """A port that is taken is tried again after this time."""
 LIMITS: Mapping[str, Any] = {
@@ -204,10 +203,11 @@ class WebServer:
             if request.method == "HEAD":
                 return response
             self._feed.send_state(self._site.state().text)
-            while True:
-                news = await listener.taken(KEEP_ALIVE_S)
-                async with asyncio.timeout(REQUEST_S):
-                    await response.write(news or b": still here\n\n")
+            now_s = asyncio.get_running_loop().time
+            async with asyncio.timeout(None) as patience:
+                while True:
+                    patience.reschedule(now_s() + REQUEST_S)
+                    await response.write(await listener.taken())
         response.force_close()
         return response
 
