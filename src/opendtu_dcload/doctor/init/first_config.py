@@ -140,6 +140,12 @@ class FirstConfig:
         for inverter in answers.inverters:
             self._findings.ok(f"inverter {inverter}")
         answers.serials = [inverter.serial for inverter in answers.inverters]
+        if not answers.inverters:
+            self._findings.problem(
+                "OpenDTU knows no inverter, so none is listed",
+                f"add it in OpenDTU, Settings, Inverter, then delete {self._path} and run this again",
+            )
+            return
         self._findings.note(
             "every inverter that OpenDTU knows is listed", f"remove those from {self._path} that are not on the battery"
         )
