@@ -23,6 +23,8 @@ MISTAKES = {
     "install-service now": ("'now' means nothing to install-service",),
     "demo --duration abc": ("--duration: 'abc' does not fit: write a number of seconds above 0",),
     "demo --duration -1": ("--duration: '-1' does not fit",),
+    "demo --duration 0": ("--duration: '0' does not fit",),
+    "demo --duration inf": ("--duration: 'inf' does not fit",),
     "demo --duration nan": ("--duration: 'nan' does not fit",),
     "simulate --rated viel": ("--rated: 'viel' does not fit: write a number from 1 to 20000 W",),
     "simulate --rated 400 nan": ("--rated: 'nan' does not fit",),

@@ -33,18 +33,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name from a device must not end anything
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
-    arguments = parser.parse(argv)
-    if arguments.start is not _run and (arguments.dry_run or arguments.live):
-        parser.error("--dry-run and --live belong to running without a command: leave them out")
-    with unblocked() if arguments.start is _run else contextlib.nullcontext():
-        return _exit_code(arguments)
+    try:
+        arguments = parser.parse(argv)
+        if arguments.start is not _run and (arguments.dry_run or arguments.live):
+            parser.error("--dry-run and --live belong to running without a command: leave them out")
+        with unblocked() if arguments.start is _run else contextlib.nullcontext():
+            return _exit_code(arguments)
+    except OSError:
+        if not _has_lost_output():
+            raise
+        return FAILED
 
 
 def _exit_code(arguments: argparse.Namespace) -> int:
     try:
         code = int(arguments.start(arguments))
         if arguments.start is not _run:
-            sys.stdout.flush()
+            print(end="", flush=True)
     except ConfigError as err:
         for problem in err.problems:
             print(problem, file=sys.stderr)
@@ -52,12 +57,22 @@ def _exit_code(arguments: argparse.Namespace) -> int:
     except ServiceError as err:
         print(err, file=sys.stderr)
         return FAILED
-    except BrokenPipeError:  # whoever read what is printed, such as `head`, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except KeyboardInterrupt:
         return FAILED
     return code
+
+
+def _has_lost_output() -> bool:
+    """Tell whether stdout takes nothing more; if so say why, and let nobody try again."""
+    try:
+        print(flush=True)
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(err, BrokenPipeError):  # whoever reads, such as `head`, has left, and knows it
+            advice = "make room where it goes, or send it elsewhere"
+            print(f"what is printed cannot be written to stdout ({err.strerror}): {advice}", file=sys.stderr)
+        return True
+    return False
 
 
 def _parser() -> command_line.Parser:

@@ -33,6 +33,11 @@ class Parser(argparse.ArgumentParser):
             message = message.replace(theirs, ours)
         self.exit(WRONG, f"{message.removeprefix('argument ')}; {self.prog} --help tells more\n")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End the program once the help is printed; an OSError says that it cannot be."""
+        print(end="", flush=True)
+        super().exit(status, message)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(action, f"{_shown(value)} is none of: {', '.join(action.choices)}")
