@@ -154,7 +154,7 @@ def run_import(old: Path, new: Path) -> int:
     ask = ask_user if sys.stdin.isatty() else None
 
     def look_up(opendtu: Mapping[str, Any]) -> list[Candidate]:
-        return asyncio.run(known_inverters(opendtu, old.absolute().parent, findings))
+        return asyncio.run(known_inverters(opendtu, old.absolute(), findings))
 
     tell_what_is_next(new, import_config(old, new, findings, look_up, ask), findings)
     if ask is None:
