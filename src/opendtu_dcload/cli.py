@@ -11,21 +11,19 @@ import contextlib
 import io
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
-from opendtu_dcload import __version__
+from opendtu_dcload import __version__, command_line
 from opendtu_dcload.errors import ConfigError, ServiceError
 from opendtu_dcload.log_limit import LogLimit
 from opendtu_dcload.patient_stream import unblocked
 from opendtu_dcload.program_name import program
 
 FAILED = 1
-WRONG_CONFIG = 2
+WRONG_CONFIG = command_line.WRONG
 STATE_FOLDER = "STATE_DIRECTORY"
 """Environment variable: where to keep what must survive a restart (systemd.exec(5)); else beside the configuration."""
 
@@ -35,18 +33,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name from a device must not end anything
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
-    arguments = parser.parse_args(argv)
-    if arguments.start is not _run and (arguments.dry_run or arguments.live):
-        parser.error("--dry-run and --live belong to running without a command")
-    with unblocked() if arguments.start is _run else contextlib.nullcontext():
-        return _exit_code(arguments)
+    try:
+        arguments = parser.parse(argv)
+        if arguments.start is not _run and (arguments.dry_run or arguments.live):
+            parser.error("--dry-run and --live belong to running without a command: leave them out")
+        with unblocked() if arguments.start is _run else contextlib.nullcontext():
+            return _exit_code(arguments)
+    except OSError:
+        if not _has_lost_output():
+            raise
+        return FAILED
 
 
 def _exit_code(arguments: argparse.Namespace) -> int:
     try:
         code = int(arguments.start(arguments))
         if arguments.start is not _run:
-            sys.stdout.flush()
+            print(end="", flush=True)
     except ConfigError as err:
         for problem in err.problems:
             print(problem, file=sys.stderr)
@@ -54,16 +57,26 @@ def _exit_code(arguments: argparse.Namespace) -> int:
     except ServiceError as err:
         print(err, file=sys.stderr)
         return FAILED
-    except BrokenPipeError:  # whoever read what is printed, such as `head`, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except KeyboardInterrupt:
         return FAILED
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _has_lost_output() -> bool:
+    """Tell whether stdout takes nothing more; if so say why, and let nobody try again."""
+    try:
+        print(flush=True)
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(err, BrokenPipeError):  # whoever reads, such as `head`, has left, and knows it
+            advice = "make room where it goes, or send it elsewhere"
+            print(f"what is printed cannot be written to stdout ({err.strerror}): {advice}", file=sys.stderr)
+        return True
+    return False
+
+
+def _parser() -> command_line.Parser:
+    parser = command_line.Parser(
         prog=program(),
         description="Keeps the grid meter at its target by setting battery-fed inverters through OpenDTU.",
         epilog="Without a command it runs until it is told to stop.",
@@ -76,12 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("plant", "inverters"),
         const="plant",
         default="",
-        metavar="inverters",
-        help="show once a second on stdout what flows and why, with =inverters each inverter too",
+        help="show once a second on stdout what flows and why, =inverters each inverter too (=plant: without)",
     )
     parser.set_defaults(start=_run)
     _add_config(parser, Path("config.toml"))
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
 
     check = commands.add_parser("check", help="check the configuration and ask the devices, change nothing")
     _add_config(check, argparse.SUPPRESS)
@@ -120,14 +132,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_plays(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_plays(commands: argparse._SubParsersAction[command_line.Parser]) -> None:
     """Add the commands that need no device."""
     replay = commands.add_parser("replay", help="decide a recording again and print what differs")
     replay.add_argument("recording", type=Path, metavar="FILE", help="as the setting log.record leaves it, or its .gz")
     replay.set_defaults(start=_replay)
 
     demo = commands.add_parser("demo", help="run everything against a simulated house, without any hardware")
-    demo.add_argument("--duration", type=float, metavar="S", help="end after this time in s, with a verdict")
+    demo.add_argument(
+        "--duration", type=command_line.duration_s, metavar="S", help="end after this time in s, with a verdict"
+    )
     demo.set_defaults(start=_demo)
 
     _add_simulate(commands)
@@ -137,14 +151,16 @@ def _add_plays(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--only", default="", metavar="PATTERN", help="begin of plant/case or plant/kind, such as '*/tuning'"
     )
     bench.add_argument("--controllers", default="", metavar="A,B", help="only these controllers")
-    bench.add_argument("--seeds", type=_count, default=1, metavar="N", help="play each case with so many seeds")
-    bench.add_argument("--phases", type=_count, default=20, metavar="N", help="play the step test so often")
+    bench.add_argument(
+        "--seeds", type=command_line.count, default=1, metavar="N", help="play each case with so many seeds"
+    )
+    bench.add_argument("--phases", type=command_line.count, default=20, metavar="N", help="play the step test so often")
     bench.add_argument("--json", action="store_true", help="print JSON")
     bench.add_argument("--plots", type=Path, metavar="DIR", help="only draw the manual's pictures into this folder")
     bench.set_defaults(start=_bench)
 
 
-def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_simulate(commands: argparse._SubParsersAction[command_line.Parser]) -> None:
     simulate = commands.add_parser(
         "simulate", help="play your house's load to your inverters and settings, and to others, on virtual time"
     )
@@ -159,19 +175,26 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     simulate.add_argument("--column", metavar="NAME", help="which column holds the power, or which sensor")
     simulate.add_argument(
-        "--day", type=_day, metavar="YYYY-MM-DD", help="which day of it; by default the last whole one"
-    )
-    simulate.add_argument("--hours", type=_hours, metavar="A-B", help="which hours of it, such as 17-22 or 6:30-9")
-    simulate.add_argument(
-        "--solar", type=_power, default=0.0, metavar="W", help="panels beside it, as a model: peak in W"
+        "--day", type=command_line.day, metavar="YYYY-MM-DD", help="which day of it; by default the last whole one"
     )
     simulate.add_argument(
-        "--rated", type=_power, nargs="+", default=(), metavar="W", help="rated power of each inverter in config.toml"
+        "--hours", type=command_line.hours, metavar="A-B", help="which hours of it, such as 17-22 or 6:30-9"
     )
-    simulate.add_argument("--price", type=_price, metavar="P", help="of a kWh: tells what it costs")
+    simulate.add_argument(
+        "--solar", type=command_line.power_w, default=0.0, metavar="W", help="panels beside it, as a model: peak in W"
+    )
+    simulate.add_argument(
+        "--rated",
+        type=command_line.power_w,
+        nargs="+",
+        default=(),
+        metavar="W",
+        help="rated power of each inverter in config.toml",
+    )
+    simulate.add_argument("--price", type=command_line.price, metavar="P", help="of a kWh: tells what it costs")
     simulate.add_argument("--report", type=Path, metavar="FILE", help="where the page for a browser goes to")
     simulate.add_argument("--alone", action="store_true", help="play your settings only, no others beside them")
-    simulate.add_argument("--seed", type=int, default=1, help="of the plant's random numbers")
+    simulate.add_argument("--seed", type=command_line.seed, default=1, help="of the plant's random numbers")
     simulate.add_argument("--record", type=Path, metavar="FILE", help="write what is seen and decided, for replay")
     simulate.set_defaults(start=_simulate)
 
@@ -289,43 +312,6 @@ def _bench(arguments: argparse.Namespace) -> int:
         phases=arguments.phases,
         is_json=arguments.json,
     )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1 is wanted")
-    return number
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as err:
-        raise argparse.ArgumentTypeError("a day is wanted, such as 2026-03-01") from err
-
-
-def _hours(text: str) -> tuple[float, float]:
-    match = re.fullmatch(r"(\d{1,2})(?::(\d{2}))?-(\d{1,2})(?::(\d{2}))?", text)
-    begin, end = (int(match[n]) + int(match[n + 1] or 0) / 60 for n in (1, 3)) if match else (0.0, 0.0)
-    if not 0 <= begin < end <= 24:
-        raise argparse.ArgumentTypeError("hours of a day are wanted, such as 17-22 or 6:30-9")
-    return begin, end
-
-
-def _power(text: str) -> float:
-    return _bounded(text, 1.0, 20_000.0, "W")
-
-
-def _price(text: str) -> float:
-    return _bounded(text.replace(",", "."), 0.0, 1000.0, "for a kWh")
-
-
-def _bounded(text: str, lowest: float, highest: float, unit: str) -> float:
-    number = float(text)
-    if not lowest <= number <= highest:
-        raise argparse.ArgumentTypeError(f"{lowest:g} to {highest:g} {unit} is wanted")
-    return number
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -17,6 +17,7 @@ from opendtu_dcload import cli
 from opendtu_dcload.config import parse_config
 from opendtu_dcload.doctor.checks.check import check
 from opendtu_dcload.doctor.checks.check_computer import check_computer, is_allowed
+from opendtu_dcload.doctor.checks.check_meter import tell_round_trip
 from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.sim.servers.http_server import Faults
 from opendtu_dcload.sim.servers.opendtu_server import FACTORY_PASSWORD
@@ -374,3 +375,12 @@ async def test_it_ends_with_how_many_problems_there_are_and_promises_no_further_
     assert "refuses the password: correct opendtu.password\n" in told
     assert "attempt" not in told
     assert told.splitlines()[-1].endswith(" ok, 2 notes, 2 problems")
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "words"), [([13.1, 12.9], "answered in 13 ms"), ([12.4, 13.6], "answered in 12 to 14 ms")]
+)
+def test_two_times_that_read_the_same_are_told_once(took_ms: list[float], words: str):
+    findings = silent()
+    tell_round_trip("OpenDTU", took_ms, 2000.0, findings)
+    assert [finding.text for finding in findings.found] == [f"OpenDTU {words}"]

@@ -171,6 +171,61 @@ async def test_a_wrong_password_is_told_and_the_rest_is_written(tmp_path: Path):
     assert path.exists()
 
 
+async def unattended(devices: Devices, path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `init` says at last where nobody can answer it; it must say that it failed."""
+    (path.parent / "dtu.txt").write_text(f"{PASSWORD}\n")
+    given = ["--meter", devices.meter.host, "--opendtu", devices.opendtu.host]
+    arguments = ["init", "--config", str(path), *given, "--password-file", str(path.parent / "dtu.txt")]
+    assert await asyncio.to_thread(cli.main, arguments) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    return sentence
+
+
+async def test_without_a_terminal_a_refused_password_fails_and_says_that_the_file_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "config.toml"
+    async with plant(password="another") as devices:
+        said = await unattended(devices, path, capsys)
+    assert f"{path} is written, but" in said
+    assert "correct opendtu.password" in said
+    assert path.exists()
+
+
+async def test_without_a_terminal_a_refused_password_of_the_meter_fails_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "config.toml"
+    async with plant() as devices, Gen2Server(devices.dtu, devices.clock, password="of-the-shelly") as meter:
+        devices.meter = meter
+        said = await unattended(devices, path, capsys)
+    assert f"{path} is written, but" in said
+    assert "meter.password" in said
+
+
+async def test_without_a_terminal_an_opendtu_without_inverters_fails_and_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "config.toml"
+    async with plant(count=0, limits_w=()) as devices:
+        said = await unattended(devices, path, capsys)
+    assert f"{path} is written, but" in said
+    assert "add it in OpenDTU, Settings, Inverter" in said
+
+
+@pytest.mark.parametrize("silent_one", ["meter", "opendtu"])
+async def test_without_a_terminal_a_device_that_is_silent_fails_and_nothing_is_written(
+    tmp_path: Path, silent_one: str, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        await getattr(devices, silent_one).stop()
+        said = await unattended(devices, path, capsys)
+    assert f"{silent_one}.host" in said
+    assert f"{path} is not written" in said
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("command", ["init", "import-config"])
 def test_a_file_is_never_overwritten(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "config.toml"

@@ -112,6 +112,24 @@ async def test_another_answer_changes_its_line_alone_and_the_old_file_is_kept_wi
     assert names_in(tmp_path) == ["config.toml", "config.toml.bak"]
 
 
+async def test_a_setting_that_is_wrong_is_told_with_the_files_name_and_asked_for_anew(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        path.write_text(mine(devices).replace(f'host="{devices.meter.host}"', 'host="http://meter"'))
+        terminal = await again(
+            path,
+            ("Go on?", ""),
+            ("Address of the Shelly", devices.meter.host),
+            ("or none [1]", ""),
+            ("[47.25]", ""),
+            ("Write it so?", ""),
+        )
+    said = terminal.said.replace("\r\n", "\n")
+    assert f"[meter] of {path} is asked for anew: meter.host: 'http://meter' is more than an address" in said
+    assert terminal.process.returncode == 0
+    assert load_config(path).meter.host == devices.meter.host
+
+
 async def test_no_leaves_all_as_it_was(tmp_path: Path):
     path = tmp_path / "config.toml"
     async with plant() as devices:

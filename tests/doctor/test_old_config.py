@@ -245,3 +245,17 @@ async def test_an_opendtu_that_does_not_answer_leaves_the_serial_numbers_to_the_
         new = await asyncio.to_thread(converted, tmp_path, old_of(devices))
     assert load_config(new).is_read_only
     assert "the serial numbers are to be filled in: OpenDTU at" in capsys.readouterr().out
+
+
+def test_all_that_is_to_be_filled_in_is_named_and_what_is_wrong_in_the_old_file_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    converted(tmp_path, "[DEFAULT]\nHost = http://192.168.1.51\n[INVERTER0]\nDeviceInstance = 134\n")
+    told = capsys.readouterr().out
+    assert f"as {tmp_path / 'config.ini'} has no OpenDTU to ask: opendtu.host: 'http://192.168.1.51'" in told
+    for words in (
+        "meter.host",
+        "opendtu.host",
+        "[[inverter]], once for each, with its serial, and battery.min_voltage_v",
+    ):
+        assert f"to be filled in: {words}" in told

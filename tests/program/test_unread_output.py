@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.devices import Devices
+from tests.doubles.ports import free_port
 from tests.doubles.until import until
+from tests.program.process import line, running
 
 pytestmark = pytest.mark.realtime
 
@@ -58,6 +60,50 @@ async def test_output_that_nobody_reads_stops_neither_the_regulation_nor_the_ord
         program.terminate()
         assert await program.wait() == 0
     await until(lambda: devices.limits_w == [20, 20])
+
+
+async def ends_on_full_disk(*arguments: str | Path, unbuffered: bool) -> None:
+    argv = (sys.executable, *(["-u"] if unbuffered else []), "-m", "opendtu_dcload", *map(str, arguments))
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    full = os.open("/dev/full", os.O_WRONLY)
+    program = await asyncio.create_subprocess_exec(*argv, stdout=full, stderr=PIPE, env=environ)
+    os.close(full)
+    _, said = await program.communicate()
+    assert "Traceback" not in said.decode()
+    *_, last = said.decode().splitlines()
+    assert last.startswith("what is printed cannot be written to stdout (No space left on device): ")
+    assert program.returncode == 1
+
+
+@pytest.mark.parametrize("unbuffered", [True, False])
+@pytest.mark.parametrize("command", [("check",), ("check", "--json"), ("status",), ("status", "--json")])
+async def test_a_full_disk_costs_one_sentence(
+    devices: Devices, tmp_path: Path, command: tuple[str, ...], *, unbuffered: bool
+) -> None:
+    config = devices.config(tmp_path, web=f"port = {free_port()}\n")
+    async with running("--config", config, "--live") as service:
+        while " regulating" not in await line(service):
+            pass
+        await ends_on_full_disk(*command, "--config", config, unbuffered=unbuffered)
+
+
+@pytest.mark.parametrize("unbuffered", [True, False])
+@pytest.mark.parametrize("command", ["demo --duration 3", "simulate --trace ukdale_h3_2013-03-17_50400"])
+async def test_a_full_disk_costs_what_plays_one_sentence(command: str, *, unbuffered: bool) -> None:
+    await ends_on_full_disk(*command.split(), unbuffered=unbuffered)
+
+
+@pytest.mark.parametrize("command", ["--help", "--version", "simulate --help"])
+async def test_help_that_finds_no_room_is_told(command: str) -> None:
+    await ends_on_full_disk(*command.split(), unbuffered=False)
+
+
+async def test_a_watched_status_ends_when_the_disk_is_full(devices: Devices, tmp_path: Path) -> None:
+    config = devices.config(tmp_path, web=f"port = {free_port()}\n")
+    async with running("--config", config, "--live") as service:
+        while " regulating" not in await line(service):
+            pass
+        await ends_on_full_disk("status", "--watch", "--config", config, unbuffered=False)
 
 
 async def test_a_wrong_configuration_ends_the_program_although_nobody_reads_why(tmp_path: Path) -> None:

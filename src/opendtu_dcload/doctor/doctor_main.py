@@ -12,7 +12,7 @@ from typing import Any
 
 from opendtu_dcload.config import Config, exposed_passwords, load_config
 from opendtu_dcload.doctor.checks.check import check
-from opendtu_dcload.doctor.findings import Finding, Findings
+from opendtu_dcload.doctor.findings import Finding, Findings, Level
 from opendtu_dcload.doctor.init.candidates import Candidate
 from opendtu_dcload.doctor.init.first_config import FirstConfig, Given
 from opendtu_dcload.doctor.init.what_next import tell_what_is_next
@@ -21,7 +21,7 @@ from opendtu_dcload.doctor.migration.old_inverters import known_inverters
 from opendtu_dcload.doctor.questions import ask_secret, ask_user, is_yes
 from opendtu_dcload.doctor.screen import Screen
 from opendtu_dcload.doctor.step.step_test import step_test
-from opendtu_dcload.errors import ConfigError, ServiceError
+from opendtu_dcload.errors import ConfigError, DeviceError, DevicePauseError, ServiceError
 from opendtu_dcload.program_name import command
 
 PROBLEMS = 1
@@ -117,10 +117,10 @@ def _keep_quiet(_: Finding) -> None:
 
 
 def run_init(path: Path, given: Given) -> int:
-    """Run `init`: 0 the file was written, 1 a device does not answer, 2 it exists or an answer is wrong.
+    """Run `init`: 0 the file was written, 1 a device does not answer as it should, 2 it exists or an answer is wrong.
 
     Raises:
-        ServiceError: nothing was written.
+        ServiceError: nothing was written, or something was wrong and there was nobody to correct it.
     """
     is_terminal = sys.stdin.isatty()
     findings = Screen().findings()
@@ -132,7 +132,14 @@ def run_init(path: Path, given: Given) -> int:
             path, given, ask_user if is_terminal else None, ask_secret if is_terminal else None, findings
         ).write()
 
-    tell_what_is_next(path, asyncio.run(write()), findings)
+    try:
+        readers = asyncio.run(write())
+    except DeviceError as err:
+        problem = err.problem if isinstance(err, DevicePauseError) else err
+        raise ServiceError(f"{problem}; {path} is not written, start {command('init')} again then") from err
+    tell_what_is_next(path, readers, findings)
+    if not is_terminal:
+        _refuse_problems(path, findings)
     return 0
 
 
@@ -141,12 +148,29 @@ def run_import(old: Path, new: Path) -> int:
 
     Raises:
         ConfigError: `old` cannot be read, or `new` exists.
+        ServiceError: something was wrong and there was nobody to correct it.
     """
     findings = Screen().findings()
     ask = ask_user if sys.stdin.isatty() else None
 
     def look_up(opendtu: Mapping[str, Any]) -> list[Candidate]:
-        return asyncio.run(known_inverters(opendtu, old.absolute().parent, findings))
+        return asyncio.run(known_inverters(opendtu, old.absolute(), findings))
 
     tell_what_is_next(new, import_config(old, new, findings, look_up, ask), findings)
+    if ask is None:
+        _refuse_problems(new, findings)
     return 0
+
+
+def _refuse_problems(path: Path, findings: Findings) -> None:
+    """Let a script know that what was written is not all that it should be.
+
+    Raises:
+        ServiceError: there are problems; the file stays.
+    """
+    problems = [finding for finding in findings.found if finding.level is Level.PROBLEM]
+    if problems:
+        told = "; ".join(
+            f"{finding.text}: {finding.advice}" if finding.advice else finding.text for finding in problems
+        )
+        raise ServiceError(f"{path} is written, but needs a correction before it works: {told}")

@@ -31,9 +31,9 @@ async def print_live(
                 if screen is not None:
                     screen.draw(picture.rows(state, sources, now_s, screen.size()))
                     continue
-                print(live_line(state, sources, now_s))
+                print(live_line(state, sources, now_s), flush=True)
                 if has_inverters:
-                    print(*inverter_lines(state, LivePlant.of(state, sources, now_s), now_s), sep="\n")
+                    print(*inverter_lines(state, LivePlant.of(state, sources, now_s), now_s), sep="\n", flush=True)
             except OSError as err:
                 log.info("the live line ends, regulation goes on: %s", err.strerror)
                 return

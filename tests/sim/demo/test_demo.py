@@ -11,7 +11,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from opendtu_dcload.config import load_config
-from opendtu_dcload.errors import ConfigError
 from opendtu_dcload.sim.demo import demo, demo_plant, demo_view
 from tests.doctor.terminal import at_terminal
 from tests.terminal.drawn import Drawn
@@ -30,12 +29,6 @@ def test_generated_configuration_is_valid_and_fits_the_plant(tmp_path: Path) -> 
     assert config.dbus.bus == "session"
     path.write_text(demo.config_text("127.0.0.1:4711", "127.0.0.1:4712", has_bus=False, page_port=4713))
     assert not load_config(path).dbus.enabled
-
-
-@pytest.mark.parametrize("duration_s", [0.0, -1.0, float("nan"), float("inf")])
-def test_duration_must_be_one(duration_s: float) -> None:
-    with pytest.raises(ConfigError, match="--duration"):
-        demo.run_demo(duration_s)
 
 
 def start(controller: str, duration_s: float | None, bus: str, folder: Path) -> subprocess.Popen[str]:

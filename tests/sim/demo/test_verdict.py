@@ -70,7 +70,8 @@ def test_a_run_that_is_not_good_says_what_was_wanted(changes: dict[str, Any], wa
 def test_a_run_that_is_too_short_is_neither_good_nor_bad() -> None:
     final = verdict({**SCORE, "quiet_samples": 14, "within_60_w_pct": 30.8}, 120.0, 0)
     assert in_words(final) == (
-        "Too short to judge: only 14 s between load steps and 4 big steps after the start; let it run for 300 s."
+        "Too short to judge: it has seen 14 s of steady load and 4 steps of it above 300 W; "
+        "60 s and 4 steps are needed, so let it run for 300 s."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -107,6 +108,61 @@ def test_of_many_days_the_last_whole_one_is_played_and_another_one_can_be_named(
     assert evening.clock_s == 17.5 * 3600
     with pytest.raises(ConfigError, match="--day, --hours: the load has nothing of this time: it has 2026-03-01 to"):
         question_of(Asked([str(path)], config=config, day=date(2026, 4, 1)))
+
+
+def minutes(path: Path, *spans: tuple[int, int, int]) -> str:
+    """Write a value each minute, from and to an hour of a day of March; return the file's name."""
+    lines = [
+        f"2026-03-{day:02} {minute // 60:02}:{minute % 60:02};{100 * day + minute % 50}\n"
+        for day, first, end in spans
+        for minute in range(60 * first, 60 * end)
+    ]
+    path.write_text("when;W\n" + "".join(lines))
+    return str(path)
+
+
+def told_of_gaps(notes: Sequence[str]) -> list[str]:
+    return [note for note in notes if "has no values" in note]
+
+
+def test_a_day_with_a_long_gap_does_not_count_as_whole(tmp_path: Path, config: Path):
+    name = minutes(tmp_path / "days.csv", (1, 0, 24), (2, 0, 24), (3, 0, 3), (3, 8, 24))
+    question = question_of(Asked([name], config=config))
+    assert question.load_w[0] == 200
+    assert any("2026-03-02 was played" in note and "those after it have gaps" in note for note in question.notes)
+    assert told_of_gaps(question.notes) == []
+
+
+def test_a_gap_in_what_is_played_is_told_in_one_sentence(tmp_path: Path, config: Path):
+    name = minutes(tmp_path / "days.csv", (1, 0, 24), (2, 0, 24), (3, 0, 3), (3, 8, 24))
+    holed = question_of(Asked([name], config=config, day=date(2026, 3, 3)))
+    assert told_of_gaps(holed.notes) == [
+        "The load has no values for 5 h of what is played (from 03:00 to 08:00): the one before holds."
+    ]
+    evening = question_of(Asked([name], config=config, day=date(2026, 3, 3), hours=(17, 20)))
+    assert told_of_gaps(evening.notes) == []
+
+
+def test_a_gap_in_one_of_several_phases_is_a_gap_of_the_sum(tmp_path: Path, config: Path):
+    whole = minutes(tmp_path / "one.csv", (1, 0, 24), (2, 0, 24))
+    holed = minutes(tmp_path / "two.csv", (2, 0, 3), (2, 4, 9), (2, 12, 24))
+    question = question_of(Asked([whole, holed], config=config))
+    (told,) = told_of_gaps(question.notes)
+    assert "no values for 4 h of what is played (in 2 gaps, the longest from 09:00 to 12:00)" in told
+
+
+def test_where_every_day_has_a_gap_the_last_one_is_played_and_the_gap_told(tmp_path: Path, config: Path):
+    name = minutes(tmp_path / "days.csv", (1, 0, 5), (1, 10, 24), (2, 0, 3), (2, 8, 24))
+    question = question_of(Asked([name], config=config))
+    assert question.load_w[0] == 200
+    assert len(told_of_gaps(question.notes)) == 1
+
+
+def test_what_is_written_only_when_it_changes_has_no_gaps_within_an_hour(tmp_path: Path, config: Path):
+    path = tmp_path / "changes.csv"
+    times = [(0, 0), (0, 7), (9, 0), (50, 30), (52, 0), (59, 1)]
+    path.write_text("when;W\n" + "".join(f"2026-03-01 10:{m:02}:{s:02};{200 + m}\n" for m, s in times))
+    assert told_of_gaps(question_of(Asked([str(path)], config=config)).notes) == []
 
 
 def test_a_load_of_a_few_minutes_is_refused(tmp_path: Path, config: Path):

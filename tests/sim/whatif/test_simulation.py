@@ -97,7 +97,7 @@ def test_a_page_that_cannot_be_written_is_told_before_anything_is_played(tmp_pat
 def test_hours_that_are_none_are_refused(tmp_path: Path, config: Path, hours: str, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, "--hours", hours)
-    assert "hours of a day are wanted" in capsys.readouterr().err
+    assert "write hours of a day" in capsys.readouterr().err
 
 
 def jobs(count: int) -> list[Job]:

@@ -66,7 +66,8 @@ async def check_solar(config: SolarConfig, session: aiohttp.ClientSession, findi
 
 def tell_round_trip(name: str, took_ms: list[float], slow_ms: float, findings: Findings) -> None:
     """Tell how long a device took to answer, in ms; a slow one is worth a look at its network."""
-    text = f"{name} answered in {min(took_ms):.0f} to {max(took_ms):.0f} ms"
+    shortest, longest = f"{min(took_ms):.0f}", f"{max(took_ms):.0f}"
+    text = f"{name} answered in {longest if shortest == longest else f'{shortest} to {longest}'} ms"
     if max(took_ms) > slow_ms:
         findings.note(f"{text}, that is slow", "look at its WiFi, and at what else asks it")
     else:

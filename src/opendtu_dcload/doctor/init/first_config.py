@@ -9,12 +9,13 @@ from typing import Any
 
 import aiohttp
 
+from opendtu_dcload.config import parse_config
 from opendtu_dcload.devices.http import open_session
 from opendtu_dcload.doctor.checks.check_bus import check_bus
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.doctor.init.battery_questions import ask_floor, ask_inverters, now
 from opendtu_dcload.doctor.init.candidates import Candidate, lowest_v
-from opendtu_dcload.doctor.init.device_questions import DtuQuestion, MeterQuestion, settings_for
+from opendtu_dcload.doctor.init.device_questions import GX, DtuQuestion, MeterQuestion, settings_for
 from opendtu_dcload.doctor.init.tries import PASSWORDS, Settings, Talk, Tries
 from opendtu_dcload.doctor.questions import Ask, is_yes
 from opendtu_dcload.doctor.search.device_search import Search
@@ -120,9 +121,19 @@ class FirstConfig:
             otherwise=True,
         ):
             raise ServiceError("nothing was changed")
-        self._answers = _Answers(
-            self._old.of("meter"), self._old.of("opendtu"), [], self._old.serials, self._old.floor_v
-        )
+        meter, opendtu = (self._usable(section, self._old.of(section)) for section in ("meter", "opendtu"))
+        self._answers = _Answers(meter, opendtu, [], self._old.serials, self._old.floor_v)
+
+    def _usable(self, section: str, settings: Settings) -> Settings:
+        """Return old settings of a section; none, with a note, when something is wrong with them."""
+        beside = {"meter": {"source": GX}, "opendtu": {"host": "opendtu"}}
+        try:
+            parse_config(beside | ({section: settings} if settings else {}), self._folder)
+        except ConfigError as err:
+            for problem in err.problems:
+                self._findings.note(f"[{section}] of {self._path} is asked for anew: {problem}")
+            return {}
+        return settings
 
     async def _take_given(self, tries: Tries) -> None:
         """Use what the command line says."""
@@ -140,6 +151,12 @@ class FirstConfig:
         for inverter in answers.inverters:
             self._findings.ok(f"inverter {inverter}")
         answers.serials = [inverter.serial for inverter in answers.inverters]
+        if not answers.inverters:
+            self._findings.problem(
+                "OpenDTU knows no inverter, so none is listed",
+                f"add it in OpenDTU, Settings, Inverter, then delete {self._path} and run this again",
+            )
+            return
         self._findings.note(
             "every inverter that OpenDTU knows is listed", f"remove those from {self._path} that are not on the battery"
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opendtu_dcload.config import Config, load_config
+from opendtu_dcload.config.reading import read_table
 from opendtu_dcload.doctor.checks.check import check
 from opendtu_dcload.doctor.findings import Findings, Level
 from opendtu_dcload.errors import ConfigError
@@ -32,6 +33,8 @@ def tell_what_is_next(path: Path, readers: str, findings: Findings) -> None:
     except ConfigError as err:
         for problem in err.problems:
             findings.note(f"to be filled in: {problem}")
+        if _lists_none(path):
+            findings.note("to be filled in: [[inverter]], once for each, with its serial, and battery.min_voltage_v")
     else:
         if config.is_read_only:
             findings.note(
@@ -44,6 +47,14 @@ def tell_what_is_next(path: Path, readers: str, findings: Findings) -> None:
     findings.note("to try everything", f"{step}; with --step it moves the inverters too, and looks at the meter")
     for text, advice in _services():
         findings.note(text, advice)
+
+
+def _lists_none(path: Path) -> bool:
+    """Tell whether a file that can be read lists no inverter."""
+    try:
+        return not read_table(path).get("inverter")
+    except ConfigError:  # told already
+        return False
 
 
 def _check(config: Config, findings: Findings) -> None:

@@ -28,18 +28,22 @@ Values = Mapping[str, Mapping[str, str]]
 """The config.ini by section and key."""
 
 
-async def known_inverters(opendtu: Mapping[str, Any], folder: Path, findings: Findings) -> list[Candidate]:
+async def known_inverters(opendtu: Mapping[str, Any], old: Path, findings: Findings) -> list[Candidate]:
     """Return the inverters that an OpenDTU knows, in its order; none, with a note, when it does not answer.
 
     Args:
         opendtu: the settings of `[opendtu]`.
-        folder: where the files are that they name.
+        old: the original's configuration, from which they are, as an absolute path.
         findings: takes what there is to tell.
     """
     async with open_session() as session:
         try:
-            _, found = await Tries(folder, session, Talk(None, None, findings)).opendtu(opendtu)
-        except (ConfigError, DeviceError) as err:
+            _, found = await Tries(old.parent, session, Talk(None, None, findings)).opendtu(opendtu)
+        except ConfigError as err:
+            for problem in err.problems:
+                findings.note(f"the serial numbers are to be filled in, as {old} has no OpenDTU to ask: {problem}")
+            return []
+        except DeviceError as err:
             findings.note(f"the serial numbers are to be filled in: {err}")
             return []
     return found

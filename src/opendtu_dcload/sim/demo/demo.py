@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import re
 import shlex
@@ -27,7 +26,7 @@ from typing import Any
 
 import aiohttp
 
-from opendtu_dcload.errors import ConfigError, ServiceError
+from opendtu_dcload.errors import ServiceError
 from opendtu_dcload.sim.demo import demo_plant
 from opendtu_dcload.sim.demo.child_processes import Line, child
 from opendtu_dcload.sim.demo.demo_view import DemoView
@@ -324,16 +323,9 @@ def run_demo(duration_s: float | None = None, bus: str = "auto", controller: Seq
         duration_s: time in s after which it ends by itself and prints one line of JSON with the score; None = goes on.
         bus: `auto` starts a private dbus-daemon, `off` does without, anything else is the address of a running bus.
         controller: how the controller is started, without its options.
-
-    Raises:
-        ConfigError: the duration is none.
     """
-    if duration_s is not None and not 0 < duration_s < math.inf:
-        raise ConfigError([f"--duration {duration_s}: write a number of seconds above 0"])
     try:
         return asyncio.run(_play(duration_s, bus, controller))
     except DemoError as err:
         print(err, file=sys.stderr)
-    except BrokenPipeError:  # nobody reads any more; keep Python from complaining once more at its own end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

@@ -34,9 +34,9 @@ def in_words(final: Mapping[str, Any]) -> str:
         "nothing went wrong" if not warnings else f"{warnings} warnings, see above",
     ]
     if final["ok"] is None:
-        seconds, steps = final["quiet_samples"], final["steps_over_300_w"]
-        judged = f"only {seconds} s between load steps and {steps} big steps after the start"
-        return f"Too short to judge: {judged}; let it run for {ENOUGH_S} s."
+        seen = f"{final['quiet_samples']} s of steady load and {final['steps_over_300_w']} steps of it above 300 W"
+        wanted = f"{MIN_QUIET_SAMPLES} s and {MIN_STEPS} steps are needed, so let it run for {ENOUGH_S} s"
+        return f"Too short to judge: it has seen {seen}; {wanted}."
     bad = "" if final["ok"] else f" Wanted: {', '.join(_faults(final, duration_s, warnings))}."
     return f"{'Good' if final['ok'] else 'Not good'}: {'; '.join(told)}.{bad}"
 

@@ -13,9 +13,13 @@ DAY_S = 86400
 COARSE_S = 30
 """Means over this time and more hide what switches within it."""
 REGULAR_SHARE = 0.9
+LONG_S, LONG_SILENT_S = 300, 3600
+"""From then on nothing was measured; the latter where only changes are written, as home automations do."""
 
 Rows = Sequence[tuple[int, float]]
 """Second and power in W, which holds until the next row; the seconds rise."""
+Spans = tuple[tuple[int, int], ...]
+"""From and to which second, rising."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class MeasuredLoad:
     first_day: date | None = None
     notes: tuple[str, ...] = ()
     """What the reader of a result must know, one sentence each."""
+    gaps: Spans = ()
+    """When nothing was measured, so that the row before holds for longer than it can tell."""
+
+    def missing_s(self, first_s: int, end_s: int) -> int:
+        """Return for how long nothing was measured between two times, in s."""
+        return sum(until_s - from_s for from_s, until_s in _clipped(self.gaps, first_s, end_s))
 
     @property
     def start_s(self) -> int:
@@ -56,7 +66,7 @@ class MeasuredLoad:
             raise ValueError("there is nothing in this time")
         rows = [(at_s, power_w) for at_s, power_w in self.rows if begin_s < at_s < last_s]
         before_w = next(power_w for at_s, power_w in reversed(self.rows) if at_s <= begin_s)
-        return replace(self, rows=[(begin_s, before_w), *rows], end_s=last_s)
+        return replace(self, rows=[(begin_s, before_w), *rows], end_s=last_s, gaps=_clipped(self.gaps, begin_s, last_s))
 
     def per_second_w(self) -> list[float]:
         """Return one value per second.
@@ -81,12 +91,32 @@ def step_s(rows: Rows) -> int:
 def resolution_notes(rows: Rows) -> tuple[str, ...]:
     """Say what rows that are too far apart hide."""
     usual_s = step_s(rows)
-    gaps_s = [after - before for (before, _), (after, _) in pairwise(rows)]
-    if usual_s < COARSE_S or sum(gap_s == usual_s for gap_s in gaps_s) < REGULAR_SHARE * len(gaps_s):
+    if usual_s < COARSE_S or not _is_regular(rows, usual_s):
         return ()
     hides = "what switches within that time is smoothed away"
     bounds = "exported, imported with room and commands are lower bounds of what the house would really have shown"
     return (f"Each value is the mean over {usual_s} s: {hides}, so {bounds}.",)
+
+
+def gaps_of(rows: Rows, holds_s: int | None = None) -> Spans:
+    """Return between which rows nothing was measured.
+
+    Args:
+        rows: of one source.
+        holds_s: how long a row holds; None = it is told by the others.
+    """
+    usual_s = step_s(rows)
+    longest_s = holds_s or max(2 * usual_s, LONG_S if _is_regular(rows, usual_s) else LONG_SILENT_S)
+    return tuple(
+        (before_s + (holds_s or usual_s), after_s)
+        for (before_s, _), (after_s, _) in pairwise(rows)
+        if after_s - before_s > longest_s
+    )
+
+
+def _is_regular(rows: Rows, usual_s: int) -> bool:
+    steps_s = [after - before for (before, _), (after, _) in pairwise(rows)]
+    return sum(step == usual_s for step in steps_s) >= REGULAR_SHARE * len(steps_s)
 
 
 def checked(rows: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -126,6 +156,7 @@ def total(loads: Sequence[MeasuredLoad]) -> MeasuredLoad:
         told=f"the sum of {len(loads)} files, each of it {first.told}",
         first_day=day,
         notes=tuple(dict.fromkeys(note for load in loads for note in load.notes)),
+        gaps=_united(_clipped(load.gaps, start_s, end_s) for load in moved),
     )
 
 
@@ -133,7 +164,29 @@ def _from(load: MeasuredLoad, day: date | None) -> MeasuredLoad:
     if day is None or load.first_day is None:
         return load
     later_s = (load.first_day - day).days * DAY_S
-    return replace(load, rows=[(at_s + later_s, w) for at_s, w in load.rows], end_s=load.end_s + later_s, first_day=day)
+    return replace(
+        load,
+        rows=[(at_s + later_s, w) for at_s, w in load.rows],
+        end_s=load.end_s + later_s,
+        first_day=day,
+        gaps=tuple((from_s + later_s, until_s + later_s) for from_s, until_s in load.gaps),
+    )
+
+
+def _clipped(spans: Spans, first_s: int, end_s: int) -> Spans:
+    clipped = ((max(from_s, first_s), min(until_s, end_s)) for from_s, until_s in spans)
+    return tuple((from_s, until_s) for from_s, until_s in clipped if from_s < until_s)
+
+
+def _united(parts: Iterable[Spans]) -> Spans:
+    """Return when at least one of the parts has a gap."""
+    united: list[tuple[int, int]] = []
+    for from_s, until_s in sorted(span for part in parts for span in part):
+        if united and from_s <= united[-1][1]:
+            united[-1] = (united[-1][0], max(until_s, united[-1][1]))
+        else:
+            united.append((from_s, until_s))
+    return tuple(united)
 
 
 def _added(parts: Sequence[Rows]) -> Iterator[tuple[int, float]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from opendtu_dcload.sim.loads.clock_times import Times, is_date, is_time, times_of
-from opendtu_dcload.sim.loads.measured_load import MeasuredLoad, checked, resolution_notes, step_s
+from opendtu_dcload.sim.loads.measured_load import MeasuredLoad, checked, gaps_of, resolution_notes, step_s
 from opendtu_dcload.sim.loads.table import Table, decimal_sign, is_missing, number_of
 
 ENTITY = "entity_id"
@@ -74,9 +74,9 @@ def _watts(cell: str, otherwise: float) -> float:
 
 
 def load_of(
-    times: Times, powers_w: Sequence[float], told: str, notes: tuple[str, ...] = (), last_s: int | None = None
+    times: Times, powers_w: Sequence[float], told: str, notes: tuple[str, ...] = (), holds_s: int | None = None
 ) -> MeasuredLoad:
-    """Return a load from times and powers; the last power holds for `last_s`, by default as long as is usual.
+    """Return a load from times and powers; a power counts for `holds_s`, by default for as long as is usual.
 
     Raises:
         ValueError: a power is none of a house.
@@ -84,8 +84,8 @@ def load_of(
     rows = checked((int(at_s // 1), power_w) for at_s, power_w in zip(times.seconds, powers_w, strict=True))
     usual_s = step_s(rows)
     is_coarse = bool(resolution := resolution_notes(rows))
-    end_s = rows[-1][0] + (last_s or (usual_s if is_coarse else 1))
-    return MeasuredLoad(rows, end_s, told, times.first_day, (*resolution, *times.notes, *notes))
+    end_s = rows[-1][0] + (holds_s or (usual_s if is_coarse else 1))
+    return MeasuredLoad(rows, end_s, told, times.first_day, (*resolution, *times.notes, *notes), gaps_of(rows, holds_s))
 
 
 def find_column(names: Sequence[str], wanted: str) -> int:

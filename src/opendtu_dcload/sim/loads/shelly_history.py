@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.sim.loads.clock_times import times_of
@@ -57,7 +56,7 @@ def history_load(table: Table) -> MeasuredLoad:
         notes.append("A Shelly of the first generation keeps each phase in a file of its own: give all three of a 3EM.")
     told = f"a Shelly's history, {phases} phase{'s' if phases > 1 else ''}"
     powers_w = [energy_wh * WS_PER_WH / usual_s for energy_wh in energies_wh]
-    return load_of(times, powers_w, told, (*notes, *_gap_notes(seconds, usual_s)), usual_s)
+    return load_of(times, powers_w, told, tuple(notes), usual_s)
 
 
 def table_of_answer(text: str) -> Table:
@@ -97,10 +96,3 @@ def _net_wh(line: int, cells: Sequence[str], signs: Sequence[int]) -> float:
                 raise ValueError(f"line {line}: {cell[:40]!r} is no energy in Wh; correct it, or delete the line")
             net_wh += sign * energy_wh
     return net_wh
-
-
-def _gap_notes(rows: Sequence[tuple[int, float]], usual_s: int) -> tuple[str, ...]:
-    missing_s = sum(max(after - before - usual_s, 0) for (before, _), (after, _) in pairwise(rows))
-    if missing_s < usual_s:
-        return ()
-    return (f"The meter has nothing of {missing_s / 60:.0f} minutes of it: the value before holds.",)

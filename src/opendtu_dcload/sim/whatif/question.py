@@ -17,10 +17,14 @@ from opendtu_dcload.sim.runs.simulate import SKIPPED_S
 from opendtu_dcload.sim.runs.simulated_plant import SimulatedPlant, assumed_w, default_plant, own_plant
 from opendtu_dcload.sim.runs.trace import DEFAULT_TRACE, read_traces
 from opendtu_dcload.terminal.plain_text import printable
+from opendtu_dcload.time_words import lasted
 
 CONFIG = Path("config.toml")
 """Where it is looked for without being named; it may be absent, or as it was shipped."""
 HOUR_S = 3600
+WHOLE_BUT_S = HOUR_S
+"""What may be missing of a whole day, as the hour that daylight saving takes."""
+GAP_TOLD_S = 60
 NEVER_PLAYED = "The battery is never empty or full; plug-in solar of [solar], SoC limits and MultiPlus play no part."
 
 
@@ -125,12 +129,14 @@ def _part(whole: MeasuredLoad, asked: Asked) -> tuple[MeasuredLoad, list[str]]:
     elif end_s - first_s > DAY_S:
         first_s = _last_whole_day_s(whole)
         end_s = first_s + DAY_S
-        notes.append(f"The load is {(whole.end_s - whole.start_s) / DAY_S:.1f} days long: {_day_told(whole, first_s)}.")
+        later = ", those after it have gaps" if first_s + 2 * DAY_S <= whole.end_s else ""
+        length_s = whole.end_s - whole.start_s
+        notes.append(f"The load is {length_s / DAY_S:.1f} days long: {_day_told(whole, first_s)}{later}.")
     if asked.hours is not None:
         midnight_s = first_s // DAY_S * DAY_S
         first_s, end_s = (midnight_s + round(hour * HOUR_S) for hour in asked.hours)
     try:
-        return whole.within(first_s, end_s), notes
+        part = whole.within(first_s, end_s)
     except ValueError as err:
         days = whole.days
         has = (
@@ -139,12 +145,26 @@ def _part(whole: MeasuredLoad, asked: Asked) -> tuple[MeasuredLoad, list[str]]:
             else f": it has {_clock(whole.start_s)} to {_clock(whole.end_s)}"
         )
         raise ConfigError([f"--day, --hours: the load has nothing of this time{has}"]) from err
+    return part, [*notes, *_gap_note(part)]
+
+
+def _gap_note(part: MeasuredLoad) -> list[str]:
+    """Say when nothing was measured of what is played."""
+    missing_s = part.missing_s(part.start_s, part.end_s)
+    if missing_s < GAP_TOLD_S:
+        return []
+    from_s, until_s = max(part.gaps, key=lambda gap: gap[1] - gap[0])
+    longest = f"from {_clock(from_s)} to {_clock(until_s)}"
+    when = longest if len(part.gaps) == 1 else f"in {len(part.gaps)} gaps, the longest {longest}"
+    return [f"The load has no values for {lasted(missing_s)} of what is played ({when}): the one before holds."]
 
 
 def _last_whole_day_s(whole: MeasuredLoad) -> int:
-    """Return when the last day begins of which all is there; else when the last 24 h begin."""
-    midnight_s = whole.end_s // DAY_S * DAY_S - DAY_S
-    return midnight_s if midnight_s >= whole.start_s else whole.end_s - DAY_S
+    """Return when the last day begins of which all is there; else the last one with gaps, else the last 24 h."""
+    last_s = whole.end_s // DAY_S * DAY_S - DAY_S
+    days_s = [day_s for day_s in range(last_s, -1, -DAY_S) if day_s >= whole.start_s]
+    measured = (day_s for day_s in days_s if whole.missing_s(day_s, day_s + DAY_S) <= WHOLE_BUT_S)
+    return next(measured, days_s[0] if days_s else whole.end_s - DAY_S)
 
 
 def _day_told(whole: MeasuredLoad, first_s: int) -> str:
