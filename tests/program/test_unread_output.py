@@ -89,7 +89,10 @@ async def test_a_full_disk_costs_one_sentence(
 
 @pytest.mark.parametrize("unbuffered", [True, False])
 @pytest.mark.parametrize("command", ["demo --duration 3", "simulate --trace ukdale_h3_2013-03-17_50400"])
-async def test_a_full_disk_costs_what_plays_one_sentence(command: str, *, unbuffered: bool) -> None:
+async def test_a_full_disk_costs_what_plays_one_sentence(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, unbuffered: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where their pictures go
     await ends_on_full_disk(*command.split(), unbuffered=unbuffered)
 
 
