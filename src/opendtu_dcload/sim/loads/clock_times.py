@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
 
-from opendtu_dcload.sim.loads.table import decimal_sign, number_of
+from opendtu_dcload.sim.loads.number_forms import decimal_sign, number_of
 
 DAY_S = 86400
 HOUR_S = 3600

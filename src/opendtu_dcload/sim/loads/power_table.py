@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from opendtu_dcload.sim.loads.clock_times import Times, is_date, is_time, times_of
 from opendtu_dcload.sim.loads.measured_load import MeasuredLoad, checked, gaps_of, resolution_notes, step_s
-from opendtu_dcload.sim.loads.table import Table, decimal_sign, is_missing, number_of
+from opendtu_dcload.sim.loads.number_forms import decimal_sign, decimal_sign_of_powers, number_of, sign_told
+from opendtu_dcload.sim.loads.table import DECIMAL_COMMA_BESIDE, Table, is_missing
 
+Rows = Sequence[tuple[int, Sequence[str]]]
 ENTITY = "entity_id"
 """Home Assistant's history: one line for each new value of each sensor."""
 WORDS = re.compile(
@@ -48,7 +51,8 @@ def power_load(table: Table, column: str | None = None) -> MeasuredLoad:
     kept = [(line, cells) for line, cells in table.rows if not is_missing(cells[power])]
     if not kept:
         raise ValueError(f"column {name!r} has no number in it: name another one with --column")
-    values = zip(kept, _numbers(name, kept, power), strict=True)
+    decimal = _decimal_sign(table, kept, power, is_kilo=factor > 1)
+    values = zip(kept, _numbers(name, kept, power, decimal), strict=True)
     powers_w = [_watts(cells[power], factor) * value for (_, cells), value in values]
     has_units = all(cells[power].endswith("W") for _, cells in kept)
     if (
@@ -112,7 +116,7 @@ def _of_one_sensor(table: Table, column: str | None) -> tuple[Table, str | None]
         return table, None if column in sensors else column
     if column not in sensors:
         raise ValueError(f"it holds several sensors: name one with --column: {_list(sensors)}")
-    return Table(table.names, [(line, cells) for line, cells in table.rows if cells[place] == column]), None
+    return replace(table, rows=[(line, cells) for line, cells in table.rows if cells[place] == column]), None
 
 
 def _time_column(table: Table) -> tuple[Table, int]:
@@ -125,8 +129,9 @@ def _time_column(table: Table) -> tuple[Table, int]:
                 (line, [*cells[:place], f"{cells[place]} {cells[place + 1]}", *cells[place + 2 :]])
                 for line, cells in table.rows
             ]
-            names = table.names
-            return Table((*names[:place], f"{names[place]} {names[place + 1]}", *names[place + 2 :]), joined), place
+            first, second = table.names[place : place + 2]
+            names = (*table.names[:place], f"{first} {second}", *table.names[place + 2 :])
+            return replace(table, names=names, rows=joined), place
     for place in columns:
         if 2 * sum(is_time(cells[place]) for _, cells in looked_at) >= len(looked_at):
             return table, place
@@ -176,8 +181,20 @@ def _is_numeric(cells: Sequence[str]) -> bool:
     return bool(known) and 2 * numbers >= len(known)
 
 
-def _numbers(name: str, rows: Sequence[tuple[int, Sequence[str]]], place: int) -> list[float]:
-    decimal = decimal_sign([cells[place] for _, cells in rows])
+def _decimal_sign(table: Table, rows: Rows, place: int, *, is_kilo: bool) -> str:
+    cells = [cells[place] for _, cells in rows]
+    others = (cell for _, row in table.rows[:LOOKED_AT] for number, cell in enumerate(row) if number != place)
+    in_file = sign_told(others) or ("," if table.separator == DECIMAL_COMMA_BESIDE else None)
+    sign = decimal_sign_of_powers(cells, in_file, is_kilo=is_kilo or any(cell.endswith("kW") for cell in cells))
+    if sign is None:
+        line, cell = next((line, row[place]) for line, row in rows if "." in row[place] or "," in row[place])
+        may_be = f"{re.sub('[.,]', '', cell)} or {cell.replace(',', '.')}"
+        advice = "export it without a sign between thousands, or write kW in the name where it is kW"
+        raise ValueError(f"line {line}: {cell!r} in column {table.names[place]!r} may be {may_be}: {advice}")
+    return sign
+
+
+def _numbers(name: str, rows: Rows, place: int, decimal: str) -> list[float]:
     found = []
     for line, cells in rows:
         number = number_of(cells[place], decimal)

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.sim.loads.clock_times import times_of
 from opendtu_dcload.sim.loads.measured_load import MeasuredLoad, step_s
+from opendtu_dcload.sim.loads.number_forms import number_of
 from opendtu_dcload.sim.loads.power_table import load_of
-from opendtu_dcload.sim.loads.table import Table, is_missing, number_of
+from opendtu_dcload.sim.loads.table import Table, is_missing
 
 GEN2_S, GEN1_S = 60, 600
 WS_PER_WH = 3600.0

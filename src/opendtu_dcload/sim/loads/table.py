@@ -1,4 +1,4 @@
-"""A CSV table as spreadsheets, meters and home automations write it, and the numbers in its cells."""
+"""A CSV table as spreadsheets, meters and home automations write it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SEPARATORS = (";", "\t", ",")
-"""In this order: with `;` between the fields a comma is a decimal sign."""
+DECIMAL_COMMA_BESIDE = ";"
+"""Between the fields where a comma is a decimal sign."""
+SEPARATORS = (DECIMAL_COMMA_BESIDE, "\t", ",")
+"""In this order."""
 MISSING = frozenset({"", "unavailable", "unknown", "null", "none", "nan", "n/a", "-", "--"})
 """What stands where nothing was measured."""
-_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
-_GROUPED = re.compile(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?")
-LONGEST_NUMBER = 40
 LONGEST_NAME = 60
 """Of a column; what comes after it tells nobody more."""
 
@@ -25,6 +24,8 @@ class Table:
     names: tuple[str, ...]
     rows: Sequence[tuple[int, Sequence[str]]]
     """The number of each row's line in the file, and as many cells as there are names."""
+    separator: str = SEPARATORS[-1]
+    """Between the fields of a line."""
 
     def column(self, place: int) -> list[str]:
         """Return the cells of a column."""
@@ -58,39 +59,12 @@ def read_table(text: str) -> Table:
             raise ValueError(f"line {number} has more fields than the first line: {advice}")
         if len(cells) < len(names):
             raise ValueError(f"line {number} has fewer fields than the first line: complete it, or delete it")
-    return Table(tuple(names), rows)
-
-
-def decimal_sign(cells: Sequence[str]) -> str:
-    """Return the sign before the decimals in a column: where both occur, the one that comes last."""
-    for cell in cells:
-        if "," in cell:
-            return "." if cell.rfind(".") > cell.rfind(",") or _is_grouped(cell) else ","
-    return "."
-
-
-def number_of(cell: str, decimal: str = ".") -> float | None:
-    """Return the number in a cell; None when it is none."""
-    text = cell.strip().removesuffix("kW").removesuffix("W").strip()
-    if len(text) > LONGEST_NUMBER:
-        return None
-    if _GROUPED.fullmatch(text) and (decimal == "," or "," in text or "'" in text or " " in text):
-        whole, mark, rest = text.rpartition(decimal)
-        whole, rest = (whole, rest) if mark else (text, "")
-        text = re.sub(r"[.,' ]", "", whole) + (f".{rest}" if rest else "")
-    elif decimal == ",":
-        text = text.replace(",", ".")
-    return float(text) if _PLAIN.fullmatch(text) else None
+    return Table(tuple(names), rows, separator)
 
 
 def is_missing(cell: str) -> bool:
     """Tell whether a cell says that nothing was measured."""
     return cell.strip().lower() in MISSING
-
-
-def _is_grouped(cell: str) -> bool:
-    """Tell whether every comma of a cell stands before three digits and there are several: thousands."""
-    return cell.count(",") > 1
 
 
 def _cells(line: str, separator: str, number: int) -> list[str]:
