@@ -12,8 +12,9 @@ from opendtu_dcload.sim.loads.number_forms import decimal_sign, decimal_sign_of_
 from opendtu_dcload.sim.loads.table import DECIMAL_COMMA_BESIDE, Table, is_missing
 
 Rows = Sequence[tuple[int, Sequence[str]]]
-ENTITY = "entity_id"
-"""Home Assistant's history: one line for each new value of each sensor."""
+SENSORS = ("entity_id", "_field")
+"""Columns that say whose value a line holds: in Home Assistant's history, and as InfluxDB has it."""
+INFLUX_TIME, INFLUX_SERIES = "_time", "table"
 WORDS = re.compile(
     "power|leistung|puissance|potencia|potenza|potência|vermogen|moc|effe[kc]t|teho|výkon|load|last|verbrauch|consumption|"
     "consommation|consumo|verbruik|grid|netz|bezug|state|value|wert",
@@ -42,6 +43,10 @@ def power_load(table: Table, column: str | None = None) -> MeasuredLoad:
         ValueError: they cannot be told, or there is a mistake in them.
     """
     table, column = _of_one_sensor(table, column)
+    if {INFLUX_TIME, INFLUX_SERIES} <= set(table.names) and len(
+        set(table.column(table.names.index(INFLUX_SERIES)))
+    ) > 1:
+        raise ValueError("it holds several series of InfluxDB: let the query give one of them, or their sum")
     if not table.rows:
         raise ValueError("there are no lines below the first one")
     table, time = _time_column(table)
@@ -108,9 +113,10 @@ def find_column(names: Sequence[str], wanted: str) -> int:
 
 
 def _of_one_sensor(table: Table, column: str | None) -> tuple[Table, str | None]:
-    if ENTITY not in table.names:
+    key = next((name for name in SENSORS if name in table.names), None)
+    if key is None:
         return table, column
-    place = table.names.index(ENTITY)
+    place = table.names.index(key)
     sensors = list(dict.fromkeys(table.column(place)))
     if len(sensors) < 2:
         return table, None if column in sensors else column
@@ -132,16 +138,23 @@ def _time_column(table: Table) -> tuple[Table, int]:
             first, second = table.names[place : place + 2]
             names = (*table.names[:place], f"{first} {second}", *table.names[place + 2 :])
             return replace(table, names=names, rows=joined), place
+    if INFLUX_TIME in table.names:  # beside `_start` and `_stop`, which are the query's
+        return table, table.names.index(INFLUX_TIME)
     for place in columns:
         if 2 * sum(is_time(cells[place]) for _, cells in looked_at) >= len(looked_at):
             return table, place
     if "t_s" in table.names:
         return table, table.names.index("t_s")
     for place in columns:
-        if _rises([cells[place] for _, cells in looked_at]):
+        if not _says_power(table.names[place]) and _rises([cells[place] for _, cells in looked_at]):
             return table, place
     advice = "one is wanted with dates and times, or with seconds that rise"
     raise ValueError(f"no column holds times ({_list(table.names)}): {advice}")
+
+
+def _says_power(name: str) -> bool:
+    spaced = name.replace("_", " ")
+    return bool(_KILO.search(spaced) or _WATT.search(spaced))
 
 
 def _rises(cells: Sequence[str]) -> bool:
@@ -164,7 +177,7 @@ def _power_column(table: Table, time: int, column: str | None) -> int:
     if numeric and not powers:
         raise ValueError(f"it holds energies only ({_list(names)}): a column with powers in W or kW is wanted")
     exact = [n for n in powers if names[n] == "power_w"]
-    united = [n for n in powers if _KILO.search(spaced[n]) or _WATT.search(spaced[n])]
+    united = [n for n in powers if _says_power(names[n])]
     worded = [n for n in powers if WORDS.search(names[n])]
     for found in (exact, powers, united, worded):
         if len(found) == 1:

@@ -51,8 +51,8 @@ def read_table(text: str) -> Table:
     names = [name[:LONGEST_NAME] for name in rows[0][1]]
     if all(_is_value(cell) for cell in names):
         names = [f"column {number}" for number in range(1, len(names) + 1)]
-    else:
-        rows = rows[1:]
+    else:  # InfluxDB repeats it above each part of an answer
+        rows = [(number, cells) for number, cells in rows if cells != rows[0][1]]
     for number, cells in rows:
         if len(cells) > len(names):
             advice = "write decimals with a point, or ; between the fields"
