@@ -93,6 +93,11 @@ def test_a_page_that_cannot_be_written_is_told_before_anything_is_played(tmp_pat
     assert "--report: " in capsys.readouterr().err
 
 
+def test_what_plays_nothing_leaves_no_empty_page(tmp_path: Path, config: Path):
+    assert run(tmp_path, "--record", str(tmp_path / "nowhere" / "recording")) == 2
+    assert not (tmp_path / "page.html").exists()
+
+
 @pytest.mark.parametrize("hours", ["17", "18-17", "1-25", "a-b"])
 def test_hours_that_are_none_are_refused(tmp_path: Path, config: Path, hours: str, capsys):
     with pytest.raises(SystemExit):

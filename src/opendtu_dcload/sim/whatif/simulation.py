@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 import time
@@ -93,9 +94,12 @@ def _wrapped(sentences: Sequence[str]) -> list[str]:
 
 
 def _check_writable(name: str, path: Path) -> None:
-    """Open a file as it will be opened at the end, before minutes are spent."""
+    """Open a file as it will be opened at the end, before minutes are spent, and leave no empty one."""
+    was_there = os.path.lexists(path)
     try:
         with path.open("a", encoding="utf-8"):
             pass
+        if not was_there:
+            path.unlink()
     except OSError as err:
         raise ConfigError([f"{name}: {path} cannot be written: {err.strerror}; name another file"]) from err
