@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from opendtu_dcload import cli
@@ -52,3 +57,25 @@ def test_a_wrong_argument_is_one_plain_sentence(typed: str, capsys: pytest.Captu
         assert words in sentence
     for word in ("invalid", "usage:", " _", "argument :"):
         assert word not in sentence
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"),
+    [("--bogus >/dev/full", 2, "'--bogus' means nothing here"), ("check --config none.toml >&-", 2, "does not exist")],
+)
+def test_a_mistake_is_told_whatever_becomes_of_the_output(typed: str, code: int, said: str):
+    shell = ["/bin/sh", "-c", f"{sys.executable} -m opendtu_dcload {typed}"]
+    ended = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False)
+    (sentence,) = ended.stderr.splitlines()
+    assert (ended.returncode, said in sentence) == (code, True)
+
+
+def test_an_error_of_another_origin_is_not_taken_for_a_full_disk(monkeypatch: pytest.MonkeyPatch):
+    def fails(_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(cli, "_exit_code", fails)
+    with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as output:
+        output.setattr("sys.stdout", full)
+        with pytest.raises(OSError, match="Input/output error"):
+            cli.main(["check"])

@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error("--dry-run and --live belong to running without a command: leave them out")
         with unblocked() if arguments.start is _run else contextlib.nullcontext():
             return _exit_code(arguments)
-    except OSError:
-        if not _has_lost_output():
+    except OSError as err:
+        if not _has_lost_output(err):
             raise
         return FAILED
 
@@ -62,12 +62,14 @@ def _exit_code(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _has_lost_output() -> bool:
-    """Tell whether stdout takes nothing more; if so say why, and let nobody try again."""
+def _has_lost_output(err: OSError) -> bool:
+    """Tell whether an error says that stdout takes nothing more; if so say it, and let nobody try again."""
     try:
         print(flush=True)
-    except OSError as err:
+    except OSError as again:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if again.errno != err.errno:
+            return False
         if not isinstance(err, BrokenPipeError):  # whoever reads, such as `head`, has left, and knows it
             advice = "make room where it goes, or send it elsewhere"
             print(f"what is printed cannot be written to stdout ({err.strerror}): {advice}", file=sys.stderr)

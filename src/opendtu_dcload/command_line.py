@@ -35,7 +35,8 @@ class Parser(argparse.ArgumentParser):
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the program once the help is printed; an OSError says that it cannot be."""
-        print(end="", flush=True)
+        if status == 0:
+            print(end="", flush=True)
         super().exit(status, message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:

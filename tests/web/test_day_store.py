@@ -75,6 +75,15 @@ def test_what_there_is_of_today_is_kept_beside_the_days_that_are_over(tmp_path: 
     assert store.of(today.date) == today
 
 
+def test_a_clock_that_is_still_behind_at_an_orderly_end_costs_nothing_of_today(tmp_path: Path):
+    store = kept(tmp_path, *map(day, range(KEPT)))
+    today, behind = day(KEPT, known_s=3600), day(-400, known_s=60)
+    store.add(today, today.date)
+    store.add(behind, behind.date)
+    store.write()
+    assert DayStore(tmp_path).of(today.date) == today
+
+
 def test_a_power_cut_leaves_the_days_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     kept(tmp_path, day(0))
 

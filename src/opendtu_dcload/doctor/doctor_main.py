@@ -173,4 +173,4 @@ def _refuse_problems(path: Path, findings: Findings) -> None:
         told = "; ".join(
             f"{finding.text}: {finding.advice}" if finding.advice else finding.text for finding in problems
         )
-        raise ServiceError(f"{path} is written, but needs a correction before it works: {told}")
+        raise ServiceError(f"{path} is written, but not all is well with it: {told}")

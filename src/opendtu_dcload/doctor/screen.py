@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
@@ -24,7 +25,7 @@ class Screen:
     """
 
     def __init__(self, out: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> None:
-        self._out = out or sys.stdout
+        self._out = out or sys.stdout or io.StringIO()  # whoever started it may have closed its output
         self._is_terminal = self._out.isatty() and environ.get("TERM") != "dumb"
         self._has_colour = self._is_terminal and not environ.get("NO_COLOR")
         self._phase = ""

@@ -1,7 +1,6 @@
 """The last 30 days in a small file, one line of JSON each.
 
 It is written when a day is over and when the program ends in order, then with what there is of today.
-.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ class DayStore:
             today: the date, ISO 8601; days after it are no longer kept when the clock has proved to be right.
         """
         self._put(day)
-        over, coming = self.before(today), [kept for kept in self.days if kept.date > today]
+        over, coming = self.before(today)[-KEPT:], [kept for kept in self.days if kept.date > today]
         counted = [kept for kept in self.days if kept.date == today]
-        self.days = (*over[-KEPT:], *counted, *([] if day.known_s >= PROVES_S else coming[:KEPT]))
+        self.days = (*over, *counted, *([] if day.known_s >= PROVES_S else coming[: 2 * KEPT - len(over)]))
 
     def of(self, date: str) -> Day | None:
         """Return what is kept of a day."""
