@@ -217,8 +217,8 @@ ROWS: Rows = {
         Mutant(
             "what the model learns is a step that the meter owes",
             "control/protection/meter_movement.py",
-            "output.visible_w)) - corrected_w >= DUE_W",
-            "output.visible_w)) >= DUE_W",
+            "abs(_step_w((low_w, high_w), output.visible_w)) >= DUE_W",
+            "abs(_step_w(self._base_w, output.visible_w)) >= DUE_W",
             "control/protection/test_meter_movement.py",
             "test_a_model_that_is_corrected_while_the_meter_stands_still_is_no_step_that_it_owes",
         ),

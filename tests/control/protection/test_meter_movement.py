@@ -26,14 +26,16 @@ class AskedMeter:
         self.changes_s = changes_s
         self.at_s = 0
         self.output_w = 300.0
-        self.corrected_w = 0.0
+        self.shifted_w = 0.0
         self.power_w = 20.0
         self.is_frozen = False
         self._frequency_hz = 50.0
 
     def output(self) -> Output:
         output_w = self.output_w
-        return Output((output_w, output_w), output_w, self.corrected_w, output_w, self.at_s, is_settled=True)
+        return Output(
+            (output_w, output_w), output_w, (self.shifted_w, self.shifted_w), output_w, self.at_s, is_settled=True
+        )
 
     def reading(self) -> MeterReading:
         return MeterReading(self.at_s, self.power_w, frequency_hz=self._frequency_hz)
@@ -126,12 +128,23 @@ def test_a_model_that_is_corrected_while_the_meter_stands_still_is_no_step_that_
     meter = AskedMeter(changes_s=10.0)
     meter.output_w, measured_w = 0.0, meter.output_w
     meter.run(2)
-    meter.output_w = meter.corrected_w = measured_w
+    meter.output_w = meter.shifted_w = measured_w
     meter.movement.add_reading(meter.reading(), replace(meter.output(), measured_at_s=-math.inf))
     assert meter.movement.may_rise
     meter.output_w += 100.0
     meter.run(1)
     assert not meter.movement.may_rise, "but this one it does"
+
+
+def test_corrections_to_and_fro_hide_no_step_of_ours():
+    meter = AskedMeter(changes_s=100.0)
+    meter.run(2)
+    for second in range(8):
+        swing_w = 6.0 if second % 2 else -6.0
+        meter.shifted_w += swing_w
+        meter.output_w += swing_w + 3.0
+        meter.movement.add_reading(meter.reading(), replace(meter.output(), measured_at_s=-math.inf))
+    assert not meter.movement.may_rise
 
 
 @pytest.mark.parametrize("refresh_s", [1, 2, 5, 10, 15])

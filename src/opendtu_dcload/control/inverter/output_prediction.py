@@ -48,6 +48,8 @@ class OutputPrediction:
         self.excess = ExcessWatch()
         self.corrected_w = 0.0
         """All corrections of the model so far, up and down added: these are no steps of the plant."""
+        self.shifted_w = (0.0, 0.0)
+        """By how much the corrections have moved what the plant gives: the least and the most that is possible."""
         self._path: deque[tuple[float, float]] = deque(maxlen=KEPT_POINTS)
         """(s, W): what the quickest inverter gave lately."""
         self._is_withheld = False
@@ -304,6 +306,9 @@ class OutputPrediction:
         else:
             output_w = self._measured_w
         self.corrected_w += abs(output_w - self.final_w)
+        least_w, most_w = self.shifted_w
+        before_w = self._quick.output_w, self._slow.output_w
+        self.shifted_w = least_w + output_w - max(before_w), most_w + output_w - min(before_w)
         self.trust.begin_anew(output_w)
         self._quick.jump(output_w)
         self._slow.jump(output_w)

@@ -89,8 +89,9 @@ class MeterEvidence:
         self._shown_w = min(earlier_w[0], low_w), max(earlier_w[1], high_w)
         if self.movement.add_reading(meter, self.output) is MovementVerdict.BLIND:
             self.response.blind(meter.at_s)
-        if self.output.corrected_w - self._corrected_w > CORRECTED_W:
-            self._corrected_w = self.output.corrected_w
+        corrected_w = sum(t.output.corrected_w for t in self._trackers.values())
+        if corrected_w - self._corrected_w > CORRECTED_W:
+            self._corrected_w = corrected_w
             self.response.corrected()
             self.movement.corrected(self.output)
 

@@ -55,8 +55,8 @@ class Output:
     """Lowest and highest output that the present reading may contain, as modelled."""
     committed_w: float
     """Output when everything commanded has arrived."""
-    corrected_w: float
-    """All corrections of the model so far, up and down added: these are no steps of the plant."""
+    shifted_w: tuple[float, float]
+    """By how much corrections of the model have moved `visible_w` so far, within bounds: these are no steps."""
     measured_w: float
     """Sum of what the inverters last told."""
     measured_at_s: float
@@ -108,8 +108,8 @@ class MeterMovement:
         """Lowest and highest output that the powers may have contained when they began to stand still."""
         self._base_at_s = -math.inf
         """When the powers began to stand still."""
-        self._base_corrected_w = 0.0
-        """What the model had been corrected by then."""
+        self._base_shifted_w = (0.0, 0.0)
+        """By how much corrections had moved the output by then."""
         self._measured_w = (math.inf, -math.inf)
         """Lowest and highest output measured since the powers began to stand still."""
         self._is_due = False
@@ -223,7 +223,7 @@ class MeterMovement:
         # What is on its way may have come sooner than modelled, so it is no step from here on.
         self._base_w = min(low_w, output.committed_w), max(high_w, output.committed_w)
         self._base_at_s = self._at_s
-        self._base_corrected_w = output.corrected_w
+        self._base_shifted_w = output.shifted_w
         self._measured_w = (math.inf, -math.inf)
         self._made_at_s = None
         self._is_due = False
@@ -231,8 +231,11 @@ class MeterMovement:
     def _compare(self, output: Output) -> None:
         """See whether our output has changed while the powers have not."""
         if self._changed_at_s <= self._base_at_s:
-            corrected_w = output.corrected_w - self._base_corrected_w
-            self._is_due |= abs(_step_w(self._base_w, output.visible_w)) - corrected_w >= DUE_W
+            low_w, high_w = (
+                base_w + now_w - then_w
+                for base_w, now_w, then_w in zip(self._base_w, output.shifted_w, self._base_shifted_w, strict=True)
+            )
+            self._is_due |= abs(_step_w((low_w, high_w), output.visible_w)) >= DUE_W
         if output.measured_at_s <= self._base_at_s:
             return
         lowest_w, highest_w = self._measured_w

@@ -21,7 +21,10 @@ def output_of(trackers: Collection[InverterTracker], at_s: float) -> Output:
     return Output(
         visible_w=(sum(low_w for low_w, _ in bounds_w), sum(high_w for _, high_w in bounds_w)),
         committed_w=sum(tracker.final_w for tracker in trackers),
-        corrected_w=sum(tracker.output.corrected_w for tracker in trackers),
+        shifted_w=(
+            sum(tracker.output.shifted_w[0] for tracker in trackers),
+            sum(tracker.output.shifted_w[1] for tracker in trackers),
+        ),
         measured_w=sum(tracker.status.ac_power_w or 0.0 for tracker in trackers if tracker.status),
         measured_at_s=min((status.at_s for _, status in fresh), default=-math.inf),
         is_settled=sum(abs(final_w - (status.ac_power_w or 0.0)) for final_w, status in fresh) < SETTLED_W,
