@@ -36,8 +36,12 @@ PHONE, DESKTOP = (390, 844), (1280, 900)
 LANGUAGES = {"en": "en-GB,en", "de": "de-DE,de"}
 
 
+PAGE_HAS_LEFT = "Inspected target navigated or closed"
+"""What Chromium answers to a script whose page gives way to another before it has an answer."""
+
+
 class ScriptError(Exception):
-    """What a script in the page has thrown."""
+    """What a script in the page has thrown, or that the page has left under it."""
 
 
 class Browser:
@@ -77,6 +81,8 @@ class Browser:
         await self._socket.send_json({"id": number, "method": method, "params": arguments})
         async with asyncio.timeout(PATIENCE_S):
             said = await answer
+        if said.get("error", {}).get("message") == PAGE_HAS_LEFT:
+            raise ScriptError(PAGE_HAS_LEFT)
         assert "error" not in said, (method, said)
         return dict(said["result"])
 

@@ -183,6 +183,12 @@ async def test_a_reason_leads_to_its_explanation(browser: Browser, program: Prog
     assert await _violations(browser) == []
 
 
+async def test_waiting_goes_on_while_a_page_gives_way_to_another(browser: Browser, program: Program) -> None:
+    await browser.visit(program.url)
+    await browser.until_live()
+    await browser.until("location.hash === '#left' || (location.replace('/?#left'), new Promise(() => {}))")
+
+
 async def test_set_points_are_changed_by_keyboard_with_the_token_alone(browser: Browser, program: Program) -> None:
     await browser.visit(program.url, "de")
     await browser.until_live()
