@@ -14,10 +14,11 @@ from opendtu_dcload.state import State
 
 
 @pytest.mark.parametrize(
-    ("age_s", "reachable", "counts"), [(20.0, True, True), (20.1, True, False), (0.0, False, False)]
+    ("age_s", "reachable", "output_w", "counts"),
+    [(20.0, True, 0.0, True), (20.1, True, 0.0, False), (0.0, False, 0.0, False), (0.0, True, None, False)],
 )
-def test_an_inverters_values_count_up_to_their_age_while_its_dtu_reaches_it(age_s, reachable, counts):
-    status = InverterStatus("1", "", 100.0, 100.0 - age_s, reachable)
+def test_an_inverters_values_count_up_to_their_age_while_its_dtu_reaches_it(age_s, reachable, output_w, counts):
+    status = InverterStatus("1", "", 100.0, 100.0 - age_s, reachable, ac_power_w=output_w)
     assert (believed(status, 100.0, 20.0) is status) is counts
     assert believed(None, 100.0, 20.0) is None
 

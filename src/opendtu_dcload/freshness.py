@@ -46,8 +46,13 @@ def fresh(reading: DatedReading | None, now_s: float, max_age_s: float) -> Dated
 
 
 def believed(status: InverterStatus | None, now_s: float, max_age_s: float) -> InverterStatus | None:
-    """Return an inverter's measured values while they count: its DTU reaches it, and they are not older."""
-    return fresh(status, now_s, max_age_s) if status is not None and status.reachable else None
+    """Return an inverter's measured values while they count: its DTU reaches it, and they are not older.
+
+    Without an output nothing was measured, however young the answer seems.
+    """
+    if status is None or status.ac_power_w is None or not status.reachable:
+        return None
+    return fresh(status, now_s, max_age_s)
 
 
 def missed_rounds_s(round_s: float) -> float:

@@ -134,3 +134,21 @@ def test_after_its_start_a_dtu_is_asked_until_it_has_heard_the_inverters():
         polled.play(30)
         assert polled.state.dtus["opendtu"].is_clock_set
         assert all(polled.now_s - polled.state.inverters[s].at_s < ROUND_S + 6 for s in polled.serials)
+
+
+@pytest.mark.parametrize("generation", ["new", "old"])
+def test_what_a_dtu_has_not_heard_since_its_start_is_no_measurement(generation: str):
+    """Its zeros, young as they seem, made energy counters jump (https://github.com/henne49/dbus-opendtu/issues/7)."""
+    with PolledDtu() as polled:
+        polled.plant.generation = generation
+        polled.play(60)
+        before = dict(polled.state.inverters)
+        assert all(status.ac_power_w and status.yield_total_wh for status in before.values()), "or it proves nothing"
+        polled.plant.reboot(8.0)
+        for _ in range(60):
+            polled.play(0.5)
+            for serial, status in polled.state.inverters.items():
+                assert status.ac_power_w == before[serial].ac_power_w
+                assert (status.yield_total_wh or 0.0) >= (before[serial].yield_total_wh or 0.0)
+                assert status.at_s == before[serial].at_s or polled.plant.believed[serial].statistics
+        assert all(polled.now_s - status.at_s < ROUND_S + 6 for status in polled.state.inverters.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from opendtu_dcload.freshness import content, contents
 from opendtu_dcload.model import InverterStatus
@@ -95,7 +96,7 @@ class LiveValues:
             known = self._state.inverters.get(serial)
             if status.reachable and known is not None and not known.reachable:
                 count(self._state, serial, reconnects=1)
-        self._values.update(told)
+            self._values[serial] = _with_measurement(status, known)
         self._state.set_inverters(self._dtu, dict(self._values))
 
     def _next_s(self, status: InverterStatus, now_s: float) -> float:
@@ -106,3 +107,16 @@ class LiveValues:
         if not status.reachable:  # it is asked all the same, once in each round
             return next_s + math.floor((now_s - next_s) / self.round_s + 1) * self.round_s
         return next_s + LATE_S if now_s < next_s + LATE_S else now_s + self._interval_s
+
+
+def _with_measurement(told: InverterStatus, known: InverterStatus | None) -> InverterStatus:
+    """Return what is told of an inverter; where it has no output nothing was measured, and what is known grows old."""
+    if told.ac_power_w is not None or known is None:
+        return told
+    return replace(
+        known,
+        name=told.name,
+        answered_at_s=told.answered_at_s,
+        reachable=told.reachable,
+        is_polled=told.is_polled,
+    )

@@ -72,10 +72,9 @@ def test_a_lower_limit_that_was_acknowledged_counts_before_it_is_measured(state,
     assert power_w(state) == pytest.approx(expected_w)
 
 
-def test_without_an_ac_measurement_the_limit_itself_is_the_bound(state):
+def test_an_inverter_without_an_output_was_not_measured(state):
     told(state, one=replace(STATUS, ac_power_w=None))
-    state.set_limits("opendtu", {A: replace(LIMIT, limit_pct=10.0)})
-    assert power_w(state) == pytest.approx(100.0 + 40.0)
+    assert power_w(state) == 100.0
 
 
 def test_a_dtu_without_an_answer_for_ten_seconds_ends_the_sum_though_the_data_are_younger(state):

@@ -66,14 +66,13 @@ class DryRun:
         more_w = 0.0
         for unit in units:
             status, limit = seen.inverters.get(unit.serial), seen.limits.get(unit.serial)
-            if status is None or limit is None or not status.reachable:
+            if status is None or limit is None or not status.reachable or status.ac_power_w is None:
                 continue
             inverter = self._inverters.get(unit.serial) or self._meet(unit, status, limit)
             if inverter is None:
                 continue
             inverter.output_w = inverter.model.move_to(seen.now_s)
-            real_w = status.ac_power_w or 0.0
-            more_w += real_w - inverter.output_w
+            more_w += status.ac_power_w - inverter.output_w
             inverters[unit.serial] = replace(status, ac_power_w=inverter.output_w, dc_power_w=None)
             limit_pct = round(100 * inverter.limit_w / (limit.rated_w or unit.rated_w), 1)
             limits[unit.serial] = replace(limit, limit_pct=limit_pct, state=CommandState.OK)

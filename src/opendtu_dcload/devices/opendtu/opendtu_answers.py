@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opendtu_dcload.devices import json_fields
 from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
@@ -17,7 +17,9 @@ from opendtu_dcload.model import CommandState, InverterStatus, LimitStatus
 LARGEST_POWER_W = 5000.0
 _LARGEST_VOLTAGE_V = 1000.0
 _LARGEST_CURRENT_A = 100.0
-_LARGEST_YIELD_KWH = 1e7
+_LARGEST_YIELD_KWH = 4e5
+"""2250 W, the largest limit, day and night for 20 years. A frame that was garbled by radio is told as it is: 694419 and
+2113405 kWh for some 280 (https://github.com/tbnobody/OpenDTU/issues/1022)."""
 _LONGEST_AGE_S = 2**32  # an unsigned 32-bit counter
 _WEAKEST_IN_USE = 10
 """An input with less than the tenth part of the strongest one's power is not connected, or hardly: recorded HM-600 and
@@ -143,7 +145,10 @@ def part(document: object, serials: Collection[str], answered_at_s: float) -> Li
 
 
 def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus:
-    """Return one inverter's values.
+    """Return one inverter's values, none where the DTU has heard nothing of it since its start.
+
+    It tells 0 of everything then, which seems as young as that start; with its setting `zero_runtime` also later, of
+    an inverter that it has lost. One that answers has DC voltage: it lives on it.
 
     Raises:
         ValueError: there are none, or it does not say how old they are.
@@ -157,20 +162,35 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
     dc_power_w = _first(_power(whole, "Power DC"), _power(ac, "Power DC"), _sum([_power(i, "Power") for i in inputs]))
     dc_voltage_v = _dc_voltage(inputs)
     yield_kwh = _first(*(_leaf(block, "YieldTotal", 0, _LARGEST_YIELD_KWH) for block in (whole, ac)))
-    return InverterStatus(
+    status = InverterStatus(
         serial=serial,
         name=json_fields.text(entry, "name"),
         answered_at_s=answered_at_s,
         at_s=answered_at_s - _age_s(entry),
         reachable=json_fields.flag(entry, "reachable") is True,
         ac_power_w=_power(ac, "Power"),
-        ac_voltage_v=_leaf(ac, "Voltage", 0, _LARGEST_VOLTAGE_V),
+        ac_voltage_v=_voltage(ac),
         dc_power_w=dc_power_w,
         dc_voltage_v=dc_voltage_v,
         dc_current_a=_dc_current(dc_power_w, dc_voltage_v),
         temperature_c=_leaf(whole, "Temperature", -60, 200),
         yield_total_wh=None if yield_kwh is None else round(yield_kwh * 1000, 1),
         is_polled=json_fields.flag(entry, "poll_enabled") is not False,
+    )
+    voltages_v = [voltage_v for block in (ac, *inputs) if (voltage_v := _voltage(block)) is not None]
+    return status if any(voltages_v) or not voltages_v else _unmeasured(status)
+
+
+def _unmeasured(status: InverterStatus) -> InverterStatus:
+    """Return what is left of the zeros of an inverter that was not heard of: its total, where that is none of them."""
+    return replace(
+        status,
+        ac_power_w=None,
+        ac_voltage_v=None,
+        dc_power_w=None,
+        dc_voltage_v=None,
+        temperature_c=None,
+        yield_total_wh=status.yield_total_wh or None,
     )
 
 
@@ -235,6 +255,10 @@ def _leaf(block: object, field: str, lowest: float, highest: float) -> float | N
     return None if value is None else round(value, 3 if digits is None else digits)
 
 
+def _voltage(block: object) -> float | None:
+    return _leaf(block, "Voltage", 0, _LARGEST_VOLTAGE_V)
+
+
 def _power(block: object, field: str) -> float | None:
     return _leaf(block, field, -LARGEST_POWER_W, LARGEST_POWER_W)
 
@@ -244,7 +268,7 @@ def _dc_voltage(inputs: Sequence[object]) -> float | None:
     pairs = [
         (_power(channel, "Power") or 0.0, voltage_v)
         for channel in inputs
-        if (voltage_v := _leaf(channel, "Voltage", 0, _LARGEST_VOLTAGE_V)) is not None
+        if (voltage_v := _voltage(channel)) is not None
     ]
     strongest_w = max((power_w for power_w, _ in pairs), default=0.0)
     if strongest_w <= 0:

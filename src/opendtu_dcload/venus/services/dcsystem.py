@@ -86,7 +86,7 @@ def _possible_w(status: InverterStatus, limit: LimitStatus | None) -> float:
     allowed_w = ruling_w(limit) if limit is not None else None
     if allowed_w is None:
         return measured_w
-    ac_power_w = status.ac_power_w if status.ac_power_w is not None else measured_w
+    ac_power_w = status.ac_power_w or 0.0
     return measured_w * allowed_w / ac_power_w if ac_power_w > allowed_w else measured_w
 
 
