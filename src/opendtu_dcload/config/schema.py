@@ -206,8 +206,8 @@ class RelayConfig(LoginSection):
 
     host: Host = Field(description='the address in quotes of the relay, such as "192.168.1.53"')
     """Address of the relay, with `:port` if that is not 80."""
-    output: Annotated[int, Field(ge=0, le=3)] = 0
-    """Which of its relays."""
+    output: Annotated[int, Field(ge=0, le=199)] = 0
+    """Which of its relays; the Switch add-on of a Pro 3EM is 100."""
     timeout_s: Annotated[float, Field(ge=0.2, le=10)] = 2.0
     """Time for a complete answer."""
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from opendtu_dcload.config import parse_config
 from opendtu_dcload.devices.shelly.shelly_relay import ShellyRelay
 from opendtu_dcload.errors import (
     ConfigError,
@@ -25,6 +26,12 @@ from tests.doubles.fake_device import FakeDevice, Settings, running_device
 
 GEN1 = {"type": "SHSW-PM", "mac": "C45BBE5F0A11", "auth": False}
 GEN2 = {"id": "shellyplus1pm-a0dd6c112233", "mac": "A0DD6C112233", "gen": 2, "model": "SNSW-001P16EU", "auth_en": False}
+CONFIG = {
+    "meter": {"host": "meter"},
+    "opendtu": {"host": "dtu", "password": "secret"},
+    "inverter": [{"serial": "1124a0000001"}],
+    "battery": {"min_voltage_v": 48.0},
+}
 SAFE1 = {"default_state": "off", "auto_on": 0.0, "ison": False}
 SAFE2 = {"id": 0, "initial_state": "off", "auto_on": False}
 
@@ -182,3 +189,18 @@ async def test_a_relay_that_is_not_there_is_one_error():
     async with aiohttp.ClientSession() as session:
         with pytest.raises(DeviceConnectionError, match=r"check relay\.host"):
             await ShellyRelay(Settings("127.0.0.1:1"), 0, session).read()
+
+
+async def test_the_relay_of_an_add_on_has_its_own_number():
+    """Vendor: https://shelly-api-docs.shelly.cloud/gen2/Addons/ShellyProOutputAddon, for a Pro 3EM."""
+    config = parse_config({**CONFIG, "relay": {"host": "meter", "output": 100}})
+    assert config.relay is not None
+    async with running_device() as (device, session):
+        device.answers = {
+            "/shelly": {**GEN2, "model": "SPEM-003CEBEU"},
+            "/rpc/Switch.GetConfig?id=100": {**SAFE2, "id": 100},
+            "/rpc/Switch.Set?id=100&on=true&toggle_after=300": {"was_on": False},
+            "/rpc/Switch.GetStatus?id=100": {"id": 100, "output": True, "timer_duration": 300.0},
+        }
+        status = await ShellyRelay(Settings(device.host), config.relay.output, session).arm(300)
+    assert (status.is_on, status.has_timer) == (True, True)
