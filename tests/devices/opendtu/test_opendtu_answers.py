@@ -202,6 +202,23 @@ async def test_dc_power_is_summed_when_nobody_gives_the_total(rig: DtuRig) -> No
 
 
 @pytest.mark.parametrize(
+    ("ac_w", "dc_w", "is_believed"),
+    [(257.2, 269.4, True), (0.0, 12.6, True), (60.0, 160.0, True), (0.0, 315.0, False), (100.0, 269.4, False)],
+)
+async def test_what_goes_in_without_coming_out_is_not_believed(
+    rig: DtuRig, ac_w: float, dc_w: float, is_believed: bool
+) -> None:
+    """An HMS-1500 that was switched off told 270 W at one input (https://github.com/tbnobody/OpenDTU/issues/1832)."""
+    measured = values()
+    measured["AC"]["0"]["Power"]["v"] = ac_w
+    measured["INV"]["0"]["Power DC"]["v"] = dc_w
+    rig.answer({LIVE: live_document(header(SHED, "Shed") | measured)})
+    shed = (await rig.dtu.live([SHED])).inverters[SHED]
+    assert (shed.ac_power_w, shed.dc_power_w) == (ac_w, dc_w if is_believed else None)
+    assert (shed.dc_current_a is not None) is is_believed
+
+
+@pytest.mark.parametrize(
     ("inputs", "voltage_v"),
     [
         ([(12.6, 31.3, 0.4), (0, 0.5, 0.01)], 31.3),

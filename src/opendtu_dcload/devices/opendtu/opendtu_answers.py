@@ -21,6 +21,8 @@ _LARGEST_YIELD_KWH = 4e5
 """2250 W, the largest limit, day and night for 20 years. A frame that was garbled by radio is told as it is: 694419 and
 2113405 kWh for some 280 (https://github.com/tbnobody/OpenDTU/issues/1022)."""
 _LONGEST_AGE_S = 2**32  # an unsigned 32-bit counter
+_MOST_LOST_SHARE, _MOST_LOST_W = 1.0, 50.0
+"""More than this, as a share of the output and beside it, is lost in no inverter: an estimate that clears starts."""
 _WEAKEST_IN_USE = 10
 """An input with less than the tenth part of the strongest one's power is not connected, or hardly: recorded HM-600 and
 HM-1500 show 0.5 to 18 V and up to 0.5 W there."""
@@ -159,7 +161,10 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
     whole = json_fields.child(json_fields.child(entry, "INV"), "0")
     dc = json_fields.child(entry, "DC")
     inputs = [json_fields.child(dc, channel) for channel in json_fields.keys(dc)]
+    ac_power_w = _power(ac, "Power")
     dc_power_w = _first(_power(whole, "Power DC"), _power(ac, "Power DC"), _sum([_power(i, "Power") for i in inputs]))
+    if _contradict(ac_power_w, dc_power_w):
+        dc_power_w = None
     dc_voltage_v = _dc_voltage(inputs)
     yield_kwh = _first(*(_leaf(block, "YieldTotal", 0, _LARGEST_YIELD_KWH) for block in (whole, ac)))
     status = InverterStatus(
@@ -168,7 +173,7 @@ def inverter(entry: object, serial: str, answered_at_s: float) -> InverterStatus
         answered_at_s=answered_at_s,
         at_s=answered_at_s - _age_s(entry),
         reachable=json_fields.flag(entry, "reachable") is True,
-        ac_power_w=_power(ac, "Power"),
+        ac_power_w=ac_power_w,
         ac_voltage_v=_voltage(ac),
         dc_power_w=dc_power_w,
         dc_voltage_v=dc_voltage_v,
@@ -275,6 +280,13 @@ def _dc_voltage(inputs: Sequence[object]) -> float | None:
         return max((voltage_v for _, voltage_v in pairs), default=None)
     used = [(power_w, voltage_v) for power_w, voltage_v in pairs if power_w * _WEAKEST_IN_USE >= strongest_w]
     return round(sum(power_w * voltage_v for power_w, voltage_v in used) / sum(power_w for power_w, _ in used), 2)
+
+
+def _contradict(ac_power_w: float | None, dc_power_w: float | None) -> bool:
+    """Tell whether so much goes in and does not come out that the one that goes in cannot be right."""
+    if ac_power_w is None or dc_power_w is None:
+        return False
+    return dc_power_w - ac_power_w > _MOST_LOST_SHARE * max(ac_power_w, 0.0) + _MOST_LOST_W
 
 
 def _dc_current(power_w: float | None, voltage_v: float | None) -> float | None:
