@@ -13,6 +13,7 @@ from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.model import CommandState, LimitStatus, Reason
 from opendtu_dcload.sim.bench.cases import CASES
 from opendtu_dcload.sim.plant.house import InverterModel
+from opendtu_dcload.sim.runs.controller_alone import unit_of
 from opendtu_dcload.tallies import Outcome
 from tests.control.plant import make_plant, models_of
 
@@ -61,6 +62,17 @@ def test_an_answer_that_was_on_its_way_when_the_limit_was_posted_says_nothing_ab
     assert tracker.highest_w == 400
     assert not tracker.apply_limit_status(shown(17.5, 400), 17.5), "the acknowledgement is no other master's"
     assert not tracker.is_pending
+
+
+@pytest.mark.parametrize("load_w", [180.0, 210.0, 250.0, 330.0])
+def test_below_what_it_misjudges_an_inverter_at_24_v_is_as_good_as_any(load_w: float):
+    (model,) = models_of(1, rated_w=300.0, misjudged_above_w=210.0)
+    units = [replace(unit_of(model), maximum_w=200.0)]
+    plant = make_plant([load_w] * 900, [model], units=units)
+    plant.until(890.0)
+    grid_w = [power_w for at_s, power_w in plant.grid_w if at_s > 300.0]
+    assert max(grid_w) - min(grid_w) < 10
+    assert max(grid_w) == pytest.approx(max(load_w - 200.0 * model.gain, 0.0), abs=10)
 
 
 def test_an_output_that_stays_above_its_limit_is_answered_by_one_limit_a_minute():

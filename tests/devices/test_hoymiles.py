@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of
+from opendtu_dcload.devices.hoymiles import UNKNOWN, default_minimum_w, family_of, measurable_w
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,11 @@ def test_default_minimum_is_the_larger_of_2_pct_and_20_w_per_input(
     serial: str, rated_w: float | None, minimum_w: float
 ) -> None:
     assert default_minimum_w(serial, rated_w) == pytest.approx(minimum_w)
+
+
+@pytest.mark.parametrize(
+    ("serial", "voltage_v", "good_w"),
+    [("112100000001", 26.5, 200.0), ("114100000001", 29.2, 400.0), ("112100000001", 48.0, math.inf)],
+)
+def test_on_24_v_an_inverter_measures_only_so_much(serial, voltage_v, good_w):
+    assert measurable_w(serial, voltage_v) == good_w

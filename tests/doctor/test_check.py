@@ -234,6 +234,20 @@ async def test_reachable_threshold_is_judged(threshold: int, expected: str):
     assert all(expected in note for note in told)
 
 
+@pytest.mark.parametrize(
+    ("full_v", "maximum_w", "is_noted"), [(27.0, 400, True), (27.0, 200, False), (54.0, 400, False)]
+)
+async def test_what_an_inverter_misjudges_on_a_24_v_battery_is_noted(full_v: float, maximum_w: int, is_noted: bool):
+    async with plant() as devices:
+        devices.house.battery.empty_v, devices.house.battery.full_v = full_v / 1.1, full_v
+        devices.clock.now_s = 20.0
+        config = devices.table(floor_v=0.85 * full_v)
+        config["inverter"] = [{**inverter, "max_power_w": maximum_w} for inverter in config["inverter"]]
+        findings = silent()
+        await check(parse_config(config), findings, devices.clock.sleep)
+    assert any("24 V" in note and note.endswith("max_power_w = 200") for note in notes(findings)) is is_noted
+
+
 async def test_after_a_restart_of_the_dtu_the_limits_are_said_to_be_unknown():
     async with plant() as devices:
         devices.dtu.boot()

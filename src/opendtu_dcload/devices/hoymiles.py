@@ -6,6 +6,7 @@ with the same firmware. They are starting values: the control loop learns the re
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,6 +75,12 @@ MINIMUM_PCT = 2.0
 MINIMUM_PER_INPUT_W = 20.0
 """The limit is shared over the inputs; below 15 to 20 W each, users report inverters that hang."""
 
+LOW_DC_V = 32.0
+"""The voltage of a 24 V battery is below, even while it is charged."""
+MEASURED_PER_INPUT_W = 200.0
+"""Fed with 24 V an inverter measures less than it gives from 200 to 220 W per input on, and gives more than its limit:
+HM-300 (OpenDTU#1169), HM-400 (lumapu/ahoy#1292, #1744), HM-600 (lumapu/ahoy#532), HM-800 (HoymilesZeroExport#174)."""
+
 
 def family_of(serial: str) -> Family:
     """Return the model line of an inverter; `UNKNOWN`, with the most patient times, for a serial of none."""
@@ -85,3 +92,8 @@ def default_minimum_w(serial: str, rated_w: float | None) -> float:
     """Return the lowest limit in W that the inverter is known to bear; `rated_w` None = not known yet."""
     per_input_w = MINIMUM_PER_INPUT_W * family_of(serial).inputs
     return max(MINIMUM_PCT / 100 * rated_w, per_input_w) if rated_w else per_input_w
+
+
+def measurable_w(serial: str, dc_voltage_v: float) -> float:
+    """Return the highest output in W that the inverter is known to measure well at that DC voltage."""
+    return MEASURED_PER_INPUT_W * family_of(serial).inputs if dc_voltage_v < LOW_DC_V else math.inf

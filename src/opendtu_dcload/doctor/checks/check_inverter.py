@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from opendtu_dcload.config import Config, InverterConfig, OpenDtuConfig
 from opendtu_dcload.control.bookkeeping.alarms import HIGHEST_INPUT_V
 from opendtu_dcload.control.from_config import parameters_of, settings_of
+from opendtu_dcload.devices.hoymiles import measurable_w
 from opendtu_dcload.devices.opendtu.opendtu_client import LiveData
 from opendtu_dcload.doctor.findings import Findings
 from opendtu_dcload.freshness import fresh
@@ -83,6 +86,12 @@ def check_inverter(
     if inverter.min_power_w and unit.minimum_w < inverter.min_power_w:
         findings.problem(f"{name}: min_power_w is above its rated power", "lower inverter.min_power_w")
     _check_battery(config.battery.min_voltage_v, name, status.battery_voltage_v, findings)
+    good_w = measurable_w(inverter.serial, status.battery_voltage_v or math.inf)
+    if unit.maximum_w > good_w:
+        findings.note(
+            f"{name}: on a 24 V battery it may swing above {good_w:.0f} W, where it gives more than it measures",
+            f"if it does, set inverter.max_power_w = {good_w:.0f}",
+        )
 
 
 def _check_battery(floor_v: float | None, name: str, voltage_v: float | None, findings: Findings) -> None:

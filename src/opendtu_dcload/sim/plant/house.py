@@ -19,6 +19,8 @@ STEP_S = 0.1
 """Integration step while an output moves; otherwise one step lasts until the next event."""
 
 SETTLED_W = 0.05
+MISJUDGED = 2.7
+"""Change of output per change of limit where an inverter measures too little: 80 W for 30 W (OpenDTU#1169)."""
 WH_PER_WS = 1 / 3600
 
 
@@ -57,6 +59,9 @@ class InverterModel:
     """How far the output goes up and down around its mean (HMS-1600, four inputs on one source: 100 W,
     github.com/hoylabs/OpenDTU-OnBattery/issues/537)."""
     swing_period_s: float = 20.0
+    misjudged_above_w: float = math.inf
+    """Above this output it measures less than it gives, and so gives more than its limit: fed with 24 V an HM-300 kept
+    to its limit up to 220 W; at one of 249 W it gave 300 W and told 240 W (github.com/tbnobody/OpenDTU/issues/1169)."""
     endured_per_min: float = math.inf
     """After more limits in a minute than this the inverter gives no statistics."""
     sulks_s: float = 120.0
@@ -69,7 +74,12 @@ class InverterModel:
             return 0.0
         depth = max(0.0, 1 - limit_w / (self.low_range * self.rated_w))
         share = (self.inputs if self.connected_inputs is None else self.connected_inputs) / self.inputs
-        return share * limit_w * self.gain * (1 - self.low_error * depth)
+        steady_w = share * limit_w * self.gain * (1 - self.low_error * depth)
+        return min(steady_w + (MISJUDGED - 1) * max(steady_w - self.misjudged_above_w, 0.0), self.rated_w)
+
+    def measured_w(self, output_w: float) -> float:
+        """Return what the inverter itself measures of its output, in W."""
+        return output_w - (1 - 1 / MISJUDGED) * max(output_w - self.misjudged_above_w, 0.0)
 
 
 @dataclass(slots=True)

@@ -333,12 +333,12 @@ class SimDtu:
         believed = self.believed[inverter.model.serial]
         believed.failed_polls = 0
         believed.rated_w = 0.0 if inverter.model.serial in self.unknown_models else inverter.model.rated_w
-        dc_power_w = inverter.output_w / inverter.model.efficiency
+        output_w = inverter.model.measured_w(inverter.output_w)
         believed.statistics = Statistics(
             at_s=now_s,
-            ac_power_w=inverter.output_w,
+            ac_power_w=output_w,
             ac_voltage_v=MAINS_V + self._mains.uniform(-MAINS_SPREAD_V, MAINS_SPREAD_V),
-            dc_power_w=dc_power_w,
+            dc_power_w=output_w / inverter.model.efficiency,
             dc_voltage_v=self.house.battery.voltage_v(self.house.dc_power_w),
             temperature_c=inverter.temperature_c,
             yield_wh=inverter.energy_wh,
