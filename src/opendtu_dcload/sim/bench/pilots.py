@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from opendtu_dcload.control.inverter.parameters import InverterParameters
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.bench.omniscient import Foresighted, Omniscient
 from opendtu_dcload.sim.bench.pilot import Pilot
 from opendtu_dcload.sim.peers.on_battery import OnBattery
 from opendtu_dcload.sim.peers.original import Original
-from opendtu_dcload.sim.peers.peer import Peer
+from opendtu_dcload.sim.peers.peer import TARGET_W, Peer
 from opendtu_dcload.sim.peers.played_peer import PlayedPeer, begins_after_s
 from opendtu_dcload.sim.peers.zero_export import ZeroExport
 from opendtu_dcload.sim.plant.world import World
@@ -48,7 +49,11 @@ class Told(Playing):
 
 
 class Ours(Playing):
-    """The service's own tasks, watched; `commands_per_hour` is what each DTU may be given, None = the default."""
+    """The service's own tasks, watched.
+
+    `commands_per_hour` is what each DTU may be given, None = the default; `control` is what that section of the
+    configuration says beside the cap.
+    """
 
     def __init__(
         self,
@@ -56,11 +61,15 @@ class Ours(Playing):
         minimum_w: float,
         cap_w: float,
         commands_per_hour: int | None = None,
-        priority: Priority = Priority.BALANCED,
+        control: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._limits_w = math.inf
         config = plant_config(
-            world, minimum_w=minimum_w, cap_w=cap_w, priority=priority, commands_per_hour=commands_per_hour
+            world,
+            minimum_w=minimum_w,
+            cap_w=cap_w,
+            commands_per_hour=commands_per_hour,
+            sections={"control": control},
         )
         seed = world.house.seed
         world.advance(world.house.now_s + begins_after_s(seed))
@@ -100,7 +109,8 @@ BUDGETED: Mapping[str, int] = {f"ours {budget}/h": budget for budget in (60, 120
 NO_EXPORT = "ours no-export"
 UNLIMITED, FORESIGHT = "ours unlimited", "foresight"
 YARDSTICKS = (NO_EXPORT, UNLIMITED, FORESIGHT)
-"""They play all cases: what `no-export` exports is promised, and the others tell what is lost to what."""
+"""They play all cases: that `no-export` exports least is promised at the others' target, and the others tell what is
+lost to what."""
 MOST_PER_H = 1800
 """A radio takes a command in 2 s."""
 VARIANTS: Mapping[str, Sequence[str]] = {"hms": (*BUDGETED,)}
@@ -112,7 +122,7 @@ PILOTS: Mapping[str, Callable[[World, float, float], Pilot]] = {
     "on battery": partial(Told, OnBattery),
     "omniscient": Omniscient,
     **{name: partial(Ours, commands_per_hour=budget) for name, budget in BUDGETED.items()},
-    NO_EXPORT: partial(Ours, priority=Priority.NO_EXPORT),
+    NO_EXPORT: partial(Ours, control={"priority": "no-export", "target_w": TARGET_W}),
     UNLIMITED: partial(Ours, commands_per_hour=MOST_PER_H),
     FORESIGHT: Foresighted,
 }

@@ -18,7 +18,6 @@ from opendtu_dcload.control.loop import ControlLoop
 from opendtu_dcload.control.settings import Settings
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.lasting import Task
-from opendtu_dcload.model import Priority
 from opendtu_dcload.sim.plant.world import World
 from opendtu_dcload.sim.runs.played import METER, PASSWORD, Played, end_tasks, host_of
 from opendtu_dcload.state import State
@@ -36,9 +35,8 @@ def plant_config(
     *,
     minimum_w: float,
     cap_w: float,
-    priority: Priority = Priority.BALANCED,
     commands_per_hour: int | None = None,
-    sections: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+    sections: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Config:
     """Return the configuration that a user of this plant would write; `sections` add to it, or replace keys."""
     budget = {} if commands_per_hour is None else {"max_commands_per_hour": commands_per_hour}
@@ -51,7 +49,7 @@ def plant_config(
             for model in world.house.models
         ],
         "battery": {"min_voltage_v": 40.0},
-        "control": {"max_feed_in_w": cap_w, "priority": priority.value},
+        "control": {"max_feed_in_w": cap_w},
         "dbus": {"enabled": False},
         "web": {"enabled": False},
     }
