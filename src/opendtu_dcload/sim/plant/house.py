@@ -75,7 +75,9 @@ class InverterModel:
         depth = max(0.0, 1 - limit_w / (self.low_range * self.rated_w))
         share = (self.inputs if self.connected_inputs is None else self.connected_inputs) / self.inputs
         steady_w = share * limit_w * self.gain * (1 - self.low_error * depth)
-        return min(steady_w + (MISJUDGED - 1) * max(steady_w - self.misjudged_above_w, 0.0), self.rated_w)
+        if steady_w <= self.misjudged_above_w:
+            return steady_w
+        return min(steady_w + (MISJUDGED - 1) * (steady_w - self.misjudged_above_w), self.rated_w)
 
     def measured_w(self, output_w: float) -> float:
         """Return what the inverter itself measures of its output, in W."""
