@@ -97,7 +97,8 @@ def test_a_huge_file_is_not_read(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "place", "why"),
     [
-        ("[meter]\nhost = shelly\n", "line 2, column 8", "this is no value; write text in quotes"),
+        ("[meter]\nhost = shelly\n", "line 2, column 8", "this is no value; write text in straight quotes"),
+        ("[meter]\nhost = \u201eshelly\u201c\n", "line 2, column 8", 'straight quotes (")'),
         ("[meter]\nhost = 192.168.1.50\n", "line 2, column 15", "the line goes on behind the value; text takes quotes"),
         ("[control]\ntarget_w = 1,5\n", "line 2, column 13", "decimals a point"),
         ("[control]\ntarget_w = 50W\n", "line 2, column 14", "numbers no unit"),

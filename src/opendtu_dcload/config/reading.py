@@ -22,7 +22,9 @@ _SYNTAX = {
     "Cannot overwrite": _TWICE,
     "Duplicate": _TWICE,
     "Cannot declare": "the same section begins twice; write one heading, or for inverters [[inverter]]",
-    "Invalid value": "this is no value; write text in quotes, a number with a decimal point, or true or false",
+    "Invalid value": (
+        'this is no value; write text in straight quotes ("), a number with a decimal point, or true or false'
+    ),
     "Expected newline": (
         "the line goes on behind the value; text takes quotes, decimals a point, numbers no unit, a note a #"
     ),
