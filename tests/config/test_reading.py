@@ -112,7 +112,13 @@ def test_a_huge_file_is_not_read(tmp_path: Path):
         ("[meter]\nhost: a\n", "line 2, column 5", "write key = value"),
         ("= 1\n", "line 1, column 1", "write key = value"),
         ('[meter]\npassword_file = "C:\\key"\n', "line 2, column 22", "a lone backslash"),
-        ("[meter\n", "line 1, column 7", "something is not written as TOML wants it"),
+        ('[meter]\nuser = "C:\\users"\n', "line 2, column 13", "a lone backslash"),
+        ("[meter\n", "line 1, column 7", "a closing bracket is missing"),
+        ("[[inverter]\n", "line 1, column 11", "a closing bracket is missing"),
+        ("[web]\nnames = ['a'\n", "the end of the file", "a closing bracket is missing"),
+        ("control.target_w = 5\n[control]\n", "line 2, column 9", "the same section begins twice"),
+        ("meter = { host = 'a' }\n[meter.x]\n", "line 2, column 9", "the same section begins twice"),
+        ("[log]\nrecord = 2026-02-31\n", "line 2, column 10", "write it as in the shipped config.toml"),
     ],
 )
 def test_a_slip_in_the_writing_is_named_with_line_and_column(tmp_path: Path, content: str, place: str, why: str):
