@@ -289,12 +289,15 @@ def test_a_password_that_others_can_read_is_told_once_with_what_to_do(
 
 
 def test_a_token_that_others_can_read_is_told_too(open_folder: Path):
-    (open_folder / "key").write_text(SECRET)
-    path = write(open_folder, f'{GOOD}[web]\ntoken = "a-token-of-these-tests"\n')
-    (open_folder / "key").chmod(0o600)
+    folder = open_folder / "two words"
+    folder.mkdir(0o755)
+    (folder / "key").write_text(SECRET)
+    path = write(folder, f'{GOOD}[web]\ntoken = "a-token-of-these-tests"\n')
+    (folder / "key").chmod(0o600)
     path.chmod(0o644)
-    assert exposed(path) == f"every user of this computer can read the token in {path}: chmod o-rwx {path}"
-    path.chmod(0o600)
+    told, command = exposed(path).split(": ")
+    assert told == f"every user of this computer can read the token in {path}"
+    subprocess.run(["sh", "-c", command], check=True)
     assert exposed(path) == ""
 
 
