@@ -56,6 +56,16 @@ def test_a_dtu_whose_clock_is_lost_wakes(state: State):
         assert changed.is_set()
 
 
+def test_the_name_that_the_user_has_given_takes_the_place_of_the_dtus():
+    state = State({SERIAL: "Garage", "116412340000": "Roof"})
+    other = replace(STATUS, serial="116412340001", name="East")
+    state.set_inverters("roof", {SERIAL: STATUS, other.serial: other})
+    assert {serial: status.name for serial, status in state.inverters.items()} == {
+        SERIAL: "Garage",
+        other.serial: "East",
+    }
+
+
 def test_the_first_answer_wakes_though_it_tells_of_no_inverter():
     state = State()
     with state.listen() as changed:

@@ -65,7 +65,7 @@ async def run(
     """
     bus = resolve(config.dbus.bus) if config.dbus.enabled else None
     clock = time.monotonic
-    state = State()
+    state = State({inverter.serial: inverter.name for inverter in config.inverters if inverter.name is not None})
     asyncio.get_running_loop().set_exception_handler(tell_mishap)
     async with contextlib.AsyncExitStack() as stack:
         stop = _stop_event(stack)

@@ -299,7 +299,7 @@ class Plan:
     is_dry: bool = False
     """It is only shown, nothing is commanded."""
     wait: str = ""
-    """Why a difference at the grid is let be while it regulates; empty when none is."""
+    """Why a difference at the grid is left alone while it regulates; empty when none is."""
 
     @property
     def words(self) -> str:

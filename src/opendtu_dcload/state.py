@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -39,7 +40,13 @@ class State:
     A DTU that tells the same again is not told of: who acts on ages looks for himself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Begin with nothing known.
+
+        Args:
+            names: what the user calls inverters, by serial; the others have the names that their DTU has for them.
+        """
+        self._names = names
         self.meter: MeterReading | None = None
         self.meter_info: MeterInfo | None = None
         self.inverters: Mapping[str, InverterStatus] = MappingProxyType({})
@@ -97,7 +104,11 @@ class State:
     def set_inverters(self, dtu: str, inverters: Mapping[str, InverterStatus]) -> None:
         """Keep the measured values of one DTU's inverters, instead of those it had."""
         before = self._inverters_of.get(dtu)
-        self._inverters_of[dtu] = inverters
+        named = {
+            serial: replace(inverters[serial], name=self._names[serial])
+            for serial in self._names.keys() & inverters.keys()
+        }
+        self._inverters_of[dtu] = inverters = {**inverters, **named}
         self.inverters = _merged(self._inverters_of)
         if before is None or contents(before) != contents(inverters):
             self._notify()

@@ -136,17 +136,44 @@ def test_a_host_that_is_no_address_is_refused_with_the_reason(host: str, why: st
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("control", "target_w", "abc", "control.target_w: 'abc' is text; write a number from -500 to 500"),
-        ("control", "target_w", True, "control.target_w: true is a yes-or-no value; write a number from -500 to 500"),
-        ("control", "target_w", 500.5, "control.target_w: 500.5 is too large; write a number from -500 to 500"),
-        ("control", "target_w", math.nan, "control.target_w: nan is no usable number; write a number from -500 to 500"),
+        ("control", "target_w", "abc", "control.target_w: 'abc' is text; write a whole number from -500 to 500"),
+        (
+            "control",
+            "target_w",
+            True,
+            "control.target_w: true is a yes-or-no value; write a whole number from -500 to 500",
+        ),
+        ("control", "target_w", 500.5, "control.target_w: 500.5 is too large; write a whole number from -500 to 500"),
+        (
+            "control",
+            "target_w",
+            math.nan,
+            "control.target_w: nan is no usable number; write a whole number from -500 to 500",
+        ),
         (
             "control",
             "target_w",
             -math.inf,
-            "control.target_w: -inf is no usable number; write a number from -500 to 500",
+            "control.target_w: -inf is no usable number; write a whole number from -500 to 500",
         ),
-        ("control", "max_feed_in_w", -1, "control.max_feed_in_w: -1 is too small; write a number from 0 to 10000"),
+        (
+            "control",
+            "max_feed_in_w",
+            1.2,  # 1.200
+            "control.max_feed_in_w: 1.2 is no whole number of W; write a whole number from 0 to 10000",
+        ),
+        (
+            "battery",
+            "surplus_w",
+            100.5,
+            "battery.surplus_w: 100.5 is no whole number of W; write a whole number from 10 to 5000",
+        ),
+        (
+            "control",
+            "max_feed_in_w",
+            -1,
+            "control.max_feed_in_w: -1 is too small; write a whole number from 0 to 10000",
+        ),
         ("control", "on_stop", "Off", 'control.on_stop: \'Off\' is none of the choices; write one of "minimum", "off"'),
         ("control", "meter_off_s", 3601, "control.meter_off_s: 3601 is too large; write a number from 2 to 3600"),
         ("meter", "poll_interval_s", 0.4, "meter.poll_interval_s: 0.4 is too small; write a number from 0.5 to 10"),
@@ -231,6 +258,15 @@ def test_a_serial_is_twelve_hex_digits_in_quotes(serial: object, why: str):
         (table(control={"targt_w": 1}), "control.targt_w is unknown; did you mean target_w?"),
         (table(control={"Target_W": 1}), "control.Target_W is unknown; did you mean target_w?"),
         (table(meter={"target_w": 1}), "meter.target_w is unknown; it belongs below [control]"),
+        (
+            table(meter={"port": 80}),
+            'meter.port is unknown; write it behind the address, such as host = "192.168.1.50:80"',
+        ),
+        (table(log={"port": 80}), "log.port is unknown; it belongs below [web] or [mqtt]"),
+        (
+            table(dbus={"control": {"target_w": 5}}),  # control.target_w = 5, as messages call it
+            "dbus.control is unknown; write [control] on a line of its own and its settings below",
+        ),
         (table(log={"x y": {}}), "log.'x y' is unknown; remove it, the settings here are level, record"),
         (table(inverter=[{"serial": SERIAL, "seriall": 1}]), "inverter[#1].seriall is unknown; did you mean serial?"),
         (table(controll={"target_w": 1}), "controll is no section; did you mean [control]?"),
@@ -296,8 +332,8 @@ def test_single_brackets_around_inverter_are_named_and_its_settings_checked_all_
             "meter.poll_interval_s (5) must stay 1 s below control.meter_hold_s (5, the default); change one of them",
         ),
         (
-            table(inverter=[{"serial": SERIAL, "min_power_w": 51, "max_power_w": 50.5}]),
-            "inverter[#1].min_power_w (51) must not be above inverter[#1].max_power_w (50.5); change one of them",
+            table(inverter=[{"serial": SERIAL, "min_power_w": 51, "max_power_w": 50}]),
+            "inverter[#1].min_power_w (51) must not be above inverter[#1].max_power_w (50); change one of them",
         ),
         (
             table(inverter=[{"serial": "1410a0b1c2d3"}, {"serial": "1410A0B1C2D3"}]),

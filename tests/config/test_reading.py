@@ -97,7 +97,8 @@ def test_a_huge_file_is_not_read(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "place", "why"),
     [
-        ("[meter]\nhost = shelly\n", "line 2, column 8", "this is no value; write text in quotes"),
+        ("[meter]\nhost = shelly\n", "line 2, column 8", "this is no value; write text in straight quotes"),
+        ("[meter]\nhost = \u201eshelly\u201c\n", "line 2, column 8", 'straight quotes (")'),
         ("[meter]\nhost = 192.168.1.50\n", "line 2, column 15", "the line goes on behind the value; text takes quotes"),
         ("[control]\ntarget_w = 1,5\n", "line 2, column 13", "decimals a point"),
         ("[control]\ntarget_w = 50W\n", "line 2, column 14", "numbers no unit"),
@@ -111,7 +112,13 @@ def test_a_huge_file_is_not_read(tmp_path: Path):
         ("[meter]\nhost: a\n", "line 2, column 5", "write key = value"),
         ("= 1\n", "line 1, column 1", "write key = value"),
         ('[meter]\npassword_file = "C:\\key"\n', "line 2, column 22", "a lone backslash"),
-        ("[meter\n", "line 1, column 7", "something is not written as TOML wants it"),
+        ('[meter]\nuser = "C:\\users"\n', "line 2, column 13", "a lone backslash"),
+        ("[meter\n", "line 1, column 7", "a closing bracket is missing"),
+        ("[[inverter]\n", "line 1, column 11", "a closing bracket is missing"),
+        ("[web]\nnames = ['a'\n", "the end of the file", "a closing bracket is missing"),
+        ("control.target_w = 5\n[control]\n", "line 2, column 9", "the same section begins twice"),
+        ("meter = { host = 'a' }\n[meter.x]\n", "line 2, column 9", "the same section begins twice"),
+        ("[log]\nrecord = 2026-02-31\n", "line 2, column 10", "write it as in the shipped config.toml"),
     ],
 )
 def test_a_slip_in_the_writing_is_named_with_line_and_column(tmp_path: Path, content: str, place: str, why: str):
@@ -282,12 +289,15 @@ def test_a_password_that_others_can_read_is_told_once_with_what_to_do(
 
 
 def test_a_token_that_others_can_read_is_told_too(open_folder: Path):
-    (open_folder / "key").write_text(SECRET)
-    path = write(open_folder, f'{GOOD}[web]\ntoken = "a-token-of-these-tests"\n')
-    (open_folder / "key").chmod(0o600)
+    folder = open_folder / "two words"
+    folder.mkdir(0o755)
+    (folder / "key").write_text(SECRET)
+    path = write(folder, f'{GOOD}[web]\ntoken = "a-token-of-these-tests"\n')
+    (folder / "key").chmod(0o600)
     path.chmod(0o644)
-    assert exposed(path) == f"every user of this computer can read the token in {path}: chmod o-rwx {path}"
-    path.chmod(0o600)
+    told, command = exposed(path).split(": ")
+    assert told == f"every user of this computer can read the token in {path}"
+    subprocess.run(["sh", "-c", command], check=True)
     assert exposed(path) == ""
 
 

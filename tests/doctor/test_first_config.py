@@ -111,6 +111,16 @@ async def test_what_was_written_passes_check(tmp_path: Path, monkeypatch: pytest
     assert load_config(path).dbus.enabled is False
 
 
+async def test_an_address_may_be_pasted_from_the_browser_or_stand_in_quotes(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    async with plant() as devices:
+        given = Given(f"http://{devices.meter.host}/", f'"{devices.opendtu.host}"')
+        await FirstConfig(path, given, None, None, silent()).write()
+        table = tomli.loads(path.read_text())
+        assert table["meter"]["host"] == devices.meter.host
+        assert table["opendtu"]["host"] == devices.opendtu.host
+
+
 async def test_nonsense_as_a_floor_is_asked_again_and_never_written(tmp_path: Path):
     path = tmp_path / "config.toml"
     answers = iter(["nan", "inf", "forty", "1e9", "5", "48.5"])
@@ -261,7 +271,7 @@ async def test_the_untouched_file_of_an_installer_is_filled_in_and_keeps_its_rea
         ([], "add --meter HOST"),
         (["--meter", "192.168.1.50"], "add --opendtu HOST"),
         (["--config", "/no/folder/config.toml"], "there is no folder /no/folder"),
-        (["--meter", "http://192.168.1.50", "--opendtu", "192.168.1.51"], "meter.host"),
+        (["--meter", "192.168.1.50/rpc", "--opendtu", "192.168.1.51"], "meter.host"),
         (["--meter", "a", "--opendtu", "b", "--password-file", "missing.txt"], "there is no such file"),
     ],
 )

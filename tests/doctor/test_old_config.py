@@ -118,7 +118,8 @@ def test_it_commands_nothing_until_the_serial_numbers_are_filled_in(tmp_path: Pa
     [
         ("[DEFAULT]\nMaxFeedIn = 99999\n", "max_feed_in_w", 10000),
         ("[DEFAULT]\nmaxTemperature = 20\n", "max_temperature_c", 30),
-        ("[DEFAULT]\nZeroPoint = 2.5\n", "target_w", 2.5),
+        ("[DEFAULT]\nZeroPoint = -12.7\n", "target_w", -13),
+        ("[DEFAULT]\nmaxTemperature = 55.5\n", "max_temperature_c", 55.5),
     ],
 )
 def test_numbers_are_brought_within_what_is_allowed(tmp_path: Path, old: str, key: str, value: float):
@@ -126,10 +127,14 @@ def test_numbers_are_brought_within_what_is_allowed(tmp_path: Path, old: str, ke
     assert table["control"][key] == value
 
 
-def test_a_number_that_is_none_becomes_a_comment(tmp_path: Path):
-    text = converted(tmp_path, "[DEFAULT]\nZeroPoint = nan\nMaxFeedIn = 1e99\n").read_text()
-    assert tomli.loads(text)["control"] == {}
-    assert "# [DEFAULT] ZeroPoint = nan" in text
+def test_what_should_be_a_number_is_told_and_not_replaced_by_the_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    text = converted(tmp_path, "[DEFAULT]\nZeroPoint = nan\nMaxFeedIn = 600,5\n").read_text()
+    assert tomli.loads(text)["control"] == {"target_w": "nan", "max_feed_in_w": "600,5"}
+    told = capsys.readouterr().out
+    assert "to be filled in: control.target_w: 'nan' is text; write a whole number from -500 to 500" in told
+    assert "to be filled in: control.max_feed_in_w: '600,5' is text; write a whole number from 0 to 10000" in told
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,11 @@ async def test_an_inverter_taken_off_the_list_is_told_its_minimum_and_never_agai
     assert devices.limits_w[1] == 20
 
 
-async def test_dry_run_decides_and_shows_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
-    async with running("--config", devices.config(tmp_path), "--dry-run", "--live") as program:
-        planned = r"grid +-?\d+ \+ 1: +\d+ \+ 2: +\d+ = load +\d+ W, set \d+ \| dry run: \w"
+async def test_dry_run_decides_and_shows_by_given_names_but_commands_nothing(devices: Devices, tmp_path: Path) -> None:
+    path = devices.config(tmp_path)
+    path.write_text(path.read_text().replace("min_power_w", 'name = "W"\nmin_power_w', 1))
+    async with running("--config", path, "--dry-run", "--live") as program:
+        planned = r"grid +-?\d+ \+ W: +\d+ \+ HMS 2: +\d+ = load +\d+ W, set \d+ \| dry run: \w"
         while not re.match(planned, await line(program)):
             pass
         program.terminate()

@@ -20,6 +20,7 @@ from tests.recording import FOLDER
 
 WHOLE = gzip.decompress((FOLDER / "hms.jsonl.gz").read_bytes()).decode()
 LINES: list[dict[str, Any]] = [json.loads(line) for line in WHOLE.splitlines()[:150]]
+ADVICE = "; name a recording, see log.record"
 CHANGED = "; this is no recording, or it was changed"
 
 
@@ -45,12 +46,14 @@ def seen(change: Callable[[Any], object]) -> bytes:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        pytest.param(b"", " has no decision in it", id="empty"),
-        pytest.param(packed(LINES[:1]), " has no decision in it", id="the start only"),
-        pytest.param(b"\x00\xff\xfe\n", " cannot be read: it is damaged, or no recording", id="binary"),
-        pytest.param(b"\x1f\x8b\x08 no gzip", " cannot be read: it is damaged, or no recording", id="no gzip"),
+        pytest.param(b"", f" has no decision in it{ADVICE}", id="empty"),
+        pytest.param(packed(LINES[:1]), f" has no decision in it{ADVICE}", id="the start only"),
+        pytest.param(b"\x00\xff\xfe\n", f" cannot be read: it is damaged, or no recording{ADVICE}", id="binary"),
+        pytest.param(b"\x1f\x8b\x08 no gzip", f" cannot be read: it is damaged, or no recording{ADVICE}", id="no gzip"),
         pytest.param(
-            gzip.compress(WHOLE.encode())[:5000], " cannot be read: it is damaged, or no recording", id="half a gzip"
+            gzip.compress(WHOLE.encode())[:5000],
+            f" cannot be read: it is damaged, or no recording{ADVICE}",
+            id="half a gzip",
         ),
         pytest.param(b"[meter]\nhost = 1\n", f", line 1: it is no JSON object{CHANGED}", id="a configuration"),
         pytest.param(b"[1]\n", f", line 1: it is no JSON object{CHANGED}", id="a list"),
@@ -132,8 +135,8 @@ def test_a_file_that_is_not_there_or_a_folder(tmp_path, capsys):
     assert main(["replay", str(tmp_path / "none")]) == 2
     assert main(["replay", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"{tmp_path / 'none'} cannot be read: No such file or directory",
-        f"{tmp_path} cannot be read: Is a directory",
+        f"{tmp_path / 'none'} cannot be read: No such file or directory{ADVICE}",
+        f"{tmp_path} cannot be read: Is a directory{ADVICE}",
     ]
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -142,8 +143,8 @@ def _hidden_by(file: Path) -> str:
     """Return the command that takes a file from others and leaves it to this user, who reads it."""
     found = file.stat()
     if found.st_uid == os.geteuid() or found.st_gid in {os.getegid(), *os.getgroups()}:
-        return f"chmod o-rwx {file}"
-    return f"chgrp {os.getegid()} {file} && chmod 640 {file}"
+        return f"chmod o-rwx {quote(str(file))}"
+    return f"chgrp {os.getegid()} {quote(str(file))} && chmod 640 {quote(str(file))}"
 
 
 def parse_config(table: Mapping[str, Any], folder: Path = Path(), environ: Mapping[str, str] = os.environ) -> Config:

@@ -67,6 +67,14 @@ def _text_of_number(channel: object) -> object:
     return str(channel) if type(channel) is int else channel
 
 
+def _check_whole(power_w: float | None) -> float | None:
+    if power_w is not None and not power_w.is_integer():
+        raise ValueError("is no whole number of W")  # but kW, or thousands with a point between them
+    return power_w
+
+
+WHOLE = AfterValidator(_check_whole)
+"""Marks a power: `0.8` and `1.200` are none in W, and would be taken for next to nothing."""
 Host = Annotated[str, AfterValidator(_check_host)]
 BareHost = Annotated[Host, AfterValidator(_check_bare)]
 """Where the port is a setting of its own."""

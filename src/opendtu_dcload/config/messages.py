@@ -12,6 +12,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from opendtu_dcload.config.fields import WHOLE
+
 Models = Mapping[str, type[BaseModel]]
 
 _MAX_SHOWN = 50
@@ -80,7 +82,7 @@ def expected(field: FieldInfo) -> str:
         return "true or false, without quotes"
     low = next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))
     high = next(bound.le for bound in field.metadata if hasattr(bound, "le"))
-    return f"a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
+    return f"a {'whole ' if kind is int or WHOLE in field.metadata else ''}number from {low:g} to {high:g}"
 
 
 def shown(name: str, value: object) -> str:
@@ -125,6 +127,10 @@ def _kind(value: object) -> str:
 
 
 def _instead(name: str, fields: Mapping[str, FieldInfo], known: Models) -> str:
+    if name in known:
+        return f"write {heading(name)} on a line of its own and its settings below"
+    if name == "port" and "host" in fields:
+        return 'write it behind the address, such as host = "192.168.1.50:80"'
     homes = [heading(section) for section, model in known.items() if name in model.model_fields]
     if homes:
         return f"it belongs below {' or '.join(homes)}"

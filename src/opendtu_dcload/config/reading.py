@@ -18,11 +18,20 @@ _MAX_PASSWORD_BYTES = 1_000
 # The beginning of tomli's text -> what a user calls it. Its own texts are for programmers.
 _NO_LINE = "this is no line of a configuration; write key = value, [section] or # note"
 _TWICE = "the same setting stands there twice; remove one, or for inverters write [[inverter]] each time"
+_SECTION_TWICE = "the same section begins twice; write one heading, or for inverters [[inverter]]"
+_OPEN_BRACKET = "a closing bracket is missing; write it"
+_LONE_BACKSLASH = r"a lone backslash stands in text; write \\ for it"
 _SYNTAX = {
     "Cannot overwrite": _TWICE,
     "Duplicate": _TWICE,
-    "Cannot declare": "the same section begins twice; write one heading, or for inverters [[inverter]]",
-    "Invalid value": "this is no value; write text in quotes, a number with a decimal point, or true or false",
+    "Cannot declare": _SECTION_TWICE,
+    "Cannot mutate": _SECTION_TWICE,
+    "Cannot redefine": _SECTION_TWICE,
+    "Expected ']": _OPEN_BRACKET,
+    "Unclosed": _OPEN_BRACKET,
+    "Invalid value": (
+        'this is no value; write text in straight quotes ("), a number with a decimal point, or true or false'
+    ),
     "Expected newline": (
         "the line goes on behind the value; text takes quotes, decimals a point, numbers no unit, a note a #"
     ),
@@ -30,7 +39,8 @@ _SYNTAX = {
     "Invalid statement": _NO_LINE,
     "Invalid initial character": _NO_LINE,
     "Illegal character": "a closing quote is missing, or a character does not belong there; write it anew",
-    "Unescaped": r"a lone backslash stands in text; write \\ for it",
+    "Unescaped": _LONE_BACKSLASH,
+    "Invalid hex": _LONE_BACKSLASH,
     "Unterminated": "a closing quote is missing; write it",
     "Expected \"'": "a closing quote is missing; write it",
 }
@@ -145,7 +155,6 @@ def _from_variable(name: str, environ: Mapping[str, str]) -> str:
 def _syntax(path: Path, text: str) -> str:
     place = re.search(r"\(at line (\d+), column (\d+)\)", text)
     where = f"line {place[1]}, column {place[2]}" if place else "the end of the file"
-    why = next(
-        (why for start, why in _SYNTAX.items() if text.startswith(start)), "something is not written as TOML wants it"
-    )
+    otherwise = "something is not written as TOML wants it; write it as in the shipped config.toml"
+    why = next((why for start, why in _SYNTAX.items() if text.startswith(start)), otherwise)
     return f"{path}, {where}: {why}"

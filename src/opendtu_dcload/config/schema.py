@@ -9,7 +9,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from opendtu_dcload.config.fields import BareHost, Channel, Host, Label, LoginSection, NotAbove, Section, check_text
+from opendtu_dcload.config.fields import (
+    WHOLE,
+    BareHost,
+    Channel,
+    Host,
+    Label,
+    LoginSection,
+    NotAbove,
+    Section,
+    check_text,
+)
 
 DEFAULT_DTU = "opendtu"
 FIRST_INVERTER_INSTANCE = 134  # as the original's, so that VRM knows the devices again
@@ -106,9 +116,9 @@ class InverterConfig(Section):
     """Which DTU commands it; needed with several, left out otherwise."""
     name: Label | None = Field(None, description="a name in quotes")
     """Shown instead of the name it has in OpenDTU."""
-    min_power_w: Annotated[float | None, Field(ge=5, le=500), NotAbove("max_power_w")] = None
+    min_power_w: Annotated[float | None, Field(ge=5, le=500), WHOLE, NotAbove("max_power_w")] = None
     """Lowest limit, W AC; left out, 2 % of the rated power and at least 20 W for each DC input."""
-    max_power_w: Annotated[float | None, Field(ge=10, le=2250)] = None  # 2250: OpenDTU's own bound of a limit
+    max_power_w: Annotated[float | None, Field(ge=10, le=2250), WHOLE] = None  # 2250: OpenDTU's own bound of a limit
     """Highest limit, W AC; left out, the rated power."""
     device_instance: Annotated[int | None, Field(ge=0, le=247)] = None
     """Device instance in VRM; left out, 134 for the first block, 135 for the second ..."""
@@ -117,13 +127,13 @@ class InverterConfig(Section):
 class ControlConfig(Section):
     """`[control]`: where the plant is steered to, and what happens while the meter is silent."""
 
-    target_w: Annotated[float, Field(ge=-500, le=500)] = 0.0
+    target_w: Annotated[float, Field(ge=-500, le=500), WHOLE] = 0.0
     """Power to draw from the grid; negative feeds in."""
-    max_feed_in_w: Annotated[float, Field(ge=0, le=10000)] = 800.0
+    max_feed_in_w: Annotated[float, Field(ge=0, le=10000), WHOLE] = 800.0
     """Legal cap on the AC output of all listed inverters together."""
     priority: Literal["no-export", "balanced", "no-import"] = "balanced"
     """What is rather avoided when a choice must be made, see [How it regulates](how-it-regulates.md)."""
-    base_load_w: Annotated[float | None, Field(ge=0, le=5000), NotAbove("max_feed_in_w")] = None
+    base_load_w: Annotated[float | None, Field(ge=0, le=5000), WHOLE, NotAbove("max_feed_in_w")] = None
     """Output while the meter is silent; left out, the sum of the lowest limits."""
     max_temperature_c: Annotated[float, Field(ge=30, le=90)] = 65.0
     """A hotter inverter gets less and less, 10 K above it only its minimum."""
@@ -170,7 +180,7 @@ class BatteryConfig(Section):
     """The minimum SoC rises while the battery does not get full, see [Battery](safety.md#battery-and-multiplus)."""
     surplus_soc_pct: Annotated[float | None, Field(ge=50, le=98)] = None
     """From this SoC on, surplus is fed in; left out, never."""
-    surplus_w: Annotated[float, Field(ge=10, le=5000)] = 100.0
+    surplus_w: Annotated[float, Field(ge=10, le=5000), WHOLE] = 100.0
     """How much: a third from `surplus_soc_pct` on, all of it 2 % above."""
     multiplus_guard: bool = True
     """Nothing is fed in while a MultiPlus on the same battery charges from AC, or inverts."""
@@ -183,7 +193,7 @@ class SolarConfig(LoginSection):
     """Address of that Shelly, with `:port` if that is not 80."""
     channel: Channel = None
     """Where the production is measured, as in `[meter]`. The sign plays no role."""
-    pessimistic_w: Annotated[float, Field(ge=0, le=10000)] = 500.0
+    pessimistic_w: Annotated[float, Field(ge=0, le=10000), WHOLE] = 500.0
     """What is assumed while it has not answered for 15 s, W."""
     poll_interval_s: Annotated[float, Field(ge=0.5, le=10)] = 2.0
     """Time between two readings."""

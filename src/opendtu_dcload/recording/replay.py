@@ -98,7 +98,7 @@ def replay(path: Path, make_controller: MakeController = Controller) -> Outcome:
         if not again.do(act):
             break
     if again is None or not (again.outcome.decisions or again.outcome.differences):
-        raise ConfigError([f"{path} has no decision in it"])
+        raise ConfigError([f"{path} has no decision in it; name a recording, see log.record"])
     return again.outcome
 
 
@@ -159,7 +159,7 @@ def _lines(path: Path) -> Iterator[str]:
             text = file.read(LONGEST_FILE).decode()
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as err:
         why = (err.strerror if isinstance(err, OSError) else None) or "it is damaged, or no recording"
-        raise ConfigError([f"{path} cannot be read: {why}"]) from None
+        raise ConfigError([f"{path} cannot be read: {why}; name a recording, see log.record"]) from None
     return iter(text.split("\n")[:-1])
 
 

@@ -97,9 +97,9 @@ class Moment:
 
     @property
     def saved_w(self) -> float | None:
-        """The difference at the grid that is let be to save commands, import positive; 0 while none is.
+        """The difference at the grid that is left alone to save commands, import positive; 0 while none is.
 
-        It is the one that remains when the inverters give what they are told: what is on its way is not let be.
+        It is the one that remains when the inverters give what they are told: what is on its way is not left alone.
         """
         grid_w, output_w = self.live.grid.now_w, self.live.output.now_w
         if self.plan is None or grid_w is None or output_w is None:

@@ -40,7 +40,7 @@ PLANT: Table[Moment] = {
     "grid_target_w": Quantity("grid_target_watts", lambda now: now.target_w, "the grid power that is wanted"),
     "room_w": Quantity("room_watts", lambda now: now.room_w, "what they could give beyond what they do"),
     "saved_w": Quantity(
-        "left_alone_watts", lambda now: now.saved_w, "difference at the grid that is let be to save commands"
+        "left_alone_watts", lambda now: now.saved_w, "difference at the grid that is left alone to save commands"
     ),
     "commands_last_hour": Quantity(
         "commands_last_hour", lambda now: now.totals.commands_last_hour, "commands sent in the last hour"

@@ -40,6 +40,9 @@ def read(tmp_path: Path, *contents: str | bytes, column: str | None = None) -> M
         "\N{BYTE ORDER MARK}zeit;energie_kwh;watt\n2026-03-03 17:30:00;0;250\n2026-03-03 17:30:01;1;1500\n",
         "zeit;Küche;watt\n2026-03-03 17:30:00;0;250\n2026-03-03 17:30:01;1;1500\n".encode("cp1252"),
         "zeit;watt\n2026-03-03 17:30:00;250\n2026-03-03 17:30:01;1500\n".encode("utf-16"),
+        "Zeit;in Kilowatt\n03.03.2026 17:30:00;0,25\n03.03.2026 17:30:01;1,5\n",
+        "Zeit;Netz;Netz\n[dd.MM.yyyy HH:mm:ss];[Wh];[kW]\n03.03.2026 17:30:00;0;0,25\n03.03.2026 17:30:01;1;1,5\n",
+        "time,Grid,Grid\nEurope/Berlin (+01:00),U,P\n,V,W\n2026-03-03 17:30:00,230,250\n2026-03-03 17:30:01,230,1500\n",
     ],
 )
 def test_local_time_and_power_are_found_whatever_the_columns_are_called(tmp_path: Path, content: str | bytes):
@@ -131,10 +134,14 @@ def test_a_column_or_a_sensor_can_be_named(tmp_path: Path):
         ("zeit,W\n2026-03-03 17:30,100\n2026-03-03T17:31Z,100\n", "line 3: times with and without a time zone"),
         ("zeit,energie_kwh\n2026-03-03 17:30,100\n", "energies only"),
         ("zeit,note\n2026-03-03 17:30,warm\n", "no column holds powers"),
+        ("zeit;bezug;verbrauch\n;[Wh];[Wh]\n2026-03-03 17:30;100;100\n", "energies only"),
+        ("Haus am See\nzeit;W\n2026-03-03 17:30;100\n", "and with names in the first line"),
+        ("Haus am See\nzeit;W\n2026-03-03 17:30;100,5\n", "line 3 has more fields than the first line: delete"),
+        (b"PK\x03\x04\x14\x00", "save the table in it as CSV"),
         ("zeit,W\n9e99,100\n9e100,100\n", "beyond the year 2099"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_its_place(tmp_path: Path, content: str, cause: str):
+def test_a_mistake_is_one_sentence_with_its_place(tmp_path: Path, content: str | bytes, cause: str):
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, content)
     assert cause in str(caught.value)

@@ -246,5 +246,5 @@ async def test_the_reader_is_told_what_matters_and_not_every_number(browser: Bro
 
     await program.devices.meter.stop()
     await browser.until("window.told.length")
-    assert await browser.run("window.told") == ["Zählerwert veraltet: es geht auf die Grundlast zurück"]
+    assert await browser.run("window.told") == ["Zählerwert veraltet: Es geht auf die Grundlast zurück"]
     assert await browser.text("[data-v=grid]") == "\N{EN DASH}"

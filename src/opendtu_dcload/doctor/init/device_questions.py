@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,10 +22,11 @@ SEVERAL = "several OpenDTUs answer; one is set up here, the others are added by 
 
 
 def settings_for(answer: str, old: Mapping[str, Any]) -> Settings:
-    """Return the settings for an address: those that are known of it, or the address alone."""
-    if answer == GX:
+    """Return the settings for an address, bare or as a browser shows it: those that are known of it, or it alone."""
+    if answer.lower() == GX:
         return {"source": GX}
-    return (dict(old) if old.get("host") in {None, answer} else {}) | {"host": answer}
+    host = re.sub(r"^http://|/$", "", answer.strip("\"'"), flags=re.IGNORECASE)
+    return (dict(old) if old.get("host") in {None, host} else {}) | {"host": host}
 
 
 class MeterQuestion:

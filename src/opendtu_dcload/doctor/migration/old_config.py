@@ -129,7 +129,7 @@ def convert(values: Values, name: str, draft: Draft) -> None:
             if place in _TEXTS and value.isprintable() and draft.has(*_TEXTS[place]):
                 if value:
                     draft.set(*_TEXTS[place], value)
-            elif place in _NUMBERS and _NUMBER.fullmatch(value):
+            elif place in _NUMBERS and value.isprintable():
                 _set_number(draft, *_NUMBERS[place], value)
             elif place == ("SHELLY", "keepaliveurl") and _set_relay(draft, value):
                 pass
@@ -180,8 +180,11 @@ def _value(parser: configparser.ConfigParser, section: str, key: str) -> str:
 
 
 def _set_number(draft: Draft, section: str, key: str, lowest: float, highest: float, value: str) -> None:
+    if not _NUMBER.fullmatch(value):
+        draft.set(section, key, value)  # refused until somebody corrects it: the default may be another power
+        return
     bounded = float(min(max(float(value), lowest), highest))
-    draft.set(section, key, int(bounded) if bounded.is_integer() else bounded)
+    draft.set(section, key, round(bounded) if key.endswith("_w") or bounded.is_integer() else bounded)
     if bounded != float(value):
         draft.remark(section, key, f"was {value}, beyond what is allowed here")
 

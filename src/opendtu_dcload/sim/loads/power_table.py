@@ -21,7 +21,7 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 """In a name that says neither W nor kW, in the languages of those who have such inverters."""
-_KILO = re.compile(r"(?<![a-z])kw(?![a-z])", re.IGNORECASE)
+_KILO = re.compile(r"(?<![a-z])k(ilo)?w(att)?(?![a-z])", re.IGNORECASE)
 _WATT = re.compile(r"(?<![a-z])w(att)?(?![a-z])", re.IGNORECASE)
 _ENERGY = re.compile(r"(?<![a-z])k?wh(?![a-z])", re.IGNORECASE)
 LIKE_KW = 50.0
@@ -148,7 +148,7 @@ def _time_column(table: Table) -> tuple[Table, int]:
     for place in columns:
         if not _says_power(table.names[place]) and _rises([cells[place] for _, cells in looked_at]):
             return table, place
-    advice = "one is wanted with dates and times, or with seconds that rise"
+    advice = "one is wanted with dates and times, or with seconds that rise, and with names in the first line"
     raise ValueError(f"no column holds times ({_list(table.names)}): {advice}")
 
 

@@ -13,8 +13,12 @@ SEPARATORS = (DECIMAL_COMMA_BESIDE, "\t", ",")
 """In this order."""
 MISSING = frozenset({"", "unavailable", "unknown", "null", "none", "nan", "n/a", "-", "--"})
 """What stands where nothing was measured."""
+UNIT_LINES = 2
+"""So far below the names units may stand in a line of their own, with further parts of the names between them."""
 LONGEST_NAME = 60
 """Of a column; what comes after it tells nobody more."""
+
+_UNIT = re.compile(r"[\[(]?k?Wh?[\])]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,13 @@ def read_table(text: str) -> Table:
         rows = [(number, cells) for number, cells in rows if cells != rows[0][1]]
     for number, cells in rows:
         if len(cells) > len(names):
-            advice = "write decimals with a point, or ; between the fields"
+            advice = "delete what stands above the columns' names, write decimals with a point, or ; between the fields"
             raise ValueError(f"line {number} has more fields than the first line: {advice}")
         if len(cells) < len(names):
             raise ValueError(f"line {number} has fewer fields than the first line: complete it, or delete it")
-    return Table(tuple(names), rows, separator)
+    units = next((n for n, (_, cells) in enumerate(rows[:UNIT_LINES], start=1) if _are_units(cells)), 0)
+    parts = zip(names, *(cells for _, cells in rows[:units]), strict=True)
+    return Table(tuple(" ".join(filter(None, part)) for part in parts), rows[units:], separator)
 
 
 def is_missing(cell: str) -> bool:
@@ -73,6 +79,10 @@ def _cells(line: str, separator: str, number: int) -> list[str]:
     except (csv.Error, ValueError) as err:
         raise ValueError(f"line {number} is no line of a CSV file ({err}): delete it") from err
     return [cell.strip(' "') for cell in cells]
+
+
+def _are_units(cells: Sequence[str]) -> bool:
+    return any(map(_UNIT.fullmatch, cells)) and not any(map(_is_value, cells))
 
 
 def _is_value(cell: str) -> bool:

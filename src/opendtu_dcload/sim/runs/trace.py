@@ -19,6 +19,9 @@ DEFAULT_TRACE = "ukdale_h1_2013-04-13"
 MOST_BYTES = 30_000_000
 """Of a file, unpacked: a year of a Shelly's minutes has two thirds of it. Reading takes 50 times as much memory."""
 
+SPREADSHEETS = frozenset([b"PK", b"\xd0\xcf"])
+"""How the files of spreadsheets begin: packed ones, and the old ones of Excel."""
+
 
 def trace_names() -> list[str]:
     """Return the names of the traces that the package carries."""
@@ -90,6 +93,8 @@ def _unpacked(raw: bytes) -> str:
     """Return the text of a file: spreadsheets on Windows write UTF-16 and their own code page."""
     if raw[:2] == b"\x1f\x8b":
         raw = _decompressed(raw)
+    if raw[:2] in SPREADSHEETS:
+        raise ValueError("it is a spreadsheet or a ZIP file: save the table in it as CSV")
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return raw.decode("utf-16")
     try:

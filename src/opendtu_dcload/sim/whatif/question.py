@@ -100,7 +100,9 @@ def _solar_note(peak_w: float, energy_kwh: float) -> str:
 def _plant(asked: Asked) -> tuple[SimulatedPlant, str, list[str]]:
     if asked.config == CONFIG and (can_be_written(CONFIG) or is_shipped(CONFIG)):
         if asked.rated_w:
-            raise ConfigError(["--rated belongs to the inverters of a config.toml, and none is filled in here"])
+            raise ConfigError(
+                ["--rated belongs to the inverters of a config.toml, and none is filled in here; --config names one"]
+            )
         note = "No config.toml is filled in here: three HMS-400 were played; --config names yours."
         return default_plant(), "three HMS-400, at most 1200 W together", [note]
     config = load_config(asked.config)
