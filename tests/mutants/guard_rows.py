@@ -85,8 +85,8 @@ ROWS: Rows = {
         Mutant(
             "values of an inverter that the DTU does not reach count",
             "freshness.py",
-            "if status is not None and status.reachable else None",
-            "if status is not None else None",
+            "if status is None or status.ac_power_w is None or not status.reachable:",
+            "if status is None or status.ac_power_w is None:",
             "control/inverter/test_tracker.py",
             "test_freshness[the DTU says it is gone]",
         ),
