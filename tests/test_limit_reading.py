@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opendtu_dcload.limit_reading import is_same, ruling_w, speaks_of, watts_of
+from opendtu_dcload.limit_reading import is_same, speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 
 
@@ -20,12 +20,6 @@ from opendtu_dcload.model import CommandState, LimitStatus
 )
 def test_a_limit_is_known_in_watts_when_its_share_and_some_rated_power_are(pct, rated_w, assumed_w, watts):
     assert watts_of(LimitStatus("1", 0.0, pct, rated_w, CommandState.OK), assumed_w) == watts
-
-
-@pytest.mark.parametrize(("pct", "watts"), [(None, None), (0.1, None), (1.0, None), (1.1, 22.0), (100.0, 2000.0)])
-def test_a_limit_that_no_inverter_keeps_to_does_not_rule(pct, watts):
-    limit = LimitStatus("1", 0.0, pct, 2000.0, CommandState.OK)
-    assert ruling_w(limit) == (None if watts is None else pytest.approx(watts))
 
 
 @pytest.mark.parametrize(("shown_w", "same"), [(200.0, True), (198.3, True), (201.7, True), (198.1, False)])

@@ -11,9 +11,6 @@ STEP_PCT = 0.1
 """The inverter takes limits in steps of 0.1 %; what the DTU shows is cut off to them."""
 SAME_W = 1.0
 """A limit shown within this, beside the step, is the one that was sent: an estimate for the rounding on the way."""
-LOWEST_PCT = 1.0
-"""No inverter works at less (see devices/hoymiles.py), so less tells nothing of what rules: an HMS that loses its DC
-power reads back 0.1 %, and after a restart may do so for good (OpenDTU#1314)."""
 SETTLE_S = 1.0
 """An answer sooner after the command may still tell what became of the one before (OpenDTU before v25.1.14)."""
 
@@ -27,11 +24,6 @@ def watts_of(limit: LimitStatus, assumed_rated_w: float | None = None) -> float 
     """
     rated_w = limit.rated_w or assumed_rated_w
     return limit.limit_pct * rated_w / 100 if limit.limit_pct is not None and rated_w else None
-
-
-def ruling_w(limit: LimitStatus, assumed_rated_w: float | None = None) -> float | None:
-    """Return the limit in W as `watts_of` does; None also where what is shown cannot be a limit that rules."""
-    return watts_of(limit, assumed_rated_w) if (limit.limit_pct or 0.0) > LOWEST_PCT else None
 
 
 def step_w(rated_w: float) -> float:

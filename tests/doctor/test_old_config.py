@@ -120,6 +120,7 @@ def test_it_commands_nothing_until_the_serial_numbers_are_filled_in(tmp_path: Pa
         ("[DEFAULT]\nmaxTemperature = 20\n", "max_temperature_c", 30),
         ("[DEFAULT]\nZeroPoint = -12.7\n", "target_w", -13),
         ("[DEFAULT]\nmaxTemperature = 55.5\n", "max_temperature_c", 55.5),
+        ("[DEFAULT]\nMaxFeedIn = 799.6\n", "max_feed_in_w", 799),
     ],
 )
 def test_numbers_are_brought_within_what_is_allowed(tmp_path: Path, old: str, key: str, value: float):
@@ -135,6 +136,14 @@ def test_what_should_be_a_number_is_told_and_not_replaced_by_the_default(
     told = capsys.readouterr().out
     assert "to be filled in: control.target_w: 'nan' is text; write a whole number from -500 to 500" in told
     assert "to be filled in: control.max_feed_in_w: '600,5' is text; write a whole number from 0 to 10000" in told
+
+
+def test_what_is_no_power_and_no_number_keeps_its_default(tmp_path: Path):
+    text = converted(tmp_path, "[DEFAULT]\nHTTPTimeout = 2,5\nmaxTemperature =\n").read_text()
+    table = tomli.loads(text)
+    assert "timeout_s" not in table["opendtu"]
+    assert "max_temperature_c" not in table.get("control", {})
+    assert "2,5" in text
 
 
 @pytest.mark.parametrize(

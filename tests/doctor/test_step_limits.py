@@ -61,14 +61,6 @@ async def test_an_inverter_that_is_low_already_is_not_raised_and_none_is_lowered
     assert sums_w == [410.0, None]
 
 
-async def test_a_limit_that_no_inverter_keeps_to_may_hide_any_other():
-    sums_w: list[float | None] = []
-    async with plant(limits_w=(400.0, 0.4)) as devices:
-        await lowered(devices, sums_w, control="max_feed_in_w = 500\n")
-        assert limits_posted_w(devices)[:2] == [(SERIALS[0], 20.0), (SERIALS[1], 20.0)]
-    assert sums_w == [800.0]
-
-
 async def test_an_inverter_that_does_not_take_its_minimum_ends_it_before_any_step():
     async with plant(limits_w=(400.0, 400.0)) as devices:
         devices.dtu.commands_enabled = False

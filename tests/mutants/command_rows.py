@@ -23,14 +23,6 @@ ROWS: Rows = {
             "test_a_limit_on_its_way_that_is_not_ours_counts_as_rated_until_it_is_acknowledged",
         ),
         Mutant(
-            "a shown limit that no inverter keeps to leaves room for the others",
-            "limit_reading.py",
-            "if (limit.limit_pct or 0.0) > LOWEST_PCT else None",
-            "if (limit.limit_pct or 0.0) > 0.0 else None",
-            "control/inverter/test_limit_state.py",
-            "test_a_limit_that_no_inverter_keeps_to_tells_nothing_of_what_rules",
-        ),
-        Mutant(
             "zeros of an inverter that its DTU has not heard of are what it gives",
             "devices/opendtu/opendtu_answers.py",
             "return status if any(voltages_v) or not voltages_v else _unmeasured(status)",

@@ -111,7 +111,7 @@ class LiveValues:
 
 def _with_measurement(told: InverterStatus, known: InverterStatus | None) -> InverterStatus:
     """Return what is told of an inverter; where it has no output nothing was measured, and what is known grows old."""
-    if told.ac_power_w is not None or known is None:
+    if told.ac_power_w is not None or known is None or known.ac_power_w is None:
         return told
     return replace(
         known,

@@ -170,27 +170,6 @@ def test_whole_watts_of_old_firmware_are_not_foreign(rated_w, limit_w):
     assert not tracker.is_pending
 
 
-def test_a_limit_that_no_inverter_keeps_to_tells_nothing_of_what_rules():
-    """HMS-2000 after their restart at dusk: 0.1 % for good (https://github.com/tbnobody/OpenDTU/issues/1314)."""
-    tracker = InverterTracker(UNIT)
-    feed(tracker, LimitStatus(SERIAL, 0.0, 0.1, 400.0, OK))
-    assert tracker.limit_w is None
-    assert tracker.highest_w == UNIT.rated_w
-    tracker.post(10.0, 20.0, 10.0)
-    feed(tracker, *(LimitStatus(SERIAL, at_s, 0.1, 400.0, OK) for at_s in (12.0, 15.0)))
-    assert tracker.highest_w == UNIT.rated_w, "our limit was dropped, and what rules is as unknown as before"
-    tracker.post(30.0, 20.0, 30.0)
-    feed(tracker, shown(33.0, 20.0))
-    assert tracker.highest_w == 20.0
-
-
-def test_an_own_limit_that_low_is_acknowledged_as_any_other():
-    tracker = InverterTracker(replace(UNIT, minimum_w=3.0))
-    tracker.post(10.0, 3.0, 10.0)
-    feed(tracker, LimitStatus(SERIAL, 13.0, 0.7, 400.0, OK))
-    assert tracker.highest_w == 3.0
-
-
 def test_another_acknowledged_limit_is_noticed_once_and_believed():
     tracker = known(200)
     assert feed(tracker, shown(50.0, 320), shown(51.0, 320)) == [True, False]

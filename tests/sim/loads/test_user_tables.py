@@ -53,6 +53,27 @@ def test_local_time_and_power_are_found_whatever_the_columns_are_called(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("row", "gap"),
+    [
+        ("2026-03-03 17:30:0{},{},W", ""),
+        ("2026-03-03 17:30:0{} UTC,{},W", ""),
+        ("3/3/2026 5:30:0{} PM,{},W", "unknown"),
+    ],
+)
+def test_a_line_without_a_value_is_no_line_of_units(tmp_path: Path, row: str, gap: str):
+    rows = [row.format(second, value) for second, value in enumerate(("250", gap, "300"))]
+    load = read(tmp_path, "\n".join(["time,power,unit", *rows, ""]))
+    assert [w for _, w in load.rows] == [250.0, 300.0]
+
+
+@pytest.mark.parametrize("name", ["Kilowatt hours", "Kilowatt-hours", "kilowatthours", "Watt Stunden", "kWh"])
+def test_energy_is_no_power_however_it_is_written(tmp_path: Path, name: str):
+    with pytest.raises(ConfigError, match="energ"):
+        read(tmp_path, f"Time,{name}\n0,1.0\n1,2.0\n2,3.0\n")
+    assert [w for _, w in read(tmp_path, f"Time,{name},Power [W]\n0,1.0,250\n1,2.0,300\n").rows] == [250.0, 300.0]
+
+
+@pytest.mark.parametrize(
     "times",
     [
         ("2026-03-03T16:30:00Z", "2026-03-03T16:30:02Z"),

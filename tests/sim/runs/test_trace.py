@@ -41,7 +41,7 @@ def test_a_trace_is_read_with_either_separator_and_either_decimal_sign(tmp_path:
             "column 'power' names no unit and holds nothing above 50: write W or kW in its name",
         ),
         ("t_s,power_w\n", "there are no lines below the first one"),
-        ("t_s,power_w\n0,250,5\n1,300,0\n", "line 2 has more fields than the first line: write decimals with a point"),
+        ("t_s,power_w\n0,250,5\n1,300,0\n", "line 2 has more fields than the first line: delete what stands above"),
         ("t_s,power_w\n0,250\n1,watt\n", "line 3: 'watt' in column 'power_w' is no number"),
         ("t_s,power_w\n0,250\n1\n", "line 3 has fewer fields than the first line: complete it"),
         ("t_s,power_w\n0,1e9\n", "outside -100000 to 100000: is its unit right?"),

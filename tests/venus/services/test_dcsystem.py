@@ -64,7 +64,6 @@ def test_power_and_current_are_summed_and_the_voltage_is_the_mean(state):
         (2.0, 400.0, 100.0 + 200.0 * 8 / 190),
         (None, 400.0, 300.0),  # the DTU does not know it
         (23.75, None, 300.0),
-        (0.1, 400.0, 300.0),  # what an HMS reads back without DC power, and keeps to by no means
     ],
 )
 def test_a_lower_limit_that_was_acknowledged_counts_before_it_is_measured(state, limit_pct, rated_w, expected_w):

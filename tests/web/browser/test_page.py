@@ -81,7 +81,7 @@ async def test_it_shows_live_values_at_once_and_goes_on_by_itself(browser: Brows
     await browser.until("/^(4[5-9]|5)\\d/.test(document.querySelector('[data-v=output]').textContent)")
     assert await browser.run("window.isSame") is True
 
-    async def pointed() -> str | None:
+    async def pointed() -> re.Match[str] | None:
         """Point at the latest moment: the page may have been drawn anew since it was looked for."""
         right, top = await browser.run(
             "(() => { const plot = document.querySelector('#plot-load svg'); plot.scrollIntoView({ block: 'center' });"
@@ -89,9 +89,10 @@ async def test_it_shows_live_values_at_once_and_goes_on_by_itself(browser: Brows
         )
         for beside in (12, 11):
             await browser.command("Input.dispatchMouseEvent", type="mouseMoved", x=right - beside, y=top + 60)
-        return str(await browser.run("document.querySelector('text.pointed')?.textContent ?? ''"))
+        said = await browser.run("document.querySelector('text.pointed')?.textContent ?? ''")
+        return re.fullmatch(r"\d\d:\d\d:\d\d +House [45]\d\d\sW", said)
 
-    assert re.fullmatch(r"\d\d:\d\d:\d\d +House [45]\d\d\sW", await browser.until_so(pointed))
+    await browser.until_so(pointed)
 
     await browser.run("document.querySelector('input[value=day]').click()")
     day = await browser.run("document.querySelector('#plot-load .plot svg').getAttribute('aria-label')")

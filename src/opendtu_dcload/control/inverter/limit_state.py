@@ -12,11 +12,13 @@ from collections import deque
 from enum import Enum
 
 from opendtu_dcload.control.inverter.parameters import InverterParameters
-from opendtu_dcload.limit_reading import is_same, ruling_w, speaks_of, step_w, watts_of
+from opendtu_dcload.limit_reading import is_same, speaks_of, step_w, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 
 SWALLOWED_S = 3.0
 """`Ok` with another limit this long after the POST: the DTU dropped the command."""
+LOWEST_SHOWN_PCT = 1.0
+"""No inverter works at less (see devices/hoymiles.py): an HMS that loses its DC power reads back 0.1 %."""
 HELD_S = 60.0
 """How long nothing is sent to an inverter whose limit the DTU declined: as often as a limit may be repeated."""
 IGNORED_WAITS_S = (5.0, 15.0, 45.0)
@@ -184,7 +186,7 @@ class LimitState:
             return LimitNews.ACKNOWLEDGED
         if status.at_s <= self._taken_at_s + SWALLOWED_S:
             return LimitNews.NOTHING
-        return self._drop(None if self._is_void(status, shown_w) else shown_w, now_s)
+        return self._drop(shown_w, now_s)
 
     def acknowledges(self, status: LimitStatus, limit_w: float) -> bool:
         """Tell whether the DTU says that this limit was the last one that the inverter acknowledged."""
@@ -204,21 +206,15 @@ class LimitState:
             return LimitNews.NOTHING
         if shown_w is None and self._has_no_echo:
             return LimitNews.NOTHING
-        if self._is_void(status, shown_w):
-            return LimitNews.NOTHING
         is_other = self.limit_w is not None and shown_w is not None and not self._is(shown_w, self.limit_w)
+        if is_other and (status.limit_pct or 0.0) <= LOWEST_SHOWN_PCT:
+            return LimitNews.NOTHING
         if shown_w is not None and self.limit_w is not None and not is_other:
             return LimitNews.NOTHING
         self._accept(shown_w, now_s)
         is_own = shown_w is not None and any(self._is(shown_w, own_w) for own_w in self._own_w)
         self._superseded_w = max(self._own_w) if is_own else 0.0
         return LimitNews.FOREIGN if is_other and not (is_own or self.is_foreign_pending) else LimitNews.SHOWN
-
-    def _is_void(self, status: LimitStatus, shown_w: float | None) -> bool:
-        """Tell whether the limit that is shown can be neither the one that rules nor ours."""
-        if shown_w is None or ruling_w(status) is not None:
-            return False
-        return self.limit_w is None or not self._is(shown_w, self.limit_w)
 
     def _is_confirmed_by(self, status: LimitStatus, shown_w: float | None) -> bool:
         if shown_w is None and not (status.rated_w and self._has_echo):

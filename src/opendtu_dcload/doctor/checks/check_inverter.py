@@ -78,6 +78,11 @@ def check_inverter(
             f"{name}: OpenDTU does not reach it by radio",
             "an inverter without DC power answers to nobody; else move the DTU nearer or correct the serial there",
         )
+    elif status.ac_power_w is None:
+        findings.problem(
+            f"{name}: OpenDTU has not heard what it gives since it started",
+            "ask again in a minute; if it stays so, move the DTU nearer",
+        )
     elif fresh(status, status.answered_at_s, max_age_s) is None:
         age_s = status.answered_at_s - status.at_s
         findings.problem(

@@ -23,9 +23,10 @@ SEVERAL = "several OpenDTUs answer; one is set up here, the others are added by 
 
 def settings_for(answer: str, old: Mapping[str, Any]) -> Settings:
     """Return the settings for an address, bare or as a browser shows it: those that are known of it, or it alone."""
+    answer = answer.strip("\"'")
     if answer.lower() == GX:
         return {"source": GX}
-    host = re.sub(r"^http://|/$", "", answer.strip("\"'"), flags=re.IGNORECASE)
+    host = re.sub(r"^http://|/$", "", answer, flags=re.IGNORECASE)
     return (dict(old) if old.get("host") in {None, host} else {}) | {"host": host}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -129,8 +130,10 @@ def convert(values: Values, name: str, draft: Draft) -> None:
             if place in _TEXTS and value.isprintable() and draft.has(*_TEXTS[place]):
                 if value:
                     draft.set(*_TEXTS[place], value)
-            elif place in _NUMBERS and value.isprintable():
+            elif place in _NUMBERS and _NUMBER.fullmatch(value):
                 _set_number(draft, *_NUMBERS[place], value)
+            elif place in _NUMBERS and _NUMBERS[place][1].endswith("_w") and value and value.isprintable():
+                draft.set(*_NUMBERS[place][:2], value)  # refused until somebody corrects it: the default may be more
             elif place == ("SHELLY", "keepaliveurl") and _set_relay(draft, value):
                 pass
             elif place == ("DEFAULT", "logging") and value.lower() in _LEVELS:
@@ -180,11 +183,8 @@ def _value(parser: configparser.ConfigParser, section: str, key: str) -> str:
 
 
 def _set_number(draft: Draft, section: str, key: str, lowest: float, highest: float, value: str) -> None:
-    if not _NUMBER.fullmatch(value):
-        draft.set(section, key, value)  # refused until somebody corrects it: the default may be another power
-        return
     bounded = float(min(max(float(value), lowest), highest))
-    draft.set(section, key, round(bounded) if key.endswith("_w") or bounded.is_integer() else bounded)
+    draft.set(section, key, math.floor(bounded) if key.endswith("_w") or bounded.is_integer() else bounded)
     if bounded != float(value):
         draft.remark(section, key, f"was {value}, beyond what is allowed here")
 

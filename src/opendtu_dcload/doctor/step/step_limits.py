@@ -9,7 +9,7 @@ from opendtu_dcload.control.from_config import parameters_of
 from opendtu_dcload.devices.opendtu.opendtu_client import OpenDtu
 from opendtu_dcload.doctor.checks.check import Sleep
 from opendtu_dcload.doctor.findings import Findings
-from opendtu_dcload.limit_reading import is_same, ruling_w, speaks_of, watts_of
+from opendtu_dcload.limit_reading import is_same, speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 from opendtu_dcload.program_name import command
 
@@ -46,7 +46,7 @@ def highest_w(config: Config, limits: Limits) -> float:
     for inverter in config.inverters:
         limit = limits.get(inverter.serial)
         rated_w = parameters_of(inverter, "", limit.rated_w if limit else None).rated_w
-        shown_w = ruling_w(limit, rated_w) if limit is not None else None
+        shown_w = watts_of(limit, rated_w) if limit is not None else None
         allowed_w += rated_w if shown_w is None else shown_w
     return allowed_w
 
@@ -66,7 +66,7 @@ async def lower(
         if limit is None or limit.rated_w is None:  # the step refuses it
             continue
         unit = parameters_of(inverter, "", limit.rated_w)
-        shown_w = ruling_w(limit)
+        shown_w = watts_of(limit)
         if shown_w is not None and shown_w <= unit.minimum_w + SHOWN_SLACK_W:
             continue
         posted_at_s = clock()

@@ -50,7 +50,7 @@ from opendtu_dcload.doctor.step.step_limits import (
 )
 from opendtu_dcload.errors import BusError, ConfigError, DeviceError
 from opendtu_dcload.freshness import believed
-from opendtu_dcload.limit_reading import ruling_w, speaks_of
+from opendtu_dcload.limit_reading import speaks_of, watts_of
 from opendtu_dcload.model import CommandState, LimitStatus
 from opendtu_dcload.single_instance import alone
 
@@ -216,7 +216,7 @@ class _StepTest:
         max_age_s = counts_s(self._config, asked, live, interval_s)
         if not live.is_clock_set or believed(status, status.answered_at_s, max_age_s) is None:
             raise RefusedError(f"{name}: OpenDTU has no fresh values of it", SEE_CHECK)
-        home_w = ruling_w(limit)
+        home_w = watts_of(limit)
         if home_w is None:
             raise RefusedError(
                 f"{name}: OpenDTU does not know its rated power or its limit", "start the service for a minute, stop it"

@@ -23,7 +23,7 @@ WORDS = re.compile(
 """In a name that says neither W nor kW, in the languages of those who have such inverters."""
 _KILO = re.compile(r"(?<![a-z])k(ilo)?w(att)?(?![a-z])", re.IGNORECASE)
 _WATT = re.compile(r"(?<![a-z])w(att)?(?![a-z])", re.IGNORECASE)
-_ENERGY = re.compile(r"(?<![a-z])k?wh(?![a-z])", re.IGNORECASE)
+_ENERGY = re.compile(r"(?<![a-z])(k(ilo)?)?w(att)?[ -]?(h|hours?|stunden?)(?![a-z])", re.IGNORECASE)
 LIKE_KW = 50.0
 """No house stays below this many W: powers without a unit that do are kW, or something else."""
 LONGEST_LIST = 500

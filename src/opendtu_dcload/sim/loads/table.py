@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 DECIMAL_COMMA_BESIDE = ";"
 """Between the fields where a comma is a decimal sign."""
@@ -63,7 +64,8 @@ def read_table(text: str) -> Table:
             raise ValueError(f"line {number} has more fields than the first line: {advice}")
         if len(cells) < len(names):
             raise ValueError(f"line {number} has fewer fields than the first line: complete it, or delete it")
-    units = next((n for n, (_, cells) in enumerate(rows[:UNIT_LINES], start=1) if _are_units(cells)), 0)
+    above = [cells for _, cells in takewhile(lambda row: _may_be_names(row[1]), rows[:UNIT_LINES])]
+    units = next((n for n, cells in enumerate(above, start=1) if _are_units(cells)), 0)
     parts = zip(names, *(cells for _, cells in rows[:units]), strict=True)
     return Table(tuple(" ".join(filter(None, part)) for part in parts), rows[units:], separator)
 
@@ -81,8 +83,13 @@ def _cells(line: str, separator: str, number: int) -> list[str]:
     return [cell.strip(' "') for cell in cells]
 
 
+def _may_be_names(cells: Sequence[str]) -> bool:
+    """Tell whether nothing was measured in a line, nor could have been."""
+    return not any(_is_value(cell) or (cell and is_missing(cell)) for cell in cells)
+
+
 def _are_units(cells: Sequence[str]) -> bool:
-    return any(map(_UNIT.fullmatch, cells)) and not any(map(_is_value, cells))
+    return any(map(_UNIT.fullmatch, cells)) and not any(re.search(r"\d", cell) for cell in cells)
 
 
 def _is_value(cell: str) -> bool:

@@ -19,7 +19,7 @@ DEFAULT_TRACE = "ukdale_h1_2013-04-13"
 MOST_BYTES = 30_000_000
 """Of a file, unpacked: a year of a Shelly's minutes has two thirds of it. Reading takes 50 times as much memory."""
 
-SPREADSHEETS = frozenset([b"PK", b"\xd0\xcf"])
+SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How the files of spreadsheets begin: packed ones, and the old ones of Excel."""
 
 
@@ -93,7 +93,7 @@ def _unpacked(raw: bytes) -> str:
     """Return the text of a file: spreadsheets on Windows write UTF-16 and their own code page."""
     if raw[:2] == b"\x1f\x8b":
         raw = _decompressed(raw)
-    if raw[:2] in SPREADSHEETS:
+    if raw.startswith(SPREADSHEETS):
         raise ValueError("it is a spreadsheet or a ZIP file: save the table in it as CSV")
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         return raw.decode("utf-16")

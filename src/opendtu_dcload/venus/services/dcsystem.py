@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from opendtu_dcload.freshness import dtu_summed_s, fresh
-from opendtu_dcload.limit_reading import ruling_w
+from opendtu_dcload.limit_reading import watts_of
 from opendtu_dcload.model import InverterStatus, LimitStatus
 from opendtu_dcload.state import State
 from opendtu_dcload.venus.bus.busitem import BusService
@@ -83,7 +83,7 @@ def _possible_w(status: InverterStatus, limit: LimitStatus | None) -> float:
     The limit is one of AC power; what was measured on both sides tells how much of it that is on the DC side.
     """
     measured_w = max(status.dc_power_w or 0.0, 0.0)
-    allowed_w = ruling_w(limit) if limit is not None else None
+    allowed_w = watts_of(limit) if limit is not None else None
     if allowed_w is None:
         return measured_w
     ac_power_w = status.ac_power_w or 0.0
