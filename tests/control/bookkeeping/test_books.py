@@ -11,10 +11,10 @@ from opendtu_dcload.control.bookkeeping.books import Books
 from opendtu_dcload.control.bookkeeping.statistics import CommandLog
 from opendtu_dcload.control.commands.command_policy import SetLimit
 from opendtu_dcload.control.settings import Settings
-from opendtu_dcload.model import MeterReading
+from opendtu_dcload.model import InverterStatus, MeterReading, Plan, Reason
 from opendtu_dcload.state import State
+from tests.control.inverter.tracked import SERIAL, UNIT, known, status
 
-SERIAL = "1124a0000001"
 SUNDAY, MONDAY, TUESDAY = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
 STEP_S = 2
 
@@ -39,3 +39,40 @@ def test_each_day_has_one_line(caplog: pytest.LogCaptureFixture, *, is_dry: bool
         flows % (SUNDAY, 90, 0, of_sunday, ", since the start"),
         flows % (MONDAY, 0, 900, of_monday, ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "room_w"),
+    [
+        ({SERIAL: status(0.0, 200.0)}, 200.0),
+        ({}, 400.0),
+        (
+            {
+                SERIAL: status(0.0, 200.0),
+                "of another": InverterStatus("of another", "", 0.0, 0.0, True, ac_power_w=90.0),
+            },
+            200.0,
+        ),
+    ],
+)
+def test_only_what_listed_inverters_give_now_takes_room_below_the_cap(told: dict[str, InverterStatus], room_w: float):
+    state = State()
+    books = Books(state, Alarms(Settings(), (), 0.0), CommandLog(), {SERIAL: known(200.0)}, lambda: SUNDAY)
+    state.set_plan(Plan(0.0, 200.0, UNIT.rated_w, Reason.REGULATING))
+    state.set_inverters("opendtu", told)
+    state.set_meter(MeterReading(1.0, 0.0))
+    books.update(1.0)
+    assert state.room_w == room_w
+
+
+def test_what_an_inverter_gave_before_it_was_lost_takes_no_room():
+    state, dead = State(), known(200.0)
+    other = known(100.0)
+    dead.apply_measurement(status(0.0, 200.0), 90.0, 20.0)
+    trackers = {SERIAL: dead, "other": other}
+    books = Books(state, Alarms(Settings(), (), 0.0), CommandLog(), trackers, lambda: SUNDAY)
+    state.set_plan(Plan(90.0, 100.0, 300.0, Reason.REGULATING))
+    state.set_inverters("opendtu", {SERIAL: status(0.0, 200.0)})
+    state.set_meter(MeterReading(90.0, 0.0))
+    books.update(90.0)
+    assert state.room_w == 300.0

@@ -87,8 +87,8 @@ class Books:
         """Return what the inverters could give beyond what they do, W: 0 for those that cannot be set."""
         if self._state.plan is None:
             return 0.0
-        inverters = self._state.inverters
-        outputs_w = {s: inverters[s].ac_power_w or 0.0 for s, t in self._trackers.items() if t.is_fresh}
+        fresh = {serial for serial, tracker in self._trackers.items() if tracker.is_fresh}
+        outputs_w = {s: i.ac_power_w or 0.0 for s, i in self._state.inverters.items() if s in fresh}
         usable = [t for t in self._trackers.values() if t.is_usable]
         room_w = sum(max(t.ceiling_w - outputs_w.get(t.unit.serial, 0.0), 0.0) for t in usable)
         return min(room_w, max(self._state.plan.cap_w - sum(outputs_w.values()), 0.0))
