@@ -34,12 +34,8 @@ test test-all: $(READY)
 side_by_side = echo 'Two groups of tests run side by side; each is shown when it has ended.' && \
 	$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going $(4) that-wait that-compute \
 	PYTHON=$(1) CHOSEN='$(2)' LEFT_OUT='$(3)'
-# Eight at a time want more than two cores at moments: what fails then must pass alone. Both runs are shown.
-waiting = $(PYTHON) -m pytest -o cache_dir=.pytest_cache/waiting -m 'realtime $(CHOSEN)' $(1) \
-	$(filter-out $(addsuffix %,$(LEFT_OUT)),$(REALTIME))
 that-wait:
-	$(call waiting,--durations=10 -n 8 --dist worksteal) || { [ $$? -eq 1 ] && echo 'What has failed once more, alone:' && \
-		$(call waiting,--last-failed --exitfirst); }
+	$(PYTHON) -m pytest --durations=10 -n 8 --dist worksteal -m 'realtime $(CHOSEN)' $(filter-out $(addsuffix %,$(LEFT_OUT)),$(REALTIME))
 that-compute:
 	nice $(PYTHON) -m pytest --durations=10 --timeout 900 -n 3 --dist loadfile --no-loadscope-reorder -m 'not realtime $(CHOSEN)' \
 		$(addprefix --ignore=,$(REALTIME) $(LEFT_OUT))
