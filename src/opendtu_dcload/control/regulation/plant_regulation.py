@@ -26,7 +26,7 @@ class PlantRegulation:
 
     @property
     def wait(self) -> str:
-        """Why a difference at the grid is let be, in words; empty when none is."""
+        """Why a difference at the grid is left alone, in words; empty when none is."""
         return str(self._regulator.wait)
 
     @property

@@ -43,11 +43,11 @@ LATEST = 6
 AHEAD_W = 50.0
 """So far beyond the load seen a set-point is for one that is foretold: an estimate, more than noise and drift are."""
 WORTH_SAYING_W = 30.0
-"""Of a smaller difference that is let be nothing is said: lamps come and go."""
+"""Of a smaller difference that is left alone nothing is said: lamps come and go."""
 
 
 class Wait(StrEnum):
-    """Why a difference is let be."""
+    """Why a difference is left alone."""
 
     NO = ""
     SHORT_LOAD = "waits: the load may be short"
